@@ -1,0 +1,257 @@
+"""One error tree for the whole service.
+
+::
+
+    CinderExtError                     500
+    ├── BadRequest                     400
+    │   ├── InvalidInput
+    │   ├── InvalidState               a status that does not allow the call
+    │   └── InvalidPage                a marker, limit or sort key
+    ├── Forbidden                      403
+    │   └── PolicyNotAuthorized
+    ├── NotFound                       404
+    │   ├── VolumeNotFound, SnapshotNotFound, VolumeTypeNotFound
+    │   ├── ExtraSpecNotFound, MetadataNotFound, AttachmentNotFound
+    │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
+    │   └── BackendNotFound
+    ├── NotAcceptable                  406
+    ├── Conflict                       409
+    │   ├── MigrationActive            names the migration
+    │   ├── TransitionRefused          a compare-and-swap that found another state
+    │   └── AlreadyExists
+    ├── OverLimit                      413
+    ├── ServiceUnavailable             503
+    │   └── NoValidBackend
+    ├── MigrationError                 500
+    │   ├── PreflightFailed            says which checks failed
+    │   ├── VerifyFailed               destination differs from the source
+    │   └── RecordLost                 the record is not in the expected state
+    └── DriverError                    500
+        ├── NoSpace                    the backend is full; the caller reverts
+        ├── BackendDown                the backend cannot be reached; may be retried
+        ├── ResourceBusy               in use; may be retried
+        ├── ResourceMissing            the backend does not have it
+        ├── NotCapable                 asked for what the driver does not do
+        └── Misconfigured              the options of the backend are wrong
+
+Every class has a ``template`` whose fields are the keywords it is raised
+with, a stable ``code`` that clients may compare, and the HTTP status that
+the API answers with.  ``remedy`` says what the reader can do.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+
+class CinderExtError(Exception):
+    """Root of the tree.
+
+    :param message: a sentence that replaces the template
+    :param facts: values for the template; kept in ``self.facts``
+    """
+
+    template = 'An unknown fault occurred.'
+    code = 'cinder_ext.fault'
+    http_status = 500
+    remedy = ''
+
+    def __init__(self, message=None, **facts):
+        self.facts = facts
+        super().__init__(message or self.template.format(**facts))
+
+
+class BadRequest(CinderExtError):
+    template = 'The request is invalid.'
+    code = 'cinder_ext.bad_request'
+    http_status = 400
+
+
+class InvalidInput(BadRequest):
+    template = 'Invalid input received: {reason}'
+    code = 'cinder_ext.invalid_input'
+
+
+class InvalidState(BadRequest):
+    template = 'Invalid {kind}: {reason}'
+    code = 'cinder_ext.invalid_state'
+
+
+class InvalidPage(BadRequest):
+    template = 'Invalid paging or sorting: {reason}'
+    code = 'cinder_ext.invalid_page'
+
+
+class Forbidden(CinderExtError):
+    template = 'You are not authorized to do this.'
+    code = 'cinder_ext.forbidden'
+    http_status = 403
+
+
+class PolicyNotAuthorized(Forbidden):
+    template = "Policy doesn't allow {action} to be performed."
+    code = 'cinder_ext.policy_not_authorized'
+
+
+class NotFound(CinderExtError):
+    template = 'Resource could not be found.'
+    code = 'cinder_ext.not_found'
+    http_status = 404
+
+
+class VolumeNotFound(NotFound):
+    template = 'Volume {id} could not be found.'
+    code = 'cinder_ext.volume_not_found'
+
+
+class SnapshotNotFound(NotFound):
+    template = 'Snapshot {id} could not be found.'
+    code = 'cinder_ext.snapshot_not_found'
+
+
+class VolumeTypeNotFound(NotFound):
+    template = 'Volume type {id} could not be found.'
+    code = 'cinder_ext.volume_type_not_found'
+
+
+class ExtraSpecNotFound(NotFound):
+    template = 'Volume type {type_id} has no extra specs with key {key}.'
+    code = 'cinder_ext.extra_spec_not_found'
+
+
+class MetadataNotFound(NotFound):
+    template = '{kind} {id} has no metadata with key {key}.'
+    code = 'cinder_ext.metadata_not_found'
+
+
+class AttachmentNotFound(NotFound):
+    template = 'Volume attachment {id} could not be found.'
+    code = 'cinder_ext.attachment_not_found'
+
+
+class ServiceNotFound(NotFound):
+    template = 'Service {binary} could not be found on host {host}.'
+    code = 'cinder_ext.service_not_found'
+
+
+class MessageNotFound(NotFound):
+    template = 'Message {id} could not be found.'
+    code = 'cinder_ext.message_not_found'
+
+
+class MigrationNotFound(NotFound):
+    template = 'Volume migration {id} could not be found.'
+    code = 'cinder_ext.migration_not_found'
+
+
+class BackendNotFound(NotFound):
+    template = 'Backend {host} could not be found.'
+    code = 'cinder_ext.backend_not_found'
+
+
+class NotAcceptable(CinderExtError):
+    template = 'Version {version} is not supported by the API. Minimum is {low} and maximum is {high}.'
+    code = 'cinder_ext.version_not_supported'
+    http_status = 406
+
+
+class Conflict(CinderExtError):
+    template = 'The request conflicts with the state of the resource.'
+    code = 'cinder_ext.conflict'
+    http_status = 409
+
+
+class MigrationActive(Conflict):
+    template = 'Volume {volume_id} is being migrated (migration {migration_id}): it cannot {action} now.'
+    code = 'cinder_ext.migration_active'
+
+
+class TransitionRefused(Conflict):
+    template = '{kind} {id} cannot {event}: its {column} is {current}, expected one of {expected}.'
+    code = 'cinder_ext.transition_refused'
+
+
+class AlreadyExists(Conflict):
+    template = '{kind} {name} already exists.'
+    code = 'cinder_ext.already_exists'
+
+
+class OverLimit(CinderExtError):
+    template = 'A limit has been exceeded: {reason}'
+    code = 'cinder_ext.over_limit'
+    http_status = 413
+
+
+class ServiceUnavailable(CinderExtError):
+    template = 'The service is unavailable: {reason}'
+    code = 'cinder_ext.unavailable'
+    http_status = 503
+
+
+class NoValidBackend(ServiceUnavailable):
+    template = 'No valid backend was found: {reason}'
+    code = 'cinder_ext.no_valid_backend'
+    remedy = 'See the reasons per backend; free space, correct the volume type or name another backend.'
+
+
+class MigrationError(CinderExtError):
+    template = 'The migration failed: {reason}'
+    code = 'cinder_ext.migration_failed'
+    remedy = 'The volume is unchanged at its source. Start the migration again.'
+
+
+class PreflightFailed(MigrationError):
+    template = 'The preflight failed: {reason}'
+    code = 'cinder_ext.preflight_failed'
+    remedy = 'Mend what the failed checks name and start the migration again.'
+
+
+class VerifyFailed(MigrationError):
+    template = ('Verification failed: {link} differs from its source at the destination'
+                ' in {length} bytes at offset {offset}.')
+    code = 'cinder_ext.verify_failed'
+    remedy = ('The destination does not give back what was written to it: check its medium. '
+              'The volume is unchanged at its source.')
+
+
+class RecordLost(MigrationError):
+    template = 'Migration {id} is in phase {phase}, expected {expected}.'
+    code = 'cinder_ext.migration_record_lost'
+
+
+class DriverError(CinderExtError):
+    template = 'The backend failed: {reason}'
+    code = 'cinder_ext.driver_error'
+    remedy = 'See the log of the volume service for the fault of the backend.'
+
+
+class NoSpace(DriverError):
+    template = 'The backend is full: {reason}'
+    code = 'cinder_ext.no_space'
+    remedy = 'Free or add space on the backend, or choose another one.'
+
+
+class BackendDown(DriverError):
+    template = 'The backend cannot be reached: {reason}'
+    code = 'cinder_ext.backend_down'
+    remedy = 'Bring the backend back; then try again.'
+
+
+class ResourceBusy(DriverError):
+    template = 'The resource is in use: {reason}'
+    code = 'cinder_ext.resource_busy'
+    remedy = 'Wait until its user has released it; then try again.'
+
+
+class ResourceMissing(DriverError):
+    template = 'The backend does not have {name}.'
+    code = 'cinder_ext.resource_missing'
+    remedy = 'Check the backend: what the database names is not there.'
+
+
+class NotCapable(DriverError):
+    template = 'Backend {backend} cannot {capability}.'
+    code = 'cinder_ext.not_capable'
+
+
+class Misconfigured(DriverError):
+    template = 'The configuration of backend {backend} is wrong: {reason}'
+    code = 'cinder_ext.misconfigured'
+    remedy = 'Correct the named options and start the volume service again.'
