@@ -1,0 +1,69 @@
+"""What some backends can do besides: one small class per capability.
+
+A driver derives from the classes it serves.  ``of(driver)`` is what scheduler
+and API see: read off the class, less what the driver switched off at start.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import abc
+
+
+class SnapshotConnect(abc.ABC):
+    """A snapshot can be read directly, without a temporary volume."""
+
+    word = 'snapshot_connect'
+
+    @abc.abstractmethod
+    def connect_snapshot(self, snapshot, connector):
+        """Make a snapshot readable from a host.  As connect_volume; the path is never written."""
+
+    @abc.abstractmethod
+    def disconnect_snapshot(self, snapshot, connector):
+        """Take the reachability back.  Idempotent: an unknown snapshot or host is a success."""
+
+
+class ChangedRanges(abc.ABC):
+    """The backend knows where two states of one volume differ."""
+
+    word = 'changed_ranges'
+
+    @abc.abstractmethod
+    def changed_ranges(self, older, newer):
+        """Where ``newer`` may differ from ``older``.
+
+        :param older: values.Snapshot
+        :param newer: values.Snapshot or values.Volume, the same volume later
+        :returns: a list of values.Range in bytes, ascending, not overlapping, within
+            ``newer.size_bytes``.  Everything outside it is the same; what lies past the end of
+            ``older`` counts as changed unless it reads zeros.  Too much is allowed, too little never.
+        :raises ResourceMissing: one of them is not there
+        :raises NotCapable: it cannot be told for these two; the caller reads everything
+        """
+
+
+class AllocatedRanges(abc.ABC):
+    """The backend knows which ranges were ever written."""
+
+    word = 'allocated_ranges'
+
+    @abc.abstractmethod
+    def allocated_ranges(self, resource):
+        """Where a volume or snapshot may be other than zero.
+
+        :returns: a list of values.Range in bytes, ascending, not overlapping; all else reads zeros
+        :raises ResourceMissing: it is not there
+        """
+
+
+ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges)
+
+
+def of(driver):
+    """The capability words of a started driver, sorted."""
+    off = driver.switched_off()
+    return sorted(kind.word for kind in ALL if isinstance(driver, kind) and kind not in off)
+
+
+def has(driver, kind):
+    """Whether a started driver serves a capability class."""
+    return isinstance(driver, kind) and kind not in driver.switched_off()

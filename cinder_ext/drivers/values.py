@@ -1,0 +1,105 @@
+"""What goes into a driver and what comes out: frozen, sizes in bytes."""
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+
+GIB = 1024 ** 3
+MIB = 1024 ** 2
+BLOCK_BYTES = MIB
+"""The block of digests and of the copier: 1 MiB."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Volume:
+    """A volume as a backend knows it.
+
+    ``name_id`` is the UUID that the backend's name is built from; after a
+    migration it is not the volume's id.
+    """
+
+    name_id: str
+    size_bytes: int
+    location: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """A snapshot as a backend knows it; ``size_bytes`` is its volume's size when it was taken."""
+
+    name_id: str
+    volume_name_id: str
+    size_bytes: int
+    location: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """``length`` bytes from ``offset``; both in bytes."""
+
+    offset: int
+    length: int
+
+    @property
+    def end(self):
+        return self.offset + self.length
+
+
+@dataclasses.dataclass(frozen=True)
+class ConnectionInfo:
+    """How a consumer reaches a volume: os-brick's ``driver_volume_type`` and ``data``."""
+
+    driver_volume_type: str
+    data: dict
+
+    def as_dict(self):
+        return {'driver_volume_type': self.driver_volume_type, 'data': dict(self.data)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Promises:
+    """What a migration may count on at a backend; what is not promised is done the slow way.
+
+    :ivar fresh_reads_zeros: a new volume reads zeros everywhere
+    :ivar extended_reads_zeros: what an extend adds reads zeros
+    :ivar snapshots_share_blocks: a snapshot shares blocks with its volume, so that what was
+        verified in one was verified in the other; else snapshots are copies, verified whole
+    :ivar thin: zeros that are never written take no space
+    """
+
+    fresh_reads_zeros: bool = False
+    extended_reads_zeros: bool = False
+    snapshots_share_blocks: bool = False
+    thin: bool = False
+
+    def as_dict(self):
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolReport:
+    """Capacity of one pool, in bytes, and what its backend can do.
+
+    ``allocated_bytes`` is what the files take on the medium;
+    ``provisioned_bytes`` the sum of the virtual sizes.
+    """
+
+    name: str
+    total_bytes: int
+    free_bytes: int
+    allocated_bytes: int
+    provisioned_bytes: int
+    capabilities: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class BackendSettings:
+    """What the loader hands to a driver.
+
+    :ivar name: the backend's section in the configuration (``alpha``)
+    :ivar backend_name: its ``volume_backend_name``
+    :ivar options: the section's values, attribute access (an oslo.config group)
+    """
+
+    name: str
+    backend_name: str
+    options: object
