@@ -1,0 +1,29 @@
+"""Options of volume migrations: [migration]."""
+# SPDX-License-Identifier: Apache-2.0
+
+from oslo_config import cfg
+
+OPTS = [
+    cfg.StrOpt('verify', default='written', choices=['written', 'full', 'off'], mutable=True,
+               help='What is read back from the destination before the commit: what was written, '
+                    'every byte of every snapshot and of the volume, or nothing.'),
+    cfg.IntOpt('checkpoint_mib', default=64, min=1, max=64, mutable=True,
+               help='MiB written between checkpoints; at most this is copied again after a crash.'),
+    cfg.FloatOpt('checkpoint_seconds', default=5.0, min=0.1, max=5.0, mutable=True,
+                 help='Seconds between checkpoints.'),
+    cfg.IntOpt('workers', default=4, min=1, max=16, mutable=True,
+               help='Units of 4 MiB in flight per migration.'),
+    cfg.FloatOpt('progress_seconds', default=5.0, min=0.1, mutable=True,
+                 help='Seconds between stored progress figures; one percent is stored at once.'),
+    cfg.IntOpt('concurrent', default=4, min=1,
+               help='Migrations that one backend runs at once; the others wait.'),
+    cfg.IntOpt('destination_timeout', default=60, min=1, mutable=True,
+               help='Seconds that a step waits for the destination service to answer before the '
+                    'migration fails.'),
+    cfg.IntOpt('tidy_retry_interval', default=60, min=1, mutable=True,
+               help='Seconds between attempts to remove what could not be removed at the source.'),
+]
+
+
+def register(conf):
+    conf.register_opts(OPTS, 'migration')

@@ -1,0 +1,29 @@
+"""A snapshot's ``status``, in the words of the Block Storage API."""
+# SPDX-License-Identifier: Apache-2.0
+
+from cinder_ext.states.table import Machine, Row
+
+CREATING = 'creating'
+"""The record exists; the backend is freezing the content."""
+AVAILABLE = 'available'
+"""Whole."""
+DELETING = 'deleting'
+"""The backend is removing it."""
+ERROR = 'error'
+"""It could not be made."""
+ERROR_DELETING = 'error_deleting'
+"""It could not be removed."""
+
+DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING)
+"""From these a delete is accepted, as upstream."""
+
+RESETTABLE = (AVAILABLE, CREATING, DELETING, ERROR, ERROR_DELETING)
+"""What an administrator may set with os-reset_status."""
+
+MACHINE = Machine('snapshot', 'status', (CREATING,), (
+    Row('created', (CREATING,), AVAILABLE),
+    Row('create-failed', (CREATING,), ERROR),
+    Row('delete', DELETABLE, DELETING),
+    Row('delete-failed', (DELETING,), ERROR_DELETING),
+    Row('delete-refused', (DELETING,), AVAILABLE),
+))

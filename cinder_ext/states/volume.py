@@ -1,0 +1,68 @@
+"""A volume's ``status``, in the words of the Block Storage API."""
+# SPDX-License-Identifier: Apache-2.0
+
+from cinder_ext.states.table import Machine, Row
+
+CREATING = 'creating'
+"""The record exists; a backend is being chosen or is making it."""
+AVAILABLE = 'available'
+"""Whole, and attached to nothing."""
+RESERVED = 'reserved'
+"""An attachment without a connector holds it."""
+ATTACHING = 'attaching'
+"""Connected for a consumer that has not said that it is done."""
+DETACHING = 'detaching'
+"""A consumer is letting it go."""
+IN_USE = 'in-use'
+"""Attached."""
+EXTENDING = 'extending'
+"""The backend is making it larger."""
+RETYPING = 'retyping'
+"""Its type is being changed, its bytes perhaps moved."""
+MAINTENANCE = 'maintenance'
+"""Locked for a migration that an administrator started with lock_volume."""
+DELETING = 'deleting'
+"""The backend is removing it."""
+ERROR = 'error'
+"""It could not be made."""
+ERROR_DELETING = 'error_deleting'
+"""It could not be removed."""
+ERROR_EXTENDING = 'error_extending'
+"""It could not be made larger; its content is whole."""
+
+DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
+"""From these a delete is accepted, as upstream."""
+
+RESETTABLE = (CREATING, AVAILABLE, DELETING, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
+              MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING)
+"""What an administrator may set with os-reset_status."""
+
+MACHINE = Machine('volume', 'status', (CREATING,), (
+    Row('created', (CREATING,), AVAILABLE),
+    Row('create-failed', (CREATING,), ERROR),
+    Row('delete', DELETABLE, DELETING),
+    Row('delete-failed', (DELETING,), ERROR_DELETING),
+    Row('delete-refused', (DELETING,), AVAILABLE),
+    Row('extend', (AVAILABLE,), EXTENDING),
+    Row('extend-attached', (IN_USE,), EXTENDING),
+    Row('extended', (EXTENDING,), AVAILABLE),
+    Row('extended-attached', (EXTENDING,), IN_USE),
+    Row('extend-failed', (EXTENDING,), ERROR_EXTENDING),
+    Row('retype', (AVAILABLE,), RETYPING),
+    Row('retype-attached', (IN_USE,), RETYPING),
+    Row('lock', (AVAILABLE,), MAINTENANCE),
+    Row('release', (RETYPING, MAINTENANCE), AVAILABLE),
+    Row('release-attached', (RETYPING, MAINTENANCE), IN_USE),
+    Row('reserve', (AVAILABLE, RESERVED, ATTACHING, IN_USE), RESERVED),
+    Row('connect', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), ATTACHING),
+    Row('attached', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), IN_USE),
+    Row('begin-detaching', (IN_USE,), DETACHING),
+    Row('roll-detaching', (DETACHING,), IN_USE),
+    Row('detached', (RESERVED, ATTACHING, DETACHING, IN_USE), AVAILABLE),
+    Row('still-reserved', (ATTACHING, DETACHING, IN_USE, RESERVED), RESERVED),
+))
+
+ATTACH = Machine('volume', 'attach_status', ('detached',), (
+    Row('attached', ('detached', 'attached', 'attaching', 'reserved'), 'attached'),
+    Row('detached', ('attached', 'attaching', 'reserved', 'detached'), 'detached'),
+))
