@@ -147,7 +147,8 @@ class BackendNotFound(NotFound):
 
 
 class NotAcceptable(CinderExtError):
-    template = 'Version {version} is not supported by the API. Minimum is {low} and maximum is {high}.'
+    template = ('Version {version} is not supported by the API. '
+                'Minimum is {low} and maximum is {high}.')
     code = 'cinder_ext.version_not_supported'
     http_status = 406
 
@@ -159,7 +160,8 @@ class Conflict(CinderExtError):
 
 
 class MigrationActive(Conflict):
-    template = 'Volume {volume_id} is being migrated (migration {migration_id}): it cannot {action} now.'
+    template = ('Volume {volume_id} is being migrated (migration {migration_id}): '
+                'it cannot {action} now.')
     code = 'cinder_ext.migration_active'
 
 
@@ -188,7 +190,8 @@ class ServiceUnavailable(CinderExtError):
 class NoValidBackend(ServiceUnavailable):
     template = 'No valid backend was found: {reason}'
     code = 'cinder_ext.no_valid_backend'
-    remedy = 'See the reasons per backend; free space, correct the volume type or name another backend.'
+    remedy = ('See the reasons per backend; free space, correct the volume type '
+              'or name another backend.')
 
 
 class MigrationError(CinderExtError):

@@ -1,0 +1,126 @@
+"""Transactions: who reads, who writes, and what is repeated after a deadlock.
+
+A function of this package is decorated with ``reader`` or ``writer`` and finds
+the session in ``context.session``.  Called inside another one with the same
+context and thread it joins that transaction.
+
+SQLite: a transaction that reads before it writes cannot wait for a lock
+(``busy_timeout`` does not help it), so writers begin with BEGIN IMMEDIATE;
+WAL lets readers go on meanwhile.  The log is synced at every commit: a
+committed swap of records must survive a loss of power, since the source is
+removed after it.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import contextlib
+import functools
+import threading
+
+from oslo_db import api as oslo_db_api
+from oslo_db import exception as oslo_db_exception
+from oslo_db.sqlalchemy import enginefacade
+from sqlalchemy import event, pool
+
+_local = threading.local()
+_retry = oslo_db_api.wrap_db_retry(max_retries=20, retry_interval=0.05, inc_retry_interval=True,
+                                   max_retry_interval=1, jitter=True, retry_on_deadlock=True)
+
+
+class _Database:
+    """The one database of this process; chosen by configure()."""
+
+    manager = None
+
+
+def configure(conf):
+    """Bind the package to the database of ``[database] connection``.
+
+    Called once per process, after any fork.
+    """
+    manager = enginefacade.transaction_context()
+    manager.configure(connection=conf.database.connection,
+                      max_pool_size=conf.database.max_pool_size,
+                      max_overflow=conf.database.max_overflow,
+                      max_retries=conf.database.max_retries,
+                      retry_interval=conf.database.retry_interval,
+                      sqlite_fk=True)
+    manager.append_on_engine_create(_prepare_sqlite)
+    _Database.manager = manager
+
+
+def get_engine():
+    """The engine, for schema revisions and health checks."""
+    return _Database.manager.writer.get_engine()
+
+
+def dispose():
+    """Close every pooled connection; for the end of a process or a test."""
+    if _Database.manager is not None and _Database.manager.is_started:
+        _Database.manager.dispose_pool()
+
+
+def reader(function):
+    """Run ``function(context, ...)`` in a reading transaction."""
+    return _in_transaction(function, writes=False)
+
+
+def writer(function):
+    """Run ``function(context, ...)`` in a writing transaction; repeated after a deadlock."""
+    return _in_transaction(function, writes=True)
+
+
+def _in_transaction(function, writes):
+    @_retry
+    def begin(context, *args, **kwargs):
+        manager = _Database.manager.writer if writes else _Database.manager.reader
+        with _begin_immediate(writes), manager.using(context):
+            return function(context, *args, **kwargs)
+
+    @functools.wraps(function)
+    def call(context, *args, **kwargs):
+        if _has_transaction(context):
+            return function(context, *args, **kwargs)
+        return begin(context, *args, **kwargs)
+
+    return call
+
+
+def _has_transaction(context):
+    try:
+        return context.session is not None
+    except (oslo_db_exception.NoEngineContextEstablished,
+            oslo_db_exception.ContextNotRequestedError):
+        return False
+
+
+@contextlib.contextmanager
+def _begin_immediate(writes):
+    before = getattr(_local, 'writes', False)
+    _local.writes = writes
+    try:
+        yield
+    finally:
+        _local.writes = before
+
+
+def _prepare_sqlite(engine):
+    if engine.dialect.name != 'sqlite':
+        return
+    old = engine.pool
+    if isinstance(old, pool.NullPool):
+        # oslo.db opens a file for every transaction; a pool triples the throughput.
+        engine.pool = pool.QueuePool(old._creator, pool_size=5, max_overflow=50, timeout=30,
+                                     dialect=engine.dialect, _dispatch=old.dispatch)
+
+    @event.listens_for(engine, 'connect')
+    def _pragmas(connection, _record):
+        cursor = connection.cursor()
+        for pragma in ('journal_mode=WAL', 'busy_timeout=30000', 'synchronous=FULL'):
+            cursor.execute(f'PRAGMA {pragma}')
+        cursor.close()
+
+    @event.listens_for(engine, 'before_cursor_execute', retval=True)
+    def _rewrite(_conn, _cursor, statement, parameters, _context, _many):
+        if statement == 'BEGIN' and getattr(_local, 'writes', False):
+            statement = 'BEGIN IMMEDIATE'
+        return statement, parameters

@@ -1,0 +1,136 @@
+"""THE door: the only code that writes a status column.
+
+A row of ``cinder_ext.states`` becomes ``UPDATE ... SET status=:to WHERE id=:id
+AND status IN (:from)``.  Nothing updated means refused: another request was
+first.  Of several racers one wins, and no lock is held between their requests.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import sqlalchemy as sa
+from oslo_log import log
+from oslo_utils import timeutils
+
+from cinder_ext import exceptions
+from cinder_ext.db import models, session
+from cinder_ext.states import migration as migration_states
+
+LOG = log.getLogger(__name__)
+
+_MODELS = {
+    'volume': models.Volume,
+    'snapshot': models.Snapshot,
+    'attachment': models.Attachment,
+    'migration': models.VolumeMigration,
+}
+
+
+@session.writer
+def insert(context, machine, values, state=None, also=None):
+    """Insert a row in an initial state of its machine.
+
+    :param values: column -> value, without the status
+    :param state: one of ``machine.initial``; by default the first
+    :param also: other status columns of the new row, column -> state
+    :returns: the model's instance
+    """
+    state = state or machine.initial[0]
+    if state not in machine.initial:
+        raise ValueError(f'{state} is no initial state of {machine.kind}')
+    row = _MODELS[machine.kind](**values, **{machine.column: state}, **(also or {}))
+    context.session.add(row)
+    context.session.flush()
+    LOG.info('%s %s is new: %s %s', machine.kind, row.id, machine.column, state)
+    return row
+
+
+@session.writer
+def move(context, machine, entity_id, event, values=None, where=()):
+    """Let ``event`` happen to one row, if its state allows it.
+
+    :param values: other columns to set with it
+    :param where: further conditions (SQLAlchemy expressions)
+    :raises TransitionRefused: the row is not in a state that the event starts from, or a
+        condition does not hold; nothing was changed
+
+    A migration's phase takes the volume's ``migration_status`` with it.
+    """
+    row, model = machine.row(event), _MODELS[machine.kind]
+    column = getattr(model, machine.column)
+    changed = context.session.execute(
+        sa.update(model)
+        .where(model.id == entity_id, column.in_(row.sources), *where)
+        .values({**(values or {}), machine.column: row.target, 'updated_at': timeutils.utcnow()})
+        .execution_options(synchronize_session=False)).rowcount
+    if not changed:
+        raise _refusal(context, machine, model, entity_id, row)
+    _expire(context, model, entity_id)
+    LOG.info('%s %s: %s -> %s %s', machine.kind, entity_id, event, machine.column, row.target)
+    if machine is migration_states.MACHINE:
+        _project(context, entity_id, row.target)
+
+
+def try_move(context, machine, entity_id, event, values=None, where=()):
+    """As move, but returns whether it happened instead of raising."""
+    try:
+        move(context, machine, entity_id, event, values, where)
+    except exceptions.TransitionRefused:
+        return False
+    return True
+
+
+@session.writer
+def force(context, machine, entity_id, state, also=None):
+    """Set a status whatever it was: an administrator's os-reset_status, nothing else.
+
+    :param also: other status columns to set, column -> state
+    """
+    model = _MODELS[machine.kind]
+    context.session.execute(
+        sa.update(model).where(model.id == entity_id)
+        .values({machine.column: state, **(also or {}), 'updated_at': timeutils.utcnow()})
+        .execution_options(synchronize_session=False))
+    _expire(context, model, entity_id)
+    LOG.warning('%s %s: %s forced to %s by %s', machine.kind, entity_id, machine.column, state,
+                context.user_id)
+
+
+@session.writer
+def project_started(context, volume_id):
+    """Show a migration that was just recorded in the volume's ``migration_status``."""
+    _set_migration_status(context, volume_id,
+                          migration_states.SHOWN[migration_states.SCHEDULING])
+
+
+def _project(context, migration_id, phase):
+    volume_id = context.session.execute(
+        sa.select(models.VolumeMigration.volume_id)
+        .where(models.VolumeMigration.id == migration_id)).scalar_one()
+    latest = context.session.execute(
+        sa.select(models.VolumeMigration.id)
+        .where(models.VolumeMigration.volume_id == volume_id)
+        .order_by(models.VolumeMigration.created_at.desc()).limit(1)).scalar_one()
+    # A source may still be tidied while the volume is on its next migration.
+    if latest == migration_id:
+        _set_migration_status(context, volume_id, migration_states.SHOWN[phase])
+
+
+def _set_migration_status(context, volume_id, word):
+    context.session.execute(
+        sa.update(models.Volume).where(models.Volume.id == volume_id)
+        .values(migration_status=word).execution_options(synchronize_session=False))
+    _expire(context, models.Volume, volume_id)
+
+
+def _expire(context, model, entity_id):
+    loaded = context.session.identity_map.get(
+        context.session.identity_key(model, (entity_id,)))
+    if loaded is not None:
+        context.session.expire(loaded)
+
+
+def _refusal(context, machine, model, entity_id, row):
+    current = context.session.execute(
+        sa.select(getattr(model, machine.column)).where(model.id == entity_id)).scalar()
+    return exceptions.TransitionRefused(
+        kind=machine.kind, id=entity_id, event=row.event, column=machine.column,
+        current=current, expected=', '.join(row.sources))

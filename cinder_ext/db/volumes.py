@@ -1,0 +1,138 @@
+"""Volumes: one row each, and what may begin on them."""
+# SPDX-License-Identifier: Apache-2.0
+
+import sqlalchemy as sa
+from oslo_utils import timeutils
+
+from cinder_ext import exceptions
+from cinder_ext.db import models, session, transition
+from cinder_ext.states import volume as states
+
+MIGRATING = ('starting', 'migrating', 'completing')
+"""Words of ``migration_status`` while a migration keeps everything else away."""
+
+
+def _not_migrating():
+    word = models.Volume.migration_status
+    return sa.or_(word.is_(None), word.not_in(MIGRATING))
+
+
+@session.reader
+def get(context, volume_id, project_id=None):
+    """One volume.
+
+    :param project_id: only if it belongs to this project
+    :raises VolumeNotFound: there is none, or it was deleted
+    """
+    query = sa.select(models.Volume).where(models.Volume.id == volume_id,
+                                           models.Volume.deleted_at.is_(None))
+    if project_id is not None:
+        query = query.where(models.Volume.project_id == project_id)
+    found = context.session.execute(query).scalar_one_or_none()
+    if found is None:
+        raise exceptions.VolumeNotFound(id=volume_id)
+    return found
+
+
+@session.writer
+def create(context, values, metadata=None):
+    """Record a volume that is to be made; status ``creating``.
+
+    :returns: models.Volume
+    """
+    volume = transition.insert(context, states.MACHINE, values, also={'attach_status': 'detached'})
+    for key, value in (metadata or {}).items():
+        context.session.add(models.VolumeMetadata(volume_id=volume.id, key=key, value=value))
+    return volume
+
+
+@session.writer
+def update(context, volume_id, values):
+    """Set columns that are no status."""
+    context.session.execute(
+        sa.update(models.Volume).where(models.Volume.id == volume_id)
+        .values({**values, 'updated_at': timeutils.utcnow()}))
+
+
+@session.writer
+def begin(context, volume_id, event, action, values=None, where=()):
+    """Let a request's event happen to a volume, unless a migration keeps it away.
+
+    :param action: a verb for the refusal: 'be deleted', 'be extended'
+    :raises MigrationActive: names the migration
+    :raises InvalidState: the status does not allow it
+    :raises VolumeNotFound: there is no such volume
+    """
+    try:
+        transition.move(context, states.MACHINE, volume_id, event, values,
+                        (_not_migrating(), models.Volume.deleted_at.is_(None), *where))
+    except exceptions.TransitionRefused as refusal:
+        raise _explained(context, volume_id, action, refusal) from refusal
+
+
+@session.writer
+def hold(context, volume_id, action, statuses):
+    """Lock the volume's row until the transaction ends, in one of ``statuses`` and not migrating.
+
+    For what happens beside a volume (a snapshot made or deleted, a clone) without changing
+    its status: a migration that starts meanwhile waits, or is refused by what was inserted.
+
+    :raises MigrationActive, InvalidState, VolumeNotFound: as begin
+    """
+    held = context.session.execute(
+        sa.update(models.Volume)
+        .where(models.Volume.id == volume_id, models.Volume.deleted_at.is_(None),
+               models.Volume.status.in_(statuses), _not_migrating())
+        .values(updated_at=models.Volume.updated_at)
+        .execution_options(synchronize_session=False)).rowcount
+    if not held:
+        current = get(context, volume_id)
+        raise _explained(context, volume_id, action, exceptions.TransitionRefused(
+            kind='volume', id=volume_id, event=action, column='status', current=current.status,
+            expected=', '.join(statuses)))
+
+
+@session.reader
+def unfinished(context, host):
+    """Ids and statuses of the volumes of a backend whose work was recorded and is not done.
+
+    :param host: ``host@backend``; None for volumes that no scheduler has placed yet
+    :returns: a list of (id, status), oldest first
+    """
+    query = sa.select(models.Volume.id, models.Volume.status).where(
+        models.Volume.deleted_at.is_(None),
+        models.Volume.status.in_((states.CREATING, states.DELETING, states.EXTENDING)),
+        models.Volume.host.is_(None) if host is None else models.Volume.host.startswith(host + '#'))
+    return [tuple(row) for row in context.session.execute(query.order_by(models.Volume.created_at))]
+
+
+@session.writer
+def mark_deleted(context, volume_id):
+    """The backend has removed it: the row stays for the purge, its metadata goes."""
+    now = timeutils.utcnow()
+    context.session.execute(sa.delete(models.VolumeMetadata)
+                            .where(models.VolumeMetadata.volume_id == volume_id))
+    update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
+
+
+@session.reader
+def metadata(context, volume_id):
+    """A volume's metadata as a dictionary."""
+    table = models.VolumeMetadata
+    return dict(context.session.execute(
+        sa.select(table.key, table.value).where(table.volume_id == volume_id)).tuples().all())
+
+
+def _explained(context, volume_id, action, refusal):
+    """The error that tells a user why: a migration by its id, else the status."""
+    volume = get(context, volume_id)
+    if volume.migration_status in MIGRATING:
+        migration_id = context.session.execute(
+            sa.select(models.VolumeMigration.id)
+            .where(models.VolumeMigration.volume_id == volume_id)
+            .order_by(models.VolumeMigration.created_at.desc()).limit(1)).scalar()
+        return exceptions.MigrationActive(volume_id=volume_id, migration_id=migration_id,
+                                          action=action)
+    return exceptions.InvalidState(
+        kind='volume', reason=(f'volume {volume_id} cannot {action}: its status is {volume.status}, '
+                               f"expected one of {refusal.facts['expected']}."))
