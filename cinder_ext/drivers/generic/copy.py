@@ -169,7 +169,7 @@ class RangeCopier:
     :ivar written: BlockSet of what this link wrote or zeroed, for the verification
     """
 
-    def __init__(self, source_path, target_path, digests, *, size_bytes, control, workers=4,
+    def __init__(self, source_path, target_path, digests, *, size_bytes, control, workers=3,
                  written=None, source_direct=False, checkpoint_bytes=CHECKPOINT_BYTES,
                  checkpoint_seconds=CHECKPOINT_SECONDS, on_checkpoint=None, on_progress=None):
         if digests.size_bytes != size_bytes:
