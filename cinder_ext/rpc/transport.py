@@ -8,6 +8,8 @@ traceback; ``error.message`` is the sentence alone.
 # SPDX-License-Identifier: Apache-2.0
 
 import oslo_messaging
+from oslo_messaging._metrics import client as metrics
+from oslo_messaging._tracing import client as tracing
 from oslo_versionedobjects import base as versioned_objects
 
 from cinder_ext import context, exceptions
@@ -71,8 +73,15 @@ def cleanup():
 def open_transport(conf, url=None):
     """A transport that belongs to the caller, who closes it with ``cleanup()``."""
     oslo_messaging.set_transport_defaults(CONTROL_EXCHANGE)
+    _register_options(conf)
     return oslo_messaging.get_rpc_transport(
         conf, url, allowed_remote_exmods=list(ALLOWED_REMOTE_EXMODS))
+
+
+def _register_options(conf):
+    """Register what oslo.messaging reads from any conf but registers on cfg.CONF only."""
+    conf.register_opts(metrics.oslo_messaging_metrics, group='oslo_messaging_metrics')
+    conf.register_opts(tracing.oslo_messaging_tracing, group='oslo_messaging_tracing')
 
 
 def get_transport():
@@ -109,6 +118,7 @@ def get_server(target, endpoints, *, serializer=None, transport=None):
     ``stop()`` takes no more messages, ``wait()`` returns when those that were
     taken have been answered.
     """
+    # No executor is named: without eventlet there is only the threading one.
     return oslo_messaging.get_rpc_server(
-        transport or get_transport(), target, endpoints, executor='threading',
+        transport or get_transport(), target, endpoints,
         serializer=serializer or ContextSerializer())
