@@ -10,9 +10,9 @@ traceback; ``error.message`` is the sentence alone.
 import oslo_messaging
 from oslo_messaging._metrics import client as metrics
 from oslo_messaging._tracing import client as tracing
-from oslo_versionedobjects import base as versioned_objects
 
 from cinder_ext import context, exceptions
+from cinder_ext.objects import base as objects
 
 SCHEDULER_TOPIC = 'cinder-ext-scheduler'
 VOLUME_TOPIC = 'cinder-ext-volume'
@@ -36,7 +36,7 @@ class ContextSerializer(oslo_messaging.Serializer):
     """
 
     def __init__(self, entities=None):
-        self._entities = entities or versioned_objects.VersionedObjectSerializer()
+        self._entities = entities or objects.Serializer()
 
     def serialize_entity(self, ctxt, entity):
         return self._entities.serialize_entity(ctxt, entity)
