@@ -89,4 +89,4 @@ class BackendReport(base.CinderExtObject):
 
 
 def _now():
-    return timeutils.utcnow().replace(tzinfo=datetime.timezone.utc)
+    return timeutils.utcnow().replace(tzinfo=datetime.UTC)
