@@ -27,8 +27,7 @@ def setup(conf):
     :param conf: oslo.config's ConfigOpts, the process-wide one
     :raises Misconfigured: lock_path is not set
     """
-    lockutils.register_opts(conf)
-    if not conf.oslo_concurrency.lock_path:
+    if not lockutils.get_lock_path(conf):
         raise exceptions.Misconfigured(
             backend='oslo_concurrency', reason='lock_path is not set')
     os_brick.setup(conf)
