@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import sqlalchemy as sa
-from oslo_utils import timeutils
-from oslo_utils import uuidutils
+from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import models, session, transition, volumes

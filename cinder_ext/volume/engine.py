@@ -23,7 +23,6 @@ from taskflow import states as taskflow_states
 from taskflow.listeners import base as listeners
 from taskflow.persistence import models
 from taskflow.persistence.backends import impl_sqlalchemy
-from taskflow.types import failure as failures
 
 LOG = log.getLogger(__name__)
 
@@ -153,20 +152,21 @@ def _run(engine, name, key):
     return True
 
 
+def guarded(what, function, *arguments):
+    """Call a piece of background work; its fault ends that work only.
+
+    It stays recorded where it stands, and the next sweep takes it up again.
+    """
+    try:
+        function(*arguments)
+    except Exception:
+        LOG.exception('%s was interrupted; it will be taken up again', what)
+
+
 def _cause(fault):
     if isinstance(fault, taskflow_exceptions.WrappedFailure):
         return '; '.join(each.exception_str for each in fault)
     return str(fault)
-
-
-def describe(failure):
-    """What a taskflow failure says: (text, exception or None).
-
-    After a restart only the text of an exception is left.
-    """
-    if not isinstance(failure, failures.Failure):
-        return '', None
-    return failure.exception_str, failure.exception
 
 
 def _book_id(name, key):
