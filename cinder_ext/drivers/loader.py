@@ -39,8 +39,7 @@ def load(conf, section):
 def _find(name):
     """The driver class registered under a name."""
     return stevedore_driver.DriverManager(
-        NAMESPACE, name, warn_on_missing_entrypoint=False,
-        on_load_failure_callback=_refuse).driver
+        NAMESPACE, name, on_load_failure_callback=_refuse).driver
 
 
 def _refuse(manager, entrypoint, fault):

@@ -69,6 +69,18 @@ def needed_ranges(allocated, digests):
                            values.BLOCK_BYTES, digests.size_bytes)
 
 
+def changed_or_unknown(changed, digests):
+    """Where a copy must look when the source says what changed since the target was equal.
+
+    :param changed: values.Range of the source that may differ from the target
+    :param digests: DigestMap of the target; blocks that it does not know are looked at too
+    :returns: a list of values.Range, whole blocks, ascending, not overlapping
+    """
+    unknown = (block for block in range(digests.blocks) if not digests.is_known(block))
+    return units.coalesced([*changed, *units.of_blocks(unknown, digests.size_bytes)],
+                           values.BLOCK_BYTES, digests.size_bytes)
+
+
 class _Abandoned(Exception):
     """A unit was given up because another one failed."""
 

@@ -188,7 +188,7 @@ class DigestMap:
 
         :raises ValueError: a block is unknown
         """
-        if any(not self.is_known(block) for block in range(self.blocks)):
+        if UNKNOWN in self._content and not all(map(self.is_known, range(self.blocks))):
             raise ValueError('the content of some blocks is not known')
         return hashlib.sha256(self._content).hexdigest()
 
