@@ -75,7 +75,7 @@ def retype_in_place(context, migration_id):
         .values(volume_type_id=record.destination_type_id,
                 updated_at=models.Snapshot.updated_at)
         .execution_options(synchronize_session=False))
-    _release(context, record)
+    volume_migrations.release(context, record)
     return True
 
 
@@ -89,23 +89,15 @@ def end(context, migration_id, event, fault, detail_id, checks=None):
     :param checks: documents with name, passed, detail and remedy
     :returns: False when it was placed before
     """
-    if not transition.try_move(context, states.MACHINE, migration_id, event, {
-            'error': fault.message, 'error_code': fault.code, 'remedy': fault.remedy,
-            'checks': checks, 'finished_at': timeutils.utcnow()}):
+    try:
+        record = volume_migrations.fail(context, migration_id, event, fault.message, fault.code,
+                                        fault.remedy)
+    except exceptions.TransitionRefused:
         return False
-    record = volume_migrations.get(context, migration_id)
-    _release(context, record)
+    volume_migrations.update(context, migration_id, {'checks': checks})
     messages.create(context, record.project_id, record.request_id, 'VOLUME', record.volume_id,
                     _ACTIONS[record.operation], detail_id)
     return True
-
-
-def _release(context, record):
-    """Give the volume back the status that it had before."""
-    event = ('release-attached' if record.previous_status == volume_states.IN_USE
-             else 'release')
-    # A migration that did not lock the volume has nothing to release.
-    transition.try_move(context, volume_states.MACHINE, record.volume_id, event)
 
 
 @session.reader

@@ -34,15 +34,27 @@ class Backends:
         """
         with self._lock:
             known = self._reports.get(report.host)
-            if known is None or known.reported_at <= report.reported_at:
-                self._reports[report.host] = report
-                self._placed.pop(report.host, None)
+            if known is not None and known.reported_at > report.reported_at:
+                return
+            if known is not None and not report.is_up:
+                # Its pools stay known, so that a refusal can say what is wrong with them.
+                report.pools = known.pools
+            self._reports[report.host] = report
+            self._placed.pop(report.host, None)
 
     def consume(self, pool, size_bytes):
         """Count something that was just placed on a request.Pool."""
         with self._lock:
             placed = self._placed.setdefault(pool.backend, {})
             placed[pool.host] = placed.get(pool.host, 0) + size_bytes
+
+    def is_complete(self, context):
+        """Whether there is a backend, and all that are alive have reported."""
+        now = timeutils.utcnow()
+        alive = {row.host for row in services.list_all(context, binary=VOLUME_BINARY)
+                 if services.is_up(row, self._down_seconds, now)}
+        with self._lock:
+            return bool(alive) and alive <= self._reports.keys()
 
     def pools(self, context):
         """Every known pool as it is now: a list of request.Pool."""

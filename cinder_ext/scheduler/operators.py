@@ -15,6 +15,7 @@ import operator
 
 from oslo_utils import strutils
 
+
 def matches(capability, wanted):
     """Whether a capability is what an extra spec asks for.
 
