@@ -7,12 +7,15 @@ traceback; ``error.message`` is the sentence alone.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+from concurrent import futures
+
 import oslo_messaging
 from oslo_messaging._metrics import client as metrics
 from oslo_messaging._tracing import client as tracing
-from oslo_versionedobjects import base as versioned_objects
+from oslo_messaging.rpc import server as rpc_server
 
 from cinder_ext import context, exceptions
+from cinder_ext.objects import base as objects
 
 SCHEDULER_TOPIC = 'cinder-ext-scheduler'
 VOLUME_TOPIC = 'cinder-ext-volume'
@@ -36,7 +39,7 @@ class ContextSerializer(oslo_messaging.Serializer):
     """
 
     def __init__(self, entities=None):
-        self._entities = entities or versioned_objects.VersionedObjectSerializer()
+        self._entities = entities or objects.Serializer()
 
     def serialize_entity(self, ctxt, entity):
         return self._entities.serialize_entity(ctxt, entity)
@@ -49,6 +52,18 @@ class ContextSerializer(oslo_messaging.Serializer):
 
     def deserialize_context(self, ctxt):
         return context.RequestContext.from_dict(ctxt)
+
+
+class Server(rpc_server.RPCServer):
+    """An RPC server whose idle threads sleep.
+
+    Those of oslo.messaging's own pool wake once a second to see whether they
+    should end, all the time, and ``wait()`` waits for them to notice.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._executor_cls = futures.ThreadPoolExecutor
 
 
 def init(conf, url=None):
@@ -118,7 +133,7 @@ def get_server(target, endpoints, *, serializer=None, transport=None):
     ``stop()`` takes no more messages, ``wait()`` returns when those that were
     taken have been answered.
     """
-    # No executor is named: without eventlet there is only the threading one.
+    # No executor is named: that is deprecated, threads are what is left without eventlet.
     return oslo_messaging.get_rpc_server(
         transport or get_transport(), target, endpoints,
-        serializer=serializer or ContextSerializer())
+        serializer=serializer or ContextSerializer(), server_cls=Server)

@@ -210,10 +210,9 @@ def test_argument_that_json_cannot_carry_fails_in_the_caller(bus):
 
 # Topics, servers, fanout
 
-def test_topic_with_three_servers_gives_each_its_share(bus):
+def test_topic_with_three_servers_lets_each_serve(bus):
     bus.serve('one', 'two', 'three')
-    names = [bus.call('whoami') for _ in range(12)]
-    assert {name: names.count(name) for name in names} == {'one': 4, 'two': 4, 'three': 4}
+    assert {bus.call('whoami') for _ in range(30)} == {'one', 'two', 'three'}
 
 
 def test_message_reaches_exactly_one_server_of_a_topic(bus):
