@@ -86,7 +86,7 @@ def names_of(context, model, ids):
     if not wanted:
         return {}
     return dict(context.session.execute(
-        sa.select(model.id, model.name).where(model.id.in_(wanted))).tuples().all())
+        sa.select(model.id, model.name).where(model.id.in_(wanted))).all())
 
 
 def _alive(model):
