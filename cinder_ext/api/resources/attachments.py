@@ -31,8 +31,13 @@ POLICIES = (
 
 # SCHEMAS
 
-_CREATE = {'volume_uuid': validation.UUID, 'instance_uuid': validation.OPTIONAL_UUID,
-           'connector': {'type': ['object', 'null']}}
+# What becomes a column is checked; the rest of a connector is the driver's.
+_CONNECTOR = {'type': 'object', 'properties': {
+    'host': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+    'mountpoint': validation.TEXT, 'mode': {'enum': [None, 'rw', 'ro']}}}
+_CREATE = {'volume_uuid': validation.UUID,
+           'instance_uuid': {**validation.OPTIONAL_UUID, 'maxLength': 36},
+           'connector': {**_CONNECTOR, 'type': ['object', 'null']}}
 _MODE = {'mode': {'enum': ['rw', 'ro']}}
 
 CREATE_BODY = validation.schemas({
@@ -40,7 +45,7 @@ CREATE_BODY = validation.schemas({
     '3.54': validation.wrapped('attachment', {**_CREATE, **_MODE}, required=('volume_uuid',)),
 })
 UPDATE_BODY = validation.schemas({'3.27': validation.wrapped(
-    'attachment', {'connector': {'type': 'object', 'minProperties': 1}},
+    'attachment', {'connector': {**_CONNECTOR, 'minProperties': 1}},
     required=('connector',))})
 
 # view
