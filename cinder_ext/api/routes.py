@@ -1,0 +1,155 @@
+"""THE page: every path, its methods, and the operation behind each.
+
+A path is found with and without a project id after ``/v3``, at every
+microversion.  What counts as a project id: hexadecimal digits and dashes.  An
+entry that is a dictionary holds actions: the only key of the body chooses.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+import re
+
+from cinder_ext.api.resources import (
+    attachments,
+    extensions,
+    messages,
+    scheduler_stats,
+    services,
+    snapshot_metadata,
+    snapshots,
+    types_extra_specs,
+    versions,
+    volume_actions,
+    volume_metadata,
+    volume_migrations,
+    volume_types,
+    volumes,
+)
+
+RESOURCES = (versions, extensions, volumes, volume_metadata, volume_actions, volume_migrations,
+             snapshots, snapshot_metadata, volume_types, types_extra_specs, attachments, messages,
+             services, scheduler_stats)
+
+UNVERSIONED = {
+    '/': {'GET': versions.CHOICES},
+    '/v3': {'GET': versions.SHOW},
+    '/v3/': {'GET': versions.SHOW},
+    '/healthcheck': {'GET': versions.HEALTH},
+}
+OPEN = frozenset(UNVERSIONED) | {''}
+"""Paths that need no token."""
+
+ROUTES = {
+    '/volumes': {'GET': volumes.LIST, 'POST': volumes.CREATE},
+    '/volumes/detail': {'GET': volumes.LIST_DETAIL},
+    '/volumes/summary': {'GET': volumes.SUMMARY},
+    '/volumes/{volume_id}': {'GET': volumes.SHOW, 'PUT': volumes.UPDATE,
+                             'DELETE': volumes.DELETE},
+    '/volumes/{volume_id}/action': {'POST': volume_actions.ACTIONS},
+    '/volumes/{volume_id}/metadata': {'GET': volume_metadata.LIST,
+                                      'POST': volume_metadata.MERGE,
+                                      'PUT': volume_metadata.REPLACE},
+    '/volumes/{volume_id}/metadata/{key}': {'GET': volume_metadata.SHOW,
+                                            'PUT': volume_metadata.SET,
+                                            'DELETE': volume_metadata.DELETE},
+    '/volume-migrations': {'GET': volume_migrations.LIST},
+    '/volume-migrations/{migration_id}': {'GET': volume_migrations.SHOW},
+    '/snapshots': {'GET': snapshots.LIST, 'POST': snapshots.CREATE},
+    '/snapshots/detail': {'GET': snapshots.LIST_DETAIL},
+    '/snapshots/{snapshot_id}': {'GET': snapshots.SHOW, 'PUT': snapshots.UPDATE,
+                                 'DELETE': snapshots.DELETE},
+    '/snapshots/{snapshot_id}/action': {'POST': snapshots.ACTIONS},
+    '/snapshots/{snapshot_id}/metadata': {'GET': snapshot_metadata.LIST,
+                                          'POST': snapshot_metadata.MERGE,
+                                          'PUT': snapshot_metadata.REPLACE},
+    '/snapshots/{snapshot_id}/metadata/{key}': {'GET': snapshot_metadata.SHOW,
+                                                'PUT': snapshot_metadata.SET,
+                                                'DELETE': snapshot_metadata.DELETE},
+    '/types': {'GET': volume_types.LIST, 'POST': volume_types.CREATE},
+    '/types/{type_id}': {'GET': volume_types.SHOW, 'PUT': volume_types.UPDATE,
+                         'DELETE': volume_types.DELETE},
+    '/types/{type_id}/extra_specs': {'GET': types_extra_specs.LIST,
+                                     'POST': types_extra_specs.MERGE},
+    '/types/{type_id}/extra_specs/{key}': {'GET': types_extra_specs.SHOW,
+                                           'PUT': types_extra_specs.SET,
+                                           'DELETE': types_extra_specs.DELETE},
+    '/attachments': {'GET': attachments.LIST, 'POST': attachments.CREATE},
+    '/attachments/detail': {'GET': attachments.LIST_DETAIL},
+    '/attachments/{attachment_id}': {'GET': attachments.SHOW, 'PUT': attachments.UPDATE,
+                                     'DELETE': attachments.DELETE},
+    '/attachments/{attachment_id}/action': {'POST': attachments.ACTIONS},
+    '/messages': {'GET': messages.LIST},
+    '/messages/{message_id}': {'GET': messages.SHOW, 'DELETE': messages.DELETE},
+    '/os-services': {'GET': services.LIST},
+    '/os-services/enable': {'PUT': services.ENABLE},
+    '/os-services/disable': {'PUT': services.DISABLE},
+    '/os-services/disable-log-reason': {'PUT': services.DISABLE_LOG_REASON},
+    '/extensions': {'GET': extensions.LIST},
+    '/extensions/{alias}': {'GET': extensions.SHOW},
+    '/scheduler-stats/get_pools': {'GET': scheduler_stats.POOLS},
+}
+
+_PROJECT_ID = re.compile(r'[0-9a-f-]+')
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A path that is served: its methods, its variables, the project id in it or None."""
+
+    methods: dict
+    path: dict
+    project_id: str | None
+
+
+def operations():
+    """Every operation with its method and path: (method, path, action or None, operation)."""
+    for path, methods in {**UNVERSIONED, **ROUTES}.items():
+        for method, entry in methods.items():
+            if isinstance(entry, dict):
+                for action, operation in entry.items():
+                    yield method, path, action, operation
+            else:
+                yield method, path, None, entry
+
+
+def match(path):
+    """What is served under a path; None when nothing is."""
+    if (path or '/') in UNVERSIONED:
+        return Found(UNVERSIONED[path or '/'], {}, None)
+    words = path.split('/')
+    if words[:2] != ['', 'v3']:
+        return None
+    words, project_id = words[2:], None
+    # No resource has a name of hexadecimal digits only.
+    if _PROJECT_ID.fullmatch(words[0]):
+        project_id, words = words[0], words[1:]
+    node, variables = _TREE, []
+    for word in words:
+        if word in node:
+            node = node[word]
+        elif word and None in node:
+            node = node[None]
+            variables.append(word)
+        else:
+            return None
+    if '' not in node:
+        return None
+    methods, names = node['']
+    return Found(methods, dict(zip(names, variables, strict=True)), project_id)
+
+
+def _grow():
+    """The routes as a tree of words; None stands for a variable, '' for the leaf."""
+    tree = {}
+    for path, methods in ROUTES.items():
+        node, names = tree, []
+        for word in path.split('/')[1:]:
+            if word.startswith('{'):
+                names.append(word[1:-1])
+                word = None
+            node = node.setdefault(word, {})
+        node[''] = (methods, names)
+    return tree
+
+
+_TREE = _grow()
