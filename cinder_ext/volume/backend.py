@@ -8,7 +8,7 @@ from oslo_log import log
 
 from cinder_ext import exceptions
 from cinder_ext.db import faults
-from cinder_ext.volume import running
+from cinder_ext.volume.running import Running
 
 LOG = log.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Backend:
     host: str
     driver: object
     capacity_changed: object = lambda: None
-    running: running.Running = dataclasses.field(default_factory=running.Running)
+    running: Running = dataclasses.field(default_factory=Running)
     pool: futures.Executor = dataclasses.field(
         default_factory=lambda: futures.ThreadPoolExecutor(RESUMED_AT_ONCE, 'resumed'))
 
