@@ -1,6 +1,7 @@
 """Finds the driver of a backend by its name and builds it."""
 # SPDX-License-Identifier: Apache-2.0
 
+from oslo_config import cfg
 from stevedore import driver as stevedore_driver
 from stevedore import exception as stevedore_exception
 
@@ -27,12 +28,13 @@ def load(conf, section):
     try:
         kind = _find(group.volume_driver)
         conf.register_opts(kind.options(), group=section)
-        name = group.volume_backend_name or section
+        _check_values(group)
     except stevedore_exception.NoMatches:
         raise exceptions.Misconfigured(
             backend=section, reason=f'there is no driver named {group.volume_driver}')
-    except (ImportError, ValueError) as fault:
+    except (ImportError, ValueError, cfg.Error) as fault:
         raise exceptions.Misconfigured(backend=section, reason=str(fault))
+    name = group.volume_backend_name or section
     return kind(values.BackendSettings(name=section, backend_name=name, options=group))
 
 
@@ -40,6 +42,12 @@ def _find(name):
     """The driver class registered under a name."""
     return stevedore_driver.DriverManager(
         NAMESPACE, name, on_load_failure_callback=_refuse).driver
+
+
+def _check_values(group):
+    """Read every option once: oslo.config looks at the type of a value when it is read."""
+    for option in group:
+        getattr(group, option)
 
 
 def _refuse(manager, entrypoint, fault):

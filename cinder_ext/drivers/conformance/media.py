@@ -9,9 +9,11 @@ from cinder_ext.drivers import values
 
 
 @contextlib.contextmanager
-def mounted_xfs(directory, size_bytes=2 * values.GIB):
+def mounted_xfs(directory, size_bytes=2 * values.GIB, direct=False):
     """A mounted XFS with reflinks, in a sparse image below ``directory``; needs root and xfsprogs.
 
+    :param direct: whether the image is read and written past the page cache, as a benchmark
+        of storage wants it
     :returns: the mount point, unmounted and removed at the end
     :raises CalledProcessError: mkfs.xfs or mount refuses; what they said is in ``stderr``
     :raises FileNotFoundError: mkfs.xfs is not installed
@@ -23,6 +25,9 @@ def mounted_xfs(directory, size_bytes=2 * values.GIB):
     _run('mkfs.xfs', '-q', '-m', 'reflink=1', image)
     _run('mount', '-o', 'loop', image, point)
     try:
+        if direct:
+            device = _run('findmnt', '-n', '-o', 'SOURCE', point).strip()
+            _run('losetup', '--direct-io=on', device)
         yield point
     finally:
         _run('umount', point)
@@ -30,5 +35,7 @@ def mounted_xfs(directory, size_bytes=2 * values.GIB):
 
 
 def _run(*command):
-    subprocess.run(command, check=True, capture_output=True, timeout=60,
-                   env={**os.environ, 'PATH': '/usr/sbin:/sbin:' + os.environ.get('PATH', '')})
+    """What a command prints."""
+    path = '/usr/sbin:/sbin:' + os.environ.get('PATH', '')
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60,
+                          env={**os.environ, 'PATH': path}).stdout

@@ -75,13 +75,15 @@ def _open_direct(path, flags):
     return descriptor
 
 
-def read_into(descriptor, view, offset):
+def read_into(descriptor, view, offset, enough=None):
     """Fill a view from an offset.
 
-    :returns: bytes read; less than asked for only at the end of the file
+    :param enough: bytes after which reading stops; the whole view by default.  Direct I/O asks
+        for whole sectors also where the file ends within one
+    :returns: bytes read; less than enough only at the end of the file
     """
     done = 0
-    while done < len(view):
+    while done < (len(view) if enough is None else enough):
         count = os.preadv(descriptor, [view[done:]], offset + done)
         if count == 0:
             break

@@ -142,9 +142,13 @@ class _Gate:
         self.condition.notify_all()
         return False
 
-    def leave(self):
-        """A unit that was admitted has ended, well or not."""
+    def leave(self, kind, fault, trace):
+        """A unit that was admitted has ended; the exit callback of its turn.
+
+        Its fault is noted in the same breath, so that no checkpoint counts it as done.
+        """
         with self.condition:
+            self.fault = self.fault or fault
             self.writing -= 1
             self.condition.notify_all()
 
@@ -270,10 +274,14 @@ class _Run:
     def _ask_control(self, length):
         """Look at control; when it raises, end what is in flight and keep it by a checkpoint."""
         with contextlib.ExitStack() as keep:
-            keep.callback(self._checkpoint)
-            keep.callback(self._wait, self._is_idle)
+            keep.callback(self._settle)
             self.copier.control.check(length)
             keep.pop_all()
+
+    def _settle(self):
+        """Wait for all that is in flight; checkpoint unless some of it failed."""
+        self._wait(self._is_idle)
+        self._checkpoint()
 
     def _is_idle(self):
         return len(self.free) == self.copier.workers
@@ -334,12 +342,11 @@ class _Run:
         self._read(part, view)
         blocks = list(self._decide(part, view))
         length = sum(block.length for block in blocks if block.action != _SKIP)
-        self.gate.admit(number, length, part.end)
-        try:
+        with contextlib.ExitStack() as turn:
+            self.gate.admit(number, length, part.end)
+            turn.push(self.gate.leave)
             for action, group in itertools.groupby(blocks, key=lambda block: block.action):
                 self._apply(action, list(group), view)
-        finally:
-            self.gate.leave()
 
     def _read(self, part, view):
         """Fill the buffer from the source."""

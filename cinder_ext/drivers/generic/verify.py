@@ -111,7 +111,7 @@ def _read_unit(descriptor, part, view):
     """The digests of the blocks of one unit.  Runs in a worker."""
     # Direct reads take whole sectors; what lies past the range is cut off below.
     aligned = -(-part.length // blockio.ALIGNMENT) * blockio.ALIGNMENT
-    count = blockio.read_into(descriptor, view[:aligned], part.offset)
+    count = blockio.read_into(descriptor, view[:aligned], part.offset, part.length)
     if count < part.length:
         raise exceptions.BackendDown(
             reason=f'the device ends at {part.offset + count}, expected {part.end}')

@@ -154,12 +154,11 @@ def test_a_short_last_block_is_copied(tmp_path):
 
 
 def test_checkpoints_cover_what_was_written_and_nothing_more(source, target):
-    seen = []
+    seen, expected = [], content(source)
 
     def look(position, deltas, stats):
         seen.append((position, stats.written))
-        assert content(target)[:position] == content(source)[:position]
-        assert not any(content(target)[position:])
+        assert content(target) == expected[:position] + bytes(SIZE - position)
         assert abs(taken(target) - stats.written) < MIB
 
     copier(source, target, on_checkpoint=look, checkpoint_bytes=10 * MIB).copy(ALL)
@@ -274,22 +273,31 @@ def test_a_path_that_is_gone_is_a_backend_fault(source, target, gone):
         copier(source, target).copy(ALL)
 
 
+def check_true(known, held, end):
+    """What a map claims of the blocks below ``end`` is so, or it claims nothing."""
+    for block in range(end // MIB):
+        data = held[block * MIB:(block + 1) * MIB]
+        assert known[block] in (digests.digest(data), digests.UNKNOWN)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason='mounting a small tmpfs needs root')
-def test_a_full_target_is_no_space_and_its_map_stays_true(source, tmp_path):
+def test_a_full_target_is_no_space_and_its_checkpoints_stay_true(source, tmp_path):
     point = tmp_path / 'small'
     point.mkdir()
     subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=16m', 'none', point], check=True)
     try:
         full = str(point / 'target')
-        with open(full, 'wb') as made:
-            made.truncate(SIZE)
-        made = copier(source, full, checkpoint_bytes=8 * MIB)
-        with pytest.raises(exceptions.NoSpace, match='writing'):
-            made.copy(ALL)
-        held = content(full)
-        for block in range(made.digests.blocks):
-            data = held[block * MIB:(block + 1) * MIB]
-            assert made.digests[block] in (digests.digest(data), digests.UNKNOWN)
+        for _ in range(4):
+            with open(full, 'wb') as made:
+                made.truncate(SIZE)
+            kept = Checkpoints()
+            made = copier(source, full, on_checkpoint=kept, checkpoint_bytes=4 * MIB)
+            with pytest.raises(exceptions.NoSpace, match='writing'):
+                made.copy(ALL)
+            held = content(full)
+            assert held[:kept.position] == content(source)[:kept.position]
+            for known in (made.digests, kept.restored(digests.DigestMap.zeros(SIZE))[0]):
+                check_true(known, held, kept.position)
     finally:
         subprocess.run(['umount', point], check=True)
     assert threads() == []
@@ -306,3 +314,14 @@ def test_a_copy_looks_where_the_source_has_data_or_the_target_may_not_read_zeros
     known[8] = digests.digest(b'data')
     found = copy.needed_ranges([values.Range(MIB + 5, 10)], known)
     assert found == [values.Range(MIB, MIB), values.Range(7 * MIB, 2 * MIB)]
+
+
+def test_a_unit_that_failed_is_never_counted_as_done():
+    gate = copy._Gate(4 * MIB, 0)
+    gate.admit(0, MIB, MIB)
+    fault = OSError('medium')
+    gate.leave(OSError, fault, None)
+    assert gate.writing == 0
+    assert gate.fault is fault
+    with pytest.raises(copy._Abandoned):
+        gate.admit(1, MIB, 2 * MIB)
