@@ -40,12 +40,25 @@ the API answers with.  ``remedy`` says what the reader can do.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import json
+
+
+def _carried(value):
+    try:
+        json.dumps(value, default=list)
+    except (TypeError, ValueError):
+        return str(value)
+    return value
+
 
 class CinderExtError(Exception):
     """Root of the tree.
 
     :param message: a sentence that replaces the template
     :param facts: values for the template; kept in ``self.facts``
+
+    ``self.message`` is the sentence; ``str()`` of an error that came back from
+    another service has the remote traceback too.
     """
 
     template = 'An unknown fault occurred.'
@@ -55,7 +68,13 @@ class CinderExtError(Exception):
 
     def __init__(self, message=None, **facts):
         self.facts = facts
-        super().__init__(message or self.template.format(**facts))
+        self.message = message or self.template.format(**facts)
+        super().__init__(self.message)
+
+    @property
+    def kwargs(self):
+        """The facts as oslo.messaging sends them: what JSON cannot carry becomes text."""
+        return {name: _carried(value) for name, value in self.facts.items()}
 
 
 class BadRequest(CinderExtError):

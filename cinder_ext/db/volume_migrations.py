@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import sqlalchemy as sa
-from oslo_utils import timeutils
-from oslo_utils import uuidutils
+from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import models, session, transition, volumes
@@ -12,6 +11,7 @@ from cinder_ext.states import volume as volume_states
 
 _Record = models.VolumeMigration
 _Link = models.MigrationLink
+_ACTIONS = {'retype': 'be retyped', 'migrate': 'be migrated'}
 
 
 @session.writer
@@ -30,7 +30,7 @@ def start(context, volume_id, values, lock):
         volumes.hold(context, volume_id, 'be migrated',
                      (volume_states.AVAILABLE, volume_states.IN_USE))
     else:
-        volumes.begin(context, volume_id, lock, f"be {values['operation']}d".replace('ee', 'e'))
+        volumes.begin(context, volume_id, lock, _ACTIONS[values['operation']])
     _refuse_busy_snapshots(context, volume_id)
     record = transition.insert(context, states.MACHINE, {
         **values, 'volume_id': volume_id, 'project_id': volume.project_id,
@@ -105,3 +105,187 @@ def waiting(context, phases, source_host=None):
     if source_host is not None:
         query = query.where(_Record.source_host.startswith(source_host + '#'))
     return list(context.session.execute(query.order_by(_Record.created_at)).scalars())
+
+
+@session.writer
+def save_plan(context, migration_id, planned, values):
+    """Store the links of a migration and begin to copy.
+
+    :param planned: a list of dictionaries, the columns of each link, oldest first
+    :param values: further columns of the record
+    :raises TransitionRefused: the record is not in its preflight
+
+    Idempotent: a plan stored before is replaced.
+    """
+    transition.move(context, states.MACHINE, migration_id, 'copy', values)
+    context.session.execute(sa.delete(models.MigrationDelta)
+                            .where(models.MigrationDelta.migration_id == migration_id))
+    context.session.execute(sa.delete(_Link).where(_Link.migration_id == migration_id))
+    for number, columns in enumerate(planned):
+        context.session.add(_Link(migration_id=migration_id, number=number, **columns))
+
+
+@session.writer
+def update(context, migration_id, values):
+    """Set columns of a record that are no status."""
+    context.session.execute(sa.update(_Record).where(_Record.id == migration_id)
+                            .values({**values, 'updated_at': timeutils.utcnow()}))
+
+
+@session.writer
+def begin_attempt(context, migration_id):
+    """Another process goes on with the work: count it."""
+    update(context, migration_id, {'attempt': _Record.attempt + 1})
+
+
+@session.writer
+def update_link(context, migration_id, number, values):
+    """Set columns of one link."""
+    context.session.execute(
+        sa.update(_Link).where(_Link.migration_id == migration_id, _Link.number == number)
+        .values({**values, 'updated_at': timeutils.utcnow()}))
+
+
+@session.writer
+def checkpoint(context, migration_id, number, deltas, link_values, added):
+    """Store how far a link is; what it describes is on the destination's medium.
+
+    :param deltas: a list of (segment, bytes); each replaces what was stored for the segment
+    :param link_values: columns of the link
+    :param added: bytes to add to figures of the record, column -> bytes
+    """
+    table = models.MigrationDelta
+    for segment, delta in deltas:
+        context.session.execute(sa.delete(table).where(
+            table.migration_id == migration_id, table.number == number, table.segment == segment))
+        context.session.execute(sa.insert(table).values(
+            migration_id=migration_id, number=number, segment=segment, delta=delta))
+    update_link(context, migration_id, number, link_values)
+    update(context, migration_id,
+           {column: getattr(_Record, column) + value for column, value in added.items()})
+
+
+@session.reader
+def deltas(context, migration_id, number):
+    """The stored deltas of one link: a list of (segment, bytes), ascending."""
+    table = models.MigrationDelta
+    return [tuple(row) for row in context.session.execute(
+        sa.select(table.segment, table.delta)
+        .where(table.migration_id == migration_id, table.number == number)
+        .order_by(table.segment))]
+
+
+@session.writer
+def forget_copies(context, migration_id):
+    """The destination was removed: what is known of its content goes with it."""
+    context.session.execute(sa.delete(models.MigrationDelta)
+                            .where(models.MigrationDelta.migration_id == migration_id))
+    context.session.execute(
+        sa.update(_Link).where(_Link.migration_id == migration_id)
+        .values(position=0, bytes_done=0, bytes_written=0, digest=None, copied_at=None,
+                sealed_at=None, verified_at=None))
+
+
+@session.writer
+def swap(context, migration_id):
+    """THE COMMIT: from here on the volume and its snapshots are those at the destination.
+
+    One transaction.  Ids, names, times and status stay; host, type and the backend's names
+    change.
+
+    :raises TransitionRefused: the record is not in phase ``committing``; nothing was changed
+    """
+    transition.move(context, states.MACHINE, migration_id, 'committed',
+                    {'committed_at': timeutils.utcnow(), 'percent': 100})
+    record = get(context, migration_id)
+    type_id = record.destination_type_id or record.source_type_id
+    volumes.update(context, record.volume_id, {
+        'host': record.destination_host, 'name_id': record.destination_name_id,
+        'provider_location': record.destination_location, 'volume_type_id': type_id})
+    for link in links(context, migration_id):
+        if link.snapshot_id is not None:
+            context.session.execute(
+                sa.update(models.Snapshot).where(models.Snapshot.id == link.snapshot_id)
+                .values(name_id=link.destination_name_id, volume_type_id=type_id,
+                        provider_location=link.destination_location,
+                        updated_at=models.Snapshot.updated_at))
+    release(context, record)
+
+
+@session.writer
+def fail(context, migration_id, event, error, code, remedy):
+    """End a migration that did not happen: record, volume and migration_status, in one.
+
+    :param event: ``fail`` (shown as error) or ``refuse`` (shown as nothing)
+    :raises TransitionRefused: it was committed, or has ended
+    """
+    transition.move(context, states.MACHINE, migration_id, event, {
+        'error': error, 'error_code': code, 'remedy': remedy,
+        'finished_at': timeutils.utcnow()})
+    record = get(context, migration_id)
+    release(context, record)
+    return record
+
+
+@session.writer
+def release(context, record):
+    """Give a volume back the status that it had before its migration."""
+    event = ('release-attached' if record.previous_status == volume_states.IN_USE
+             else 'release')
+    transition.try_move(context, volume_states.MACHINE, record.volume_id, event)
+
+
+@session.writer
+def note_leftover(context, migration_id, leftover):
+    """Add something that could not be removed; known by host, kind and name_id.
+
+    :param leftover: {'host', 'kind', 'name_id', 'reason'}
+    """
+    found = without(get(context, migration_id).leftovers, leftover)
+    update(context, migration_id, {'leftovers': [*found, leftover]})
+
+
+@session.writer
+def drop_leftover(context, migration_id, leftover):
+    """It was removed after all.  Idempotent."""
+    record = get(context, migration_id)
+    kept = without(record.leftovers, leftover)
+    if len(kept) != len(record.leftovers or []):
+        update(context, migration_id, {'leftovers': kept})
+
+
+def without(leftovers, leftover):
+    """A list of leftovers without one of them."""
+    def same(other):
+        return all(other[key] == leftover[key] for key in ('host', 'kind', 'name_id'))
+    return [other for other in leftovers or [] if not same(other)]
+
+
+@session.reader
+def failed_with_leftovers(context, source_host):
+    """Ids of failed migrations of a backend's volumes that left something at a destination."""
+    rows = context.session.execute(
+        sa.select(_Record.id, _Record.leftovers)
+        .where(_Record.phase == states.FAILED, _Record.leftovers.is_not(None),
+               _Record.source_host.startswith(source_host + '#')))
+    return [row.id for row in rows if row.leftovers]
+
+
+@session.reader
+def ended(context, migration_ids):
+    """Which of some migrations have ended (or are gone): a set of ids."""
+    alive = set(context.session.execute(
+        sa.select(_Record.id).where(_Record.id.in_(migration_ids),
+                                    _Record.phase.not_in(states.ENDED))).scalars())
+    return set(migration_ids) - alive
+
+
+@session.reader
+def being_cloned(context, volume_id):
+    """Ids of volumes that are being created from a volume or one of its snapshots."""
+    snapshots = sa.select(models.Snapshot.id).where(models.Snapshot.volume_id == volume_id)
+    return list(context.session.execute(
+        sa.select(models.Volume.id).where(
+            models.Volume.status == volume_states.CREATING, models.Volume.deleted_at.is_(None),
+            sa.or_(models.Volume.source_volid == volume_id,
+                   models.Volume.snapshot_id.in_(snapshots)))).scalars())

@@ -122,7 +122,8 @@ class Driver(abc.ABC):
     def create_snapshot(self, snapshot):
         """Freeze the volume's content as it is now.
 
-        Idempotent: a finished snapshot of that name is left as it is; a half-made one is made anew.
+        Idempotent: a finished snapshot of that name is left as it is; a half-made one is made
+        anew.
 
         :returns: its location (str) or None
         :raises NoSpace: the backend cannot hold it

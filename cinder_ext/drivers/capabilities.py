@@ -35,7 +35,8 @@ class ChangedRanges(abc.ABC):
         :param newer: values.Snapshot or values.Volume, the same volume later
         :returns: a list of values.Range in bytes, ascending, not overlapping, within
             ``newer.size_bytes``.  Everything outside it is the same; what lies past the end of
-            ``older`` counts as changed unless it reads zeros.  Too much is allowed, too little never.
+            ``older`` counts as changed unless it reads zeros.  Too much is allowed, too little
+            never.
         :raises ResourceMissing: one of them is not there
         :raises NotCapable: it cannot be told for these two; the caller reads everything
         """

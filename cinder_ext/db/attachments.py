@@ -1,0 +1,282 @@
+"""Attachments: one row per consumer of a volume; the volume's status follows from them.
+
+Every change locks the volume's row first and sets its status in the same
+transaction.  After a removal the status is that of what remains: ``in-use`` if
+one is attached, else ``attaching`` if one is, else ``reserved`` while any is
+left, else ``available``.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import sqlalchemy as sa
+from oslo_utils import timeutils
+
+from cinder_ext import exceptions
+from cinder_ext.db import models, session, transition, volumes
+from cinder_ext.states import attachment as states
+from cinder_ext.states import volume as volume_states
+
+_Attachment = models.Attachment
+_Volume = models.Volume
+
+_HELD = (volume_states.AVAILABLE, volume_states.RESERVED, volume_states.ATTACHING,
+         volume_states.DETACHING, volume_states.IN_USE)
+"""Statuses of a volume that has, or may get, attachments."""
+
+
+@session.reader
+def get(context, attachment_id, project_id=None):
+    """One attachment.
+
+    :param project_id: only if it belongs to this project
+    :raises AttachmentNotFound: there is none, or it was removed
+    """
+    query = sa.select(_Attachment).where(_Attachment.id == attachment_id,
+                                         _Attachment.deleted_at.is_(None))
+    if project_id is not None:
+        query = query.where(_Attachment.project_id == project_id)
+    found = context.session.execute(
+        query.execution_options(populate_existing=True)).scalar_one_or_none()
+    if found is None:
+        raise exceptions.AttachmentNotFound(id=attachment_id)
+    return found
+
+
+@session.reader
+def of_volume(context, volume_id):
+    """A volume's attachments, oldest first."""
+    return list(context.session.execute(_of_volume(volume_id)).scalars())
+
+
+def _of_volume(volume_id):
+    return (sa.select(_Attachment)
+            .where(_Attachment.volume_id == volume_id, _Attachment.deleted_at.is_(None))
+            .order_by(_Attachment.created_at, _Attachment.id)
+            .execution_options(populate_existing=True))
+
+
+def _latest_of_volume(context, volume_id):
+    """As of_volume, but what is committed now: MariaDB's plain reads show the transaction's start."""
+    return list(context.session.execute(_of_volume(volume_id).with_for_update()).scalars())
+
+
+@session.reader
+def of_volumes(context, volume_ids):
+    """Attachments of several volumes in one statement: volume id -> list, oldest first."""
+    found = {volume_id: [] for volume_id in volume_ids}
+    rows = context.session.execute(
+        sa.select(_Attachment)
+        .where(_Attachment.volume_id.in_(found), _Attachment.deleted_at.is_(None))
+        .order_by(_Attachment.created_at, _Attachment.id)).scalars()
+    for row in rows:
+        found[row.volume_id].append(row)
+    return found
+
+
+@session.writer
+def reserve(context, volume_id, instance_id=None, attach_mode=None):
+    """Keep a volume for a consumer; attachment and volume become ``reserved``.
+
+    A volume that is reserved or in use is given to the same server once more (it may be moving
+    between hosts); its status stays.
+
+    :returns: models.Attachment
+    :raises MigrationActive: the volume is being migrated
+    :raises InvalidState: the volume's status does not allow it
+    :raises VolumeNotFound: there is no such volume
+    """
+    volumes.hold(context, volume_id, 'be attached', volume_states.MACHINE.states)
+    volume = volumes.get(context, volume_id)
+    allowed = ((volume_states.AVAILABLE, volume_states.IN_USE) if volume.multiattach
+               else (volume_states.AVAILABLE,))
+    if volume.status in allowed:
+        transition.move(context, volume_states.MACHINE, volume_id, 'reserve')
+    elif not _same_server(context, volume, instance_id):
+        raise exceptions.InvalidState(
+            kind='volume', reason=(f'volume {volume_id} cannot be reserved: its status is '
+                                   f"{volume.status}, expected one of {', '.join(allowed)}."))
+    return transition.insert(context, states.MACHINE, {
+        'volume_id': volume_id, 'project_id': volume.project_id, 'instance_id': instance_id,
+        'attach_mode': attach_mode})
+
+
+def _same_server(context, volume, instance_id):
+    if instance_id is None or volume.status not in (volume_states.IN_USE, volume_states.RESERVED):
+        return False
+    return any(each.instance_id == instance_id for each in _latest_of_volume(context, volume.id))
+
+
+@session.writer
+def connect(context, attachment_id, connector):
+    """Store the consumer's connector; attachment and volume become ``attaching``.
+
+    Nothing is exported yet: the volume service reads the connector from the row.  Idempotent.
+
+    :param connector: os-brick's document; ``host``, ``mountpoint`` and ``mode`` are kept as columns
+    :returns: models.Attachment
+    :raises MigrationActive, InvalidState: of the volume
+    :raises AttachmentNotFound: there is no such attachment
+    """
+    attachment = _hold(context, attachment_id, 'be attached')
+    _refuse_same_host(context, attachment, connector)
+    transition.move(context, volume_states.MACHINE, attachment.volume_id, 'connect')
+    transition.move(context, states.MACHINE, attachment_id, 'connect', {
+        'connector': connector, 'attached_host': connector.get('host'),
+        'mountpoint': connector.get('mountpoint'),
+        'attach_mode': connector.get('mode') or attachment.attach_mode or 'rw'})
+    return get(context, attachment_id)
+
+
+def _refuse_same_host(context, attachment, connector):
+    """A volume that is not multiattach has one connection per host."""
+    if volumes.get(context, attachment.volume_id).multiattach:
+        return
+    for other in _latest_of_volume(context, attachment.volume_id):
+        if (other.id != attachment.id and other.connection_info
+                and other.attached_host == connector.get('host')):
+            raise exceptions.InvalidState(
+                kind='volume', reason=f'volume {attachment.volume_id} is already connected to host '
+                                      f'{other.attached_host} by attachment {other.id}.')
+
+
+@session.writer
+def store_connection(context, attachment_id, connection_info):
+    """Keep what the backend gave out for an attachment that is being connected.
+
+    :raises AttachmentNotFound: it was removed meanwhile; the caller disconnects
+    """
+    changed = context.session.execute(
+        sa.update(_Attachment)
+        .where(_Attachment.id == attachment_id, _Attachment.deleted_at.is_(None),
+               _Attachment.attach_status.in_((states.ATTACHING, states.ATTACHED)))
+        .values(connection_info=connection_info, updated_at=timeutils.utcnow())
+        .execution_options(synchronize_session=False)).rowcount
+    if not changed:
+        raise exceptions.AttachmentNotFound(id=attachment_id)
+
+
+@session.writer
+def connect_failed(context, attachment_id):
+    """The backend could not connect it: ``error_attaching``; the volume follows the others."""
+    attachment = _hold(context, attachment_id, None)
+    transition.move(context, states.MACHINE, attachment_id, 'connect-failed')
+    _derive(context, attachment.volume_id)
+
+
+@session.writer
+def complete(context, attachment_id):
+    """The consumer is done: attachment ``attached``, volume ``in-use``.  Idempotent.
+
+    :returns: models.Attachment
+    :raises MigrationActive, InvalidState: of the volume or of the attachment
+    :raises AttachmentNotFound: there is no such attachment
+    """
+    attachment = _hold(context, attachment_id, 'be attached')
+    _event(context, attachment, 'complete', {
+        'attached_at': attachment.attached_at or timeutils.utcnow()})
+    transition.move(context, volume_states.MACHINE, attachment.volume_id, 'attached')
+    transition.move(context, volume_states.ATTACH, attachment.volume_id, 'attached')
+    return get(context, attachment_id)
+
+
+@session.writer
+def begin_detach(context, attachment_id):
+    """Let a removal begin: attachment ``detaching``.  Idempotent.
+
+    The volume keeps its status until the backend has disconnected it (``detached``).
+
+    :returns: models.Attachment as it was before
+    :raises AttachmentNotFound: there is no such attachment
+    """
+    attachment = _hold(context, attachment_id, None)
+    context.session.expunge(attachment)
+    _event(context, attachment, 'detach')
+    return attachment
+
+
+@session.writer
+def detached(context, attachment_id):
+    """Remove an attachment; the volume's status follows from those that remain.
+
+    Idempotent.
+
+    :returns: the volume's remaining attachments, oldest first
+    :raises AttachmentNotFound: there never was such an attachment
+    """
+    row = context.session.execute(
+        sa.select(_Attachment).where(_Attachment.id == attachment_id)).scalar_one_or_none()
+    if row is None:
+        raise exceptions.AttachmentNotFound(id=attachment_id)
+    if row.deleted_at is None:
+        _hold(context, attachment_id, None)
+        now = timeutils.utcnow()
+        context.session.execute(
+            sa.update(_Attachment)
+            .where(_Attachment.id == attachment_id, _Attachment.deleted_at.is_(None))
+            .values(deleted_at=now, detached_at=now, updated_at=now)
+            .execution_options(synchronize_session=False))
+        _derive(context, row.volume_id)
+    return of_volume(context, row.volume_id)
+
+
+@session.writer
+def detach_failed(context, attachment_id):
+    """The backend could not disconnect it: ``error_detaching``; it may be detached again."""
+    _hold(context, attachment_id, None)
+    transition.move(context, states.MACHINE, attachment_id, 'detach-failed')
+
+
+@session.reader
+def unfinished(context, host):
+    """Ids of a backend's attachments that are to be removed and still exist, oldest first.
+
+    :param host: ``host@backend``
+    """
+    return list(context.session.execute(
+        sa.select(_Attachment.id).join(_Volume, _Volume.id == _Attachment.volume_id)
+        .where(_Attachment.deleted_at.is_(None), _Attachment.attach_status == states.DETACHING,
+               _Volume.host.startswith(host + '#', autoescape=True))
+        .order_by(_Attachment.created_at, _Attachment.id)).scalars())
+
+
+def _hold(context, attachment_id, action):
+    """Lock the attachment's volume; with an ``action``, only where it may be attached."""
+    attachment = get(context, attachment_id)
+    if action is None:
+        # Letting go is allowed whatever the volume's status: only the lock is wanted.
+        context.session.execute(
+            sa.update(_Volume).where(_Volume.id == attachment.volume_id)
+            .values(updated_at=_Volume.updated_at)
+            .execution_options(synchronize_session=False))
+    else:
+        volumes.hold(context, attachment.volume_id, action, _HELD)
+    return get(context, attachment_id)
+
+
+def _event(context, attachment, event, values=None):
+    try:
+        transition.move(context, states.MACHINE, attachment.id, event, values)
+    except exceptions.TransitionRefused as refusal:
+        raise exceptions.InvalidState(
+            kind='attachment', reason=(
+                f'attachment {attachment.id} cannot {event}: its status is '
+                f"{refusal.facts['current']}, expected one of {refusal.facts['expected']}.")
+        ) from refusal
+
+
+def _derive(context, volume_id):
+    """Set the volume's statuses from its attachments.
+
+    A status that has nothing to do with attachments (``error``, ``retyping``) stays.
+    """
+    remaining = {each.attach_status for each in _latest_of_volume(context, volume_id)}
+    transition.try_move(context, volume_states.MACHINE, volume_id, _derived_event(remaining))
+    transition.move(context, volume_states.ATTACH, volume_id,
+                    'attached' if states.ATTACHED in remaining else 'detached')
+
+
+def _derived_event(remaining):
+    if states.ATTACHED in remaining:
+        return 'attached'
+    if states.ATTACHING in remaining:
+        return 'connect'
+    return 'still-reserved' if remaining else 'detached'

@@ -1,0 +1,108 @@
+"""Services: who runs where, and who is alive."""
+# SPDX-License-Identifier: Apache-2.0
+
+import datetime
+
+import sqlalchemy as sa
+from oslo_db import exception as oslo_db_exception
+from oslo_utils import timeutils
+
+from cinder_ext import exceptions
+from cinder_ext.db import models, session
+
+_Service = models.Service
+
+
+def heartbeat(context, binary, host, topic, availability_zone):
+    """Record that a service is alive; its row is made the first time.
+
+    Idempotent; safe when two processes make the row at once.
+
+    :param host: ``host``, or ``host@backend`` for a volume service
+    :returns: models.Service
+    """
+    try:
+        return _beat(context, binary, host, topic, availability_zone)
+    except oslo_db_exception.DBDuplicateEntry:
+        return _beat(context, binary, host, topic, availability_zone)
+
+
+@session.writer
+def _beat(context, binary, host, topic, availability_zone):
+    changed = context.session.execute(
+        sa.update(_Service).where(_Service.binary == binary, _Service.host == host)
+        .values(updated_at=timeutils.utcnow(), report_count=_Service.report_count + 1,
+                topic=topic, availability_zone=availability_zone)
+        .execution_options(synchronize_session=False)).rowcount
+    if not changed:
+        context.session.add(_Service(
+            binary=binary, host=host, topic=topic, availability_zone=availability_zone,
+            report_count=1, updated_at=timeutils.utcnow()))
+        context.session.flush()
+    return _one(context, binary, host)
+
+
+@session.reader
+def get(context, binary, host):
+    """One service.
+
+    :raises ServiceNotFound: there is none
+    """
+    return _one(context, binary, host)
+
+
+def _one(context, binary, host):
+    found = context.session.execute(
+        sa.select(_Service).where(_Service.binary == binary, _Service.host == host)
+        .execution_options(populate_existing=True)).scalar_one_or_none()
+    if found is None:
+        raise exceptions.ServiceNotFound(binary=binary, host=host)
+    return found
+
+
+@session.reader
+def list_all(context, binary=None, host=None):
+    """Services, by binary and host.
+
+    :param host: matches ``host`` itself and every ``host@backend`` of it
+    """
+    query = sa.select(_Service).order_by(_Service.binary, _Service.host)
+    if binary is not None:
+        query = query.where(_Service.binary == binary)
+    if host is not None:
+        query = query.where(sa.or_(_Service.host == host,
+                                   _Service.host.startswith(host + '@', autoescape=True)))
+    return list(context.session.execute(query).scalars())
+
+
+@session.writer
+def set_disabled(context, binary, host, disabled, reason=None):
+    """Let the scheduler use or leave a service; enabling it forgets the reason.
+
+    :returns: models.Service
+    :raises ServiceNotFound: there is none
+    """
+    service = _one(context, binary, host)
+    # updated_at is the heartbeat: changing it would make a dead service look alive.
+    context.session.execute(
+        sa.update(_Service).where(_Service.id == service.id)
+        .values(disabled=disabled, disabled_reason=reason if disabled else None,
+                updated_at=_Service.updated_at)
+        .execution_options(synchronize_session=False))
+    return _one(context, binary, host)
+
+
+@session.writer
+def remove(context, binary, host):
+    """Forget a service that is gone for good.
+
+    :raises ServiceNotFound: there is none
+    """
+    context.session.delete(_one(context, binary, host))
+
+
+def is_up(service, down_seconds, now=None):
+    """Whether its last heartbeat is at most ``down_seconds`` old."""
+    now = now or timeutils.utcnow()
+    last = service.updated_at or service.created_at
+    return abs(now - last) <= datetime.timedelta(seconds=down_seconds)

@@ -1,0 +1,205 @@
+"""Snapshots: one row each, and what may begin on them."""
+# SPDX-License-Identifier: Apache-2.0
+
+import sqlalchemy as sa
+from oslo_utils import timeutils
+
+from cinder_ext import exceptions
+from cinder_ext.db import models, session, transition, volumes
+from cinder_ext.states import snapshot as states
+from cinder_ext.states import volume as volume_states
+
+_Snapshot = models.Snapshot
+_Metadata = models.SnapshotMetadata
+
+
+@session.reader
+def get(context, snapshot_id, project_id=None):
+    """One snapshot.
+
+    :param project_id: only if it belongs to this project
+    :raises SnapshotNotFound: there is none, or it was deleted
+    """
+    query = sa.select(_Snapshot).where(_Snapshot.id == snapshot_id,
+                                       _Snapshot.deleted_at.is_(None))
+    if project_id is not None:
+        query = query.where(_Snapshot.project_id == project_id)
+    found = context.session.execute(query).scalar_one_or_none()
+    if found is None:
+        raise exceptions.SnapshotNotFound(id=snapshot_id)
+    return found
+
+
+@session.writer
+def create(context, values, metadata=None, force=False):
+    """Record a snapshot that is to be taken; status ``creating``.
+
+    Size, type and owner come from the volume where ``values`` does not name them.
+
+    :param values: volume_id, and any of name, description, user_id, consumes_quota ...
+    :param force: of an attached volume too
+    :returns: models.Snapshot
+    :raises MigrationActive, InvalidState, VolumeNotFound: of the volume
+    """
+    statuses = ((volume_states.AVAILABLE, volume_states.IN_USE) if force
+                else (volume_states.AVAILABLE,))
+    volumes.hold(context, values['volume_id'], 'be snapshotted', statuses)
+    volume = volumes.get(context, values['volume_id'])
+    snapshot = transition.insert(context, states.MACHINE, {
+        'size': volume.size, 'volume_type_id': volume.volume_type_id,
+        'project_id': volume.project_id, 'user_id': context.user_id or volume.user_id,
+        'progress': '0%', **values})
+    for key, value in (metadata or {}).items():
+        context.session.add(_Metadata(snapshot_id=snapshot.id, key=key, value=value))
+    return snapshot
+
+
+@session.writer
+def update(context, snapshot_id, values):
+    """Set columns that are no status.
+
+    :raises SnapshotNotFound: there is none
+    """
+    changed = context.session.execute(
+        sa.update(_Snapshot).where(_Snapshot.id == snapshot_id, _Snapshot.deleted_at.is_(None))
+        .values({**values, 'updated_at': timeutils.utcnow()})).rowcount
+    if not changed:
+        raise exceptions.SnapshotNotFound(id=snapshot_id)
+
+
+@session.writer
+def begin_delete(context, snapshot_id, force=False):
+    """Let the removal of a snapshot begin.
+
+    :param force: whatever its status, as an administrator's os-force_delete
+    :raises MigrationActive: its volume is being migrated
+    :raises InvalidState: its status, its group or a volume being made from it do not allow it
+    :raises SnapshotNotFound: there is none
+    """
+    snapshot = get(context, snapshot_id)
+    volumes.hold(context, snapshot.volume_id, 'have a snapshot deleted', volume_states.MACHINE.states)
+    if snapshot.group_snapshot_id is not None:
+        raise exceptions.InvalidState(
+            kind='snapshot', reason=f'snapshot {snapshot_id} belongs to group snapshot '
+                                    f'{snapshot.group_snapshot_id}.')
+    _refuse_source(context, snapshot_id)
+    if force:
+        transition.force(context, states.MACHINE, snapshot_id, states.DELETING)
+        return
+    try:
+        transition.move(context, states.MACHINE, snapshot_id, 'delete',
+                        where=(_Snapshot.deleted_at.is_(None),))
+    except exceptions.TransitionRefused as refusal:
+        raise exceptions.InvalidState(
+            kind='snapshot', reason=(
+                f"snapshot {snapshot_id} cannot be deleted: its status is "
+                f"{refusal.facts['current']}, expected one of {refusal.facts['expected']}.")
+        ) from refusal
+
+
+def _refuse_source(context, snapshot_id):
+    # A locking read: MariaDB's plain ones show the start of the transaction.
+    child = context.session.execute(
+        sa.select(models.Volume.id)
+        .where(models.Volume.snapshot_id == snapshot_id, models.Volume.deleted_at.is_(None),
+               models.Volume.status == volume_states.CREATING)
+        .limit(1).with_for_update(read=True)).scalar()
+    if child is not None:
+        raise exceptions.InvalidState(
+            kind='snapshot', reason=f'volume {child} is being created from snapshot {snapshot_id}.')
+
+
+@session.reader
+def of_volume(context, volume_id):
+    """A volume's snapshots, oldest first."""
+    return list(context.session.execute(
+        sa.select(_Snapshot)
+        .where(_Snapshot.volume_id == volume_id, _Snapshot.deleted_at.is_(None))
+        .order_by(_Snapshot.created_at, _Snapshot.id)).scalars())
+
+
+@session.reader
+def count_of_volume(context, volume_id):
+    """How many snapshots a volume has."""
+    return context.session.execute(
+        sa.select(sa.func.count()).select_from(_Snapshot)
+        .where(_Snapshot.volume_id == volume_id, _Snapshot.deleted_at.is_(None))).scalar_one()
+
+
+@session.reader
+def unfinished(context, host):
+    """Ids and statuses of a backend's snapshots whose work was recorded and is not done.
+
+    :param host: ``host@backend``
+    :returns: a list of (id, status), oldest first
+    """
+    query = (sa.select(_Snapshot.id, _Snapshot.status)
+             .join(models.Volume, models.Volume.id == _Snapshot.volume_id)
+             .where(_Snapshot.deleted_at.is_(None),
+                    _Snapshot.status.in_((states.CREATING, states.DELETING)),
+                    models.Volume.host.startswith(host + '#', autoescape=True)))
+    return [tuple(row) for row in context.session.execute(
+        query.order_by(_Snapshot.created_at, _Snapshot.id))]
+
+
+@session.writer
+def mark_deleted(context, snapshot_id):
+    """The backend has removed it: the row stays for the purge, its metadata goes.
+
+    Idempotent.
+    """
+    now = timeutils.utcnow()
+    context.session.execute(sa.delete(_Metadata).where(_Metadata.snapshot_id == snapshot_id))
+    context.session.execute(
+        sa.update(_Snapshot).where(_Snapshot.id == snapshot_id, _Snapshot.deleted_at.is_(None))
+        .values(deleted_at=now, updated_at=now))
+
+
+@session.reader
+def metadata(context, snapshot_id):
+    """A snapshot's metadata as a dictionary."""
+    return metadata_of(context, [snapshot_id])[snapshot_id]
+
+
+@session.reader
+def metadata_of(context, snapshot_ids):
+    """Metadata of several snapshots in one statement: snapshot id -> dictionary."""
+    found = {snapshot_id: {} for snapshot_id in snapshot_ids}
+    rows = context.session.execute(
+        sa.select(_Metadata.snapshot_id, _Metadata.key, _Metadata.value)
+        .where(_Metadata.snapshot_id.in_(found)).order_by(_Metadata.key))
+    for snapshot_id, key, value in rows:
+        found[snapshot_id][key] = value
+    return found
+
+
+@session.writer
+def set_metadata(context, snapshot_id, values, replace=False):
+    """Add or change metadata.
+
+    :param replace: what ``values`` does not name goes
+    :returns: all metadata afterwards
+    :raises SnapshotNotFound: there is none
+    """
+    update(context, snapshot_id, {})
+    if replace:
+        context.session.execute(sa.delete(_Metadata).where(
+            _Metadata.snapshot_id == snapshot_id, _Metadata.key.not_in(list(values))))
+    for key, value in values.items():
+        context.session.merge(_Metadata(snapshot_id=snapshot_id, key=key, value=value))
+    context.session.flush()
+    return metadata(context, snapshot_id)
+
+
+@session.writer
+def delete_metadata(context, snapshot_id, key):
+    """Remove one key.
+
+    :raises MetadataNotFound: there is no such key
+    :raises SnapshotNotFound: there is no such snapshot
+    """
+    update(context, snapshot_id, {})
+    gone = context.session.execute(sa.delete(_Metadata).where(
+        _Metadata.snapshot_id == snapshot_id, _Metadata.key == key)).rowcount
+    if not gone:
+        raise exceptions.MetadataNotFound(kind='Snapshot', id=snapshot_id, key=key)

@@ -1,0 +1,26 @@
+"""All cases in one class, for a driver that serves every capability.
+
+A driver that serves fewer derives from ``Required`` and the case classes of
+those it serves.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+from cinder_ext.drivers.conformance import (
+    clones,
+    connect,
+    extend,
+    promises,
+    ranges,
+    snapshots,
+    volumes,
+)
+
+
+class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
+               extend.ExtendCases, connect.ConnectCases, promises.PromiseCases):
+    """What every driver must pass."""
+
+
+class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
+                  ranges.ChangedRangesCases):
+    """What a driver that serves every capability must pass."""

@@ -1,0 +1,404 @@
+"""Makes ranges of a target equal to a source, writing only what differs.
+
+Pure input and output: no database, no driver.  Worker threads read a unit,
+digest its blocks, compare with the map of what the target holds, and then
+write.  Reading and hashing run ahead in any order; writes are admitted in the
+order of the units and never more of them than one checkpoint interval.  So
+at a checkpoint a prefix of the units is complete and nothing else was written.
+
+A copy can be resumed because the source is immutable and every decision
+depends on the source and on the map only.  A checkpoint hands out a position
+and the digests of what was written below it, after that data is on the
+medium.  Starting again at that position with that map makes the decisions
+that the interrupted copy made; what it had written past the checkpoint, at
+most one interval, is written once more with the same bytes.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import itertools
+import os
+import threading
+import time
+import typing
+
+from cinder_ext import exceptions
+from cinder_ext.drivers import values
+from cinder_ext.drivers.generic import blockio, faults, units
+from cinder_ext.drivers.generic import digests as digest_maps
+
+CHECKPOINT_BYTES = 64 * values.MIB
+CHECKPOINT_SECONDS = 5.0
+
+_SKIP, _WRITE, _ZERO = 'skipped', 'written', 'zeroed'
+"""What is done to a block; also the name of its figure in CopyStats."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyStats:
+    """What a copier did so far, in bytes; read = written + skipped + zeroed.
+
+    :ivar read: read from the source
+    :ivar written: written to the target
+    :ivar skipped: left alone, since the target holds it already
+    :ivar zeroed: zeros of the source that were punched into the target
+    """
+
+    read: int = 0
+    written: int = 0
+    skipped: int = 0
+    zeroed: int = 0
+
+    def plus(self, other):
+        """The sum of two."""
+        return CopyStats(self.read + other.read, self.written + other.written,
+                         self.skipped + other.skipped, self.zeroed + other.zeroed)
+
+
+def needed_ranges(allocated, digests):
+    """Where a copy must look: what the source has, and where the target may not read zeros.
+
+    :param allocated: values.Range of the source that may be other than zero
+    :param digests: DigestMap of the target
+    :returns: a list of values.Range, whole blocks, ascending, not overlapping
+    """
+    stale = (block for block in range(digests.blocks) if not digests.is_zero(block))
+    return units.coalesced([*allocated, *units.of_blocks(stale, digests.size_bytes)],
+                           values.BLOCK_BYTES, digests.size_bytes)
+
+
+def changed_or_unknown(changed, digests):
+    """Where a copy must look when the source says what changed since the target was equal.
+
+    :param changed: values.Range of the source that may differ from the target
+    :param digests: DigestMap of the target; blocks that it does not know are looked at too
+    :returns: a list of values.Range, whole blocks, ascending, not overlapping
+    """
+    unknown = (block for block in range(digests.blocks) if not digests.is_known(block))
+    return units.coalesced([*changed, *units.of_blocks(unknown, digests.size_bytes)],
+                           values.BLOCK_BYTES, digests.size_bytes)
+
+
+class _Abandoned(Exception):
+    """A unit was given up because another one failed."""
+
+
+class _Block(typing.NamedTuple):
+    """One block of a unit: its index, its place in the unit's buffer, what is to be done."""
+
+    index: int
+    start: int
+    length: int
+    digest: bytes
+    action: str
+
+
+class _Gate:
+    """Admits the writes of units in their order, and no more than the interval allows.
+
+    Everything is guarded by ``condition``, on which the copying thread waits too.
+
+    :ivar position: every unit below this byte was admitted, none above it
+    :ivar full: the next unit in turn would exceed the interval
+    :ivar closed: nobody is admitted until the checkpoint is done
+    """
+
+    def __init__(self, limit_bytes, position):
+        self.condition = threading.Condition()
+        self.position = position
+        self.writing = 0
+        self.full = False
+        self.closed = False
+        self.fault = None
+        self._limit_bytes = limit_bytes
+        self._turn = 0
+        self._spent = 0
+
+    def admit(self, number, length, end):
+        """Wait until unit ``number``, which ends at byte ``end``, may write ``length`` bytes.
+
+        :raises _Abandoned: the copy failed or was stopped meanwhile
+        """
+        with self.condition:
+            while not self._may_pass(number, length):
+                if self.fault:
+                    raise _Abandoned
+                self.condition.wait()
+            self.position = end
+            self.writing += 1
+            self._turn += 1
+            self._spent += length
+            self.condition.notify_all()
+
+    def _may_pass(self, number, length):
+        """Whether it is this unit's turn; notes when the interval is used up."""
+        if self.fault or self.closed or number != self._turn:
+            return False
+        if self._spent + length <= self._limit_bytes:
+            return True
+        self.full = True
+        self.condition.notify_all()
+        return False
+
+    def leave(self, kind, fault, trace):
+        """A unit that was admitted has ended; the exit callback of its turn.
+
+        Its fault is noted in the same breath, so that no checkpoint counts it as done.
+        """
+        with self.condition:
+            self.fault = self.fault or fault
+            self.writing -= 1
+            self.condition.notify_all()
+
+    def fail(self, fault):
+        """Keep the first fault; units that wait for their turn give up."""
+        with self.condition:
+            self.fault = self.fault or fault
+            self.condition.notify_all()
+
+    def reopen(self):
+        """Begin a new interval, after a checkpoint."""
+        with self.condition:
+            self.closed = self.full = False
+            self._spent = 0
+            self.condition.notify_all()
+
+
+class RangeCopier:
+    """Copies ranges from one path to another.  One object serves one copy at a time.
+
+    :param source_path: device or file to read; its content must not change
+    :param target_path: device or file to write, at least as large
+    :param digests: DigestMap of the target; kept true while copying, also after an error
+    :param size_bytes: how much of the source is copied at most
+    :param control: ``check(length)`` is called in the copying thread before each unit; it may
+        sleep, or raise anything to stop
+    :param written: BlockSet of the blocks that this link wrote before a restart
+    :param on_checkpoint: called in the copying thread as ``(position, deltas, stats)``:
+        all below byte ``position`` is done and on the medium; ``deltas`` is a list of
+        ``(segment, encoded)`` for the segments written since the last checkpoint, each
+        complete for this link, so that it replaces what was stored for the segment
+    :param on_progress: called in the copying thread with CopyStats, about once per unit
+    :ivar target_direct: whether writes go past the page cache
+    :ivar written: BlockSet of what this link wrote or zeroed, for the verification
+    """
+
+    def __init__(self, source_path, target_path, digests, *, size_bytes, control, workers=3,
+                 written=None, source_direct=False, checkpoint_bytes=CHECKPOINT_BYTES,
+                 checkpoint_seconds=CHECKPOINT_SECONDS, on_checkpoint=None, on_progress=None):
+        if digests.size_bytes != size_bytes:
+            raise ValueError('the map is that of another size')
+        if checkpoint_bytes < values.BLOCK_BYTES:
+            raise ValueError('a checkpoint interval holds at least one block')
+        self.digests = digests
+        self.size_bytes = size_bytes
+        self.stats = CopyStats()
+        self.written = digest_maps.BlockSet() if written is None else written
+        self.target_direct = None
+        self.source_path, self.target_path = source_path, target_path
+        self.source_direct = source_direct
+        self.control = control
+        self.workers = workers
+        self.interval_bytes = checkpoint_bytes
+        self.interval_seconds = checkpoint_seconds
+        self.on_checkpoint = on_checkpoint or (lambda position, deltas, stats: None)
+        self.on_progress = on_progress or (lambda stats: None)
+
+    def copy(self, ranges, start_offset=0):
+        """Make the ranges equal, and checkpoint at the end.
+
+        :param ranges: values.Range in any order, rounded outward to blocks
+        :param start_offset: position of the checkpoint to go on from
+        :returns: CopyStats of this copier
+        :raises NoSpace: the target is full
+        :raises BackendDown: the source or the target does not answer; what says where
+
+        What ``control.check`` raises is raised here, after a last checkpoint.  In every case no
+        unit is in flight any more.  Repeating it with the last checkpoint's map is safe.
+        """
+        parts = units.coalesced(ranges, values.BLOCK_BYTES, self.size_bytes)
+        whole_blocks = self.interval_bytes - self.interval_bytes % values.BLOCK_BYTES
+        unit_bytes = min(units.UNIT_BYTES, whole_blocks)
+        with _Run(self, start_offset) as run:
+            run.all(units.cut(parts, unit_bytes, start_offset))
+        return self.stats
+
+
+class _Run:
+    """One pass of a copier: its descriptors, threads, buffers and checkpoints."""
+
+    def __init__(self, copier, start_offset):
+        self.copier = copier
+        self.gate = _Gate(copier.interval_bytes, start_offset)
+        self.free = []
+        self.segments = set()
+        self.unsynced = False
+        self.checkpointed_at = time.monotonic()
+
+    def __enter__(self):
+        copier = self.copier
+        with contextlib.ExitStack() as undo:
+            with faults.mapped(f'opening {copier.source_path}'):
+                self.source, _ = blockio.open_source(copier.source_path, copier.source_direct)
+            undo.callback(os.close, self.source)
+            with faults.mapped(f'opening {copier.target_path}'):
+                self.target, copier.target_direct = blockio.open_target(
+                    copier.target_path, copier.size_bytes)
+            undo.callback(os.close, self.target)
+            self.free = [blockio.buffer(units.UNIT_BYTES) for _ in range(copier.workers)]
+            self.pool = concurrent.futures.ThreadPoolExecutor(copier.workers, 'copy')
+            undo.callback(self.pool.shutdown, wait=True)
+            self.undo = undo.pop_all()
+        return self
+
+    def __exit__(self, kind, fault, trace):
+        if fault is not None:
+            self.gate.fail(fault)
+        self.undo.close()
+
+    def all(self, parts):
+        """Send every unit on its way, checkpointing meanwhile; returns when all are done."""
+        copier = self.copier
+        for number, part in enumerate(parts):
+            self._ask_control(part.length)
+            self._wait(lambda: self.free)
+            self._send(number, part)
+            copier.on_progress(copier.stats)
+        self._wait(self._is_idle)
+        self.gate.position = copier.size_bytes
+        self._checkpoint()
+        copier.on_progress(copier.stats)
+
+    def _ask_control(self, length):
+        """Look at control; when it raises, end what is in flight and keep it by a checkpoint."""
+        with contextlib.ExitStack() as keep:
+            keep.callback(self._settle)
+            self.copier.control.check(length)
+            keep.pop_all()
+
+    def _settle(self):
+        """Wait for all that is in flight; checkpoint unless some of it failed."""
+        self._wait(self._is_idle)
+        self._checkpoint()
+
+    def _is_idle(self):
+        return len(self.free) == self.copier.workers
+
+    def _send(self, number, part):
+        """Give a unit and a free buffer to a worker."""
+        view = self.free.pop()
+        future = self.pool.submit(self._unit, number, part, view[:part.length])
+        future.add_done_callback(lambda done: self._ended(done, view))
+
+    def _ended(self, future, view):
+        """A worker is done with a unit: note its fault, give its buffer back."""
+        fault = future.exception()
+        with self.gate.condition:
+            if fault and not isinstance(fault, _Abandoned):
+                self.gate.fail(fault)
+            self.free.append(view)
+            self.gate.condition.notify_all()
+
+    def _wait(self, is_ready):
+        """Wait for something the workers bring about, checkpointing whenever it is time.
+
+        Raises the first fault of a worker.
+        """
+        gate = self.gate
+        while True:
+            with gate.condition:
+                if gate.fault:
+                    raise gate.fault
+                left = self.checkpointed_at + self.copier.interval_seconds - time.monotonic()
+                gate.closed = gate.full or left <= 0
+                if not gate.closed:
+                    if is_ready():
+                        return
+                    gate.condition.wait(left)
+                    continue
+                if gate.writing:
+                    gate.condition.wait()
+                    continue
+            self._checkpoint()
+
+    def _checkpoint(self):
+        """Put what was written on the medium and hand it out.  Nobody writes meanwhile."""
+        copier = self.copier
+        if self.unsynced:
+            with faults.mapped(f'flushing {copier.target_path}'):
+                os.fdatasync(self.target)
+        deltas = [(segment, copier.digests.encode_delta(segment, copier.written))
+                  for segment in sorted(self.segments)]
+        copier.on_checkpoint(self.gate.position, deltas, copier.stats)
+        self.unsynced = False
+        self.segments.clear()
+        self.checkpointed_at = time.monotonic()
+        self.gate.reopen()
+
+    def _unit(self, number, part, view):
+        """Read, decide, wait for the turn, write.  Runs in a worker."""
+        self._read(part, view)
+        blocks = list(self._decide(part, view))
+        length = sum(block.length for block in blocks if block.action != _SKIP)
+        with contextlib.ExitStack() as turn:
+            self.gate.admit(number, length, part.end)
+            turn.push(self.gate.leave)
+            for action, group in itertools.groupby(blocks, key=lambda block: block.action):
+                self._apply(action, list(group), view)
+
+    def _read(self, part, view):
+        """Fill the buffer from the source."""
+        path = self.copier.source_path
+        with faults.mapped(f'reading {path} at {part.offset}'):
+            count = blockio.read_into(self.source, view, part.offset)
+        if count < part.length:
+            raise exceptions.BackendDown(
+                reason=f'reading {path}: it ends at {part.offset + count},'
+                       f' expected {self.copier.size_bytes}')
+
+    def _decide(self, part, view):
+        """Yield a _Block for each block of a unit."""
+        for start in range(0, part.length, values.BLOCK_BYTES):
+            index = (part.offset + start) // values.BLOCK_BYTES
+            data = view[start:start + values.BLOCK_BYTES]
+            value = digest_maps.digest(data)
+            if value == self.copier.digests[index]:
+                action = _SKIP
+            elif value == digest_maps.zero_digest(len(data)):
+                action = _ZERO
+            else:
+                action = _WRITE
+            yield _Block(index, start, len(data), value, action)
+
+    def _apply(self, action, blocks, view):
+        """Do one thing to neighbouring blocks, in one call, and note what the target holds."""
+        length = sum(block.length for block in blocks)
+        if action != _SKIP:
+            for block in blocks:
+                self.copier.digests.forget(block.index)
+            offset = blocks[0].index * values.BLOCK_BYTES
+            start = blocks[0].start
+            with faults.mapped(f'writing {self.copier.target_path} at {offset}'):
+                self._put(action, view[start:start + length], offset)
+        with self.gate.condition:
+            if action != _SKIP:
+                self._note(blocks)
+            self.copier.stats = self.copier.stats.plus(CopyStats(read=length, **{action: length}))
+
+    def _put(self, action, data, offset):
+        """One write or one hole; zeros are written where no hole can be made."""
+        self.unsynced = True
+        if action == _ZERO and blockio.punch_hole(self.target, offset, len(data)):
+            return
+        blockio.write_from(self.target, data, offset)
+        if not self.copier.target_direct:
+            blockio.start_writeback(self.target, offset, len(data))
+
+    def _note(self, blocks):
+        """The target holds these blocks now."""
+        for block in blocks:
+            self.copier.digests[block.index] = block.digest
+            self.copier.written.add(block.index)
+            self.segments.add(block.index // digest_maps.SEGMENT_BLOCKS)

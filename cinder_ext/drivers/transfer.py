@@ -1,0 +1,70 @@
+"""How a volume gets from one backend to another: ordered offers, one agreed method.
+
+Both ends list what they can do, best first.  The best that both list is chosen
+and stored with the migration.  Reading everything and comparing is last on
+every list, so there is always one.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+from cinder_ext import exceptions
+from cinder_ext.drivers import capabilities, values
+from cinder_ext.drivers.generic import copy
+
+CHANGED_RANGES = 'changed-ranges'
+"""Of each snapshot only what the source says changed since the one before is read."""
+ALLOCATED_RANGES = 'allocated-ranges'
+"""Of each snapshot everything that was ever written is read."""
+READ_COMPARE = 'read-compare'
+"""Everything is read."""
+
+ORDER = (CHANGED_RANGES, ALLOCATED_RANGES, READ_COMPARE)
+
+
+def source_offers(driver):
+    """What a source can do, best first."""
+    offers = []
+    if capabilities.has(driver, capabilities.ChangedRanges):
+        offers.append(CHANGED_RANGES)
+    if capabilities.has(driver, capabilities.AllocatedRanges):
+        offers.append(ALLOCATED_RANGES)
+    return [*offers, READ_COMPARE]
+
+
+def destination_offers(driver):
+    """What a destination can take, best first: all that write blocks at offsets."""
+    return list(ORDER)
+
+
+def agree(source, destination):
+    """The best method that both ends offer, in the source's order.
+
+    :raises ValueError: the lists have nothing in common; each must end with read-compare
+    """
+    for method in source:
+        if method in destination:
+            return method
+    raise ValueError(f'no common method: {source}, {destination}')
+
+
+def ranges(driver, method, older, resource, digests):
+    """Where a copy of one link must look, whole blocks, ascending.
+
+    :param method: the agreed one
+    :param older: values.Snapshot of the link before, or None for the first
+    :param resource: values.Snapshot or values.Volume to copy
+    :param digests: DigestMap of the destination, of the resource's size
+    :returns: a list of values.Range
+    :raises ResourceMissing: the source does not have it
+
+    Holes in the source over what the destination holds, or may hold, are among them.
+    """
+    if method == CHANGED_RANGES and older is not None:
+        try:
+            changed = driver.changed_ranges(older, resource)
+        except exceptions.NotCapable:
+            pass
+        else:
+            return copy.changed_or_unknown(changed, digests)
+    if method == READ_COMPARE:
+        return [values.Range(0, resource.size_bytes)]
+    return copy.needed_ranges(driver.allocated_ranges(resource), digests)

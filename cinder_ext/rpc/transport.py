@@ -1,0 +1,139 @@
+"""The way messages travel between services: one transport per process.
+
+``init`` opens what ``transport_url`` names; it is called after a fork, never
+before.  The project's own errors come back to a caller as what they were:
+class, code and facts.  ``str()`` of such an error carries the remote
+traceback; ``error.message`` is the sentence alone.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+from concurrent import futures
+
+import oslo_messaging
+from oslo_messaging._metrics import client as metrics
+from oslo_messaging._tracing import client as tracing
+from oslo_messaging.rpc import server as rpc_server
+
+from cinder_ext import context, exceptions
+from cinder_ext.objects import base as objects
+
+SCHEDULER_TOPIC = 'cinder-ext-scheduler'
+VOLUME_TOPIC = 'cinder-ext-volume'
+
+CONTROL_EXCHANGE = 'cinder_ext'
+"""Default exchange; not Cinder's own, so that both can share a broker."""
+
+ALLOWED_REMOTE_EXMODS = (exceptions.__name__,)
+"""Modules whose errors a caller rebuilds; all others arrive as RemoteError."""
+
+_open = {}
+
+
+class ContextSerializer(oslo_messaging.Serializer):
+    """Carries the request context; leaves the entities to another serializer.
+
+    The token stays at home: a service that calls other services has
+    credentials of its own.
+
+    :param entities: serializer of arguments and results
+    """
+
+    def __init__(self, entities=None):
+        self._entities = entities or objects.Serializer()
+
+    def serialize_entity(self, ctxt, entity):
+        return self._entities.serialize_entity(ctxt, entity)
+
+    def deserialize_entity(self, ctxt, entity):
+        return self._entities.deserialize_entity(ctxt, entity)
+
+    def serialize_context(self, ctxt):
+        return {**ctxt.to_dict(), 'auth_token': None}
+
+    def deserialize_context(self, ctxt):
+        return context.RequestContext.from_dict(ctxt)
+
+
+class Server(rpc_server.RPCServer):
+    """An RPC server whose idle threads sleep.
+
+    Those of oslo.messaging's own pool wake once a second to see whether they
+    should end, all the time, and ``wait()`` waits for them to notice.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._executor_cls = futures.ThreadPoolExecutor
+
+
+def init(conf, url=None):
+    """Open the transport of this process; a second call keeps the first one.
+
+    :param conf: options; ``transport_url`` and ``rpc_response_timeout`` among them
+    :param url: replaces ``transport_url``
+    :raises oslo_messaging.DriverLoadFailure: no driver for that kind of URL
+    """
+    if 'rpc' not in _open:
+        _open['rpc'] = open_transport(conf, url)
+    return _open['rpc']
+
+
+def cleanup():
+    """Close the transport; safe to repeat."""
+    transport = _open.pop('rpc', None)
+    if transport is not None:
+        transport.cleanup()
+
+
+def open_transport(conf, url=None):
+    """A transport that belongs to the caller, who closes it with ``cleanup()``."""
+    oslo_messaging.set_transport_defaults(CONTROL_EXCHANGE)
+    _register_options(conf)
+    return oslo_messaging.get_rpc_transport(
+        conf, url, allowed_remote_exmods=list(ALLOWED_REMOTE_EXMODS))
+
+
+def _register_options(conf):
+    """Register what oslo.messaging reads from any conf but registers on cfg.CONF only."""
+    conf.register_opts(metrics.oslo_messaging_metrics, group='oslo_messaging_metrics')
+    conf.register_opts(tracing.oslo_messaging_tracing, group='oslo_messaging_tracing')
+
+
+def get_transport():
+    """The open transport.
+
+    :raises RuntimeError: ``init`` has not been called
+    """
+    try:
+        return _open['rpc']
+    except KeyError:
+        raise RuntimeError('rpc.transport.init() has not been called')
+
+
+def get_client(target, *, serializer=None, version_cap=None, timeout_seconds=None,
+               call_monitor_timeout_seconds=None, transport=None):
+    """A client for one topic.
+
+    :param serializer: replaces the one for contexts and versioned objects
+    :param version_cap: the highest version that may be sent
+    :param timeout_seconds: default is the option ``rpc_response_timeout``
+    :param call_monitor_timeout_seconds: a call fails when the server gives no
+        sign of life for so long, however long the call itself may take; whole
+        seconds, at least 2 (the server beats at half of it, at least 1 s apart)
+    """
+    return oslo_messaging.get_rpc_client(
+        transport or get_transport(), target, timeout=timeout_seconds, version_cap=version_cap,
+        serializer=serializer or ContextSerializer(),
+        call_monitor_timeout=call_monitor_timeout_seconds)
+
+
+def get_server(target, endpoints, *, serializer=None, transport=None):
+    """A server on threads, not started.
+
+    ``stop()`` takes no more messages, ``wait()`` returns when those that were
+    taken have been answered.
+    """
+    # No executor is named: that is deprecated, threads are what is left without eventlet.
+    return oslo_messaging.get_rpc_server(
+        transport or get_transport(), target, endpoints,
+        serializer=serializer or ContextSerializer(), server_cls=Server)

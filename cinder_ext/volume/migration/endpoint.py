@@ -1,0 +1,93 @@
+"""Where a migration arrives: the source backend's RPC, and the threads that do the work."""
+# SPDX-License-Identifier: Apache-2.0
+
+import threading
+
+import oslo_messaging
+from oslo_log import log
+
+from cinder_ext import context as request_context
+from cinder_ext.db import volume_migrations
+from cinder_ext.drivers.generic import attach
+from cinder_ext.rpc import destination as destination_rpc
+from cinder_ext.states import migration as states
+from cinder_ext.volume import engine as engines
+from cinder_ext.volume.migration import journey
+from cinder_ext.volume.migration import work as works
+
+LOG = log.getLogger(__name__)
+
+
+class MigrationEndpoint:
+    """Runs the migrations whose volumes are (or were) on one backend.
+
+    :param host: ``host@backend``
+    :param driver: the backend's, started
+    :param engine: volume.engine.Engine
+
+    Version history::
+
+        1.0 - run_migration
+    """
+
+    target = oslo_messaging.Target(version='1.0')
+
+    def __init__(self, conf, host, driver, engine):
+        self._host = host
+        self._engine = engine
+        self._stopping = threading.Event()
+        self._running = set()
+        self._lock = threading.Lock()
+        self._places = threading.Semaphore(conf.migration.concurrent)
+        self._tools = works.Tools(
+            conf, driver,
+            destination_rpc.DestinationAPI(lambda: conf.migration.destination_timeout),
+            attach.connector_properties(host=host.partition('@')[0]), self._stopping)
+
+    def run_migration(self, context, migration_id):
+        """Take a migration up.  Harmless while it runs already."""
+        self._take_up(migration_id)
+
+    def resume(self):
+        """Take up what was recorded and is not being done; called at start and periodically."""
+        context = request_context.admin_context()
+        for phases in (states.MOVING, states.TIDY):
+            for migration_id in volume_migrations.waiting(context, phases, self._host):
+                self._take_up(migration_id)
+        for migration_id in volume_migrations.failed_with_leftovers(context, self._host):
+            self._take_up(migration_id)
+
+    def stop(self, timeout_seconds=5):
+        """Park what runs, at the next unit of its copy; it is resumed at the next start.
+
+        :returns: whether all were parked in time; what was not dies with the process
+        """
+        self._stopping.set()
+        with self._lock:
+            threads = list(self._running)
+        for thread in threads:
+            thread.join(timeout_seconds)
+        return not any(thread.is_alive() for thread in threads)
+
+    def _take_up(self, migration_id):
+        with self._lock:
+            if self._stopping.is_set() or any(thread.name == migration_id
+                                              for thread in self._running):
+                return
+            # A daemon: a step that hangs in a backend must not keep the process from ending.
+            thread = threading.Thread(target=self._work, args=(migration_id,), daemon=True,
+                                      name=migration_id)
+            self._running.add(thread)
+            thread.start()
+
+    def _work(self, migration_id):
+        try:
+            with self._places:
+                if not self._stopping.is_set():
+                    engines.guarded(f'migration {migration_id}', journey.go, self._tools,
+                                    self._engine, request_context.admin_context(), migration_id)
+        except engines.Parked:
+            LOG.info('migration %s is parked until the next start', migration_id)
+        finally:
+            with self._lock:
+                self._running.discard(threading.current_thread())

@@ -1,0 +1,87 @@
+"""The way of one migration through its phases: each phase says what is next.
+
+Whoever takes a migration up, at its beginning or after a crash, calls ``go``;
+where it stands is read from the record.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+
+from oslo_log import log
+
+from cinder_ext.db import attachments, snapshots, volume_migrations, volumes
+from cinder_ext.states import migration as states
+from cinder_ext.volume.migration import flow, leftovers, outcome, plan, preflight
+from cinder_ext.volume.migration import work as works
+
+LOG = log.getLogger(__name__)
+
+
+def go(tools, engine, context, migration_id):
+    """Take a migration as far as it goes: to its end, or to what is left for later.
+
+    :param tools: work.Tools
+    :param engine: volume.engine.Engine
+    :raises Parked: the service is stopping
+    """
+    volume_migrations.begin_attempt(context, migration_id)
+    work = works.Work(tools, context, migration_id)
+    store = {'migration_id': migration_id}
+    if work.record().phase == states.PREFLIGHT:
+        _prepare(work)
+    if work.record().phase in states.MOVING:
+        engine.run(flow.MOVE, migration_id, lambda: flow.move(work), store)
+    if work.record().phase in states.TIDY:
+        engine.forget(flow.MOVE, migration_id)
+        _tidy(work, engine, store)
+    elif work.record().phase == states.FAILED and work.record().leftovers:
+        leftovers.retry(work)
+
+
+def _tidy(work, engine, store):
+    _remove_temporaries(work)
+    engine.run(flow.TIDY, work.id, lambda: flow.tidy(work), store)
+
+
+def _prepare(work):
+    """Preflight and plan.  A failed preflight leaves no trace but the record."""
+    record = work.record()
+    subject = _subject(work, record)
+    links = plan.chain(subject.volume, subject.snapshots, record)
+    checks = list(preflight.state_checks(record, subject))
+    method, totals = None, []
+    if not preflight.failed(checks):
+        found, method, totals = preflight.end_checks(work.source, work.destination, links)
+        checks.extend(found)
+    stored = [dataclasses.asdict(check) for check in checks]
+    volume_migrations.update(work.context, work.id, {'checks': stored})
+    if preflight.failed(checks):
+        fault = preflight.refusal(checks)
+        outcome.fail(work.context, work.id, fault.message, fault.code, fault.remedy)
+        return
+    planned = [{**plan.columns(link), 'bytes_total': total}
+               for link, total in zip(links, totals, strict=True)]
+    volume_migrations.save_plan(work.context, work.id, planned, {
+        'method': method, 'bytes_total': sum(totals), 'percent': 0,
+        'promises': work.destination.examined['promises'],
+        'verify': record.verify or work.conf.migration.verify})
+    LOG.info('migration %s of volume %s: %d links, %d bytes to look at, %s', work.id,
+             record.volume_id, len(links), sum(totals), method)
+
+
+def _subject(work, record):
+    """What the database knows of the volume."""
+    context = work.context
+    return preflight.Subject(
+        volume=volumes.get(context, record.volume_id),
+        snapshots=snapshots.of_volume(context, record.volume_id),
+        attachments=attachments.of_volume(context, record.volume_id),
+        clones=volume_migrations.being_cloned(context, record.volume_id))
+
+
+def _remove_temporaries(work):
+    """What a killed process materialized and could not remove."""
+    for temporary in work.source.temporaries(work.links):
+        leftovers.remove(work, work.source, temporary)
+
+

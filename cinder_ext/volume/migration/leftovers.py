@@ -1,0 +1,61 @@
+"""Removing one end's volumes and snapshots, and keeping a list of what resists."""
+# SPDX-License-Identifier: Apache-2.0
+
+from oslo_log import log
+
+from cinder_ext import exceptions
+from cinder_ext.db import volume_migrations
+from cinder_ext.drivers import values
+
+LOG = log.getLogger(__name__)
+
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 1.0
+
+
+def remove(work, end, resource):
+    """Remove a volume or snapshot at one end; list it as a leftover when it resists.
+
+    :param end: ends.Source or ends.Destination
+    :returns: whether it is gone
+
+    Idempotent; a backend that does not answer is asked a few times.
+    """
+    noted = _leftover(work, end, resource)
+    for attempt in range(_ATTEMPTS):
+        try:
+            end.remove(resource)
+        except exceptions.DriverError as fault:
+            noted['reason'] = fault.message
+            LOG.warning('migration %s: %s %s at %s cannot be removed: %s', work.id, noted['kind'],
+                        noted['name_id'], noted['host'], fault.message)
+        else:
+            volume_migrations.drop_leftover(work.context, work.id, noted)
+            return True
+        if attempt + 1 < _ATTEMPTS and work.tools.stopping.wait(_PAUSE_SECONDS):
+            break
+    volume_migrations.note_leftover(work.context, work.id, noted)
+    return False
+
+
+def retry(work):
+    """Try again what could not be removed; returns whether nothing is left."""
+    ends = {work.destination.host: work.destination, work.source_host: work.source}
+    for noted in work.record().leftovers or []:
+        size_bytes = noted['size_bytes']
+        if noted['kind'] == 'snapshot':
+            resource = values.Snapshot(noted['name_id'], noted['volume_name_id'], size_bytes)
+        else:
+            resource = values.Volume(noted['name_id'], size_bytes)
+        remove(work, ends[noted['host']], resource)
+    return not work.record().leftovers
+
+
+def _leftover(work, end, resource):
+    """What the record says of a thing that may be left behind."""
+    host = work.destination.host if end is work.destination else work.source_host
+    noted = {'host': host, 'kind': 'volume', 'name_id': resource.name_id,
+             'size_bytes': resource.size_bytes}
+    if isinstance(resource, values.Snapshot):
+        noted.update(kind='snapshot', volume_name_id=resource.volume_name_id)
+    return noted

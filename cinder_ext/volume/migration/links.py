@@ -1,0 +1,165 @@
+"""Makes one link of a chain equal at the destination, or reads one back: checkpointed.
+
+The map of what the destination holds is rebuilt from the stored deltas of all
+links up to the one at work; between two links of one process it is kept.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+from oslo_utils import timeutils
+
+from cinder_ext.db import volume_migrations
+from cinder_ext.drivers import transfer, values
+from cinder_ext.drivers.generic import copy, digests, verify
+from cinder_ext.volume.migration import plan
+
+ALGORITHM = 'sha256-blake3-1m'
+"""SHA-256 over the BLAKE3 digests of the blocks of 1 MiB."""
+
+
+class Maps:
+    """What the destination holds after each link, from the stored deltas."""
+
+    def __init__(self, context, migration_id, promises):
+        self._context = context
+        self._id = migration_id
+        self._promises = promises
+        self._at = None
+
+    def after(self, links, number):
+        """DigestMap of the destination when links 0 to ``number`` are copied (-1: none).
+
+        The size is that of link ``number`` (of the first for -1).
+        """
+        if self._at is not None and self._at[0] == number:
+            return self._at[1]
+        start, made = self._at if self._at is not None and self._at[0] < number else (-1, None)
+        if made is None:
+            made = self._first(links[0].size_bytes)
+        for link in links[start + 1:number + 1]:
+            self._enter(made, link)
+            self._apply(made, link.number)
+        self._at = (number, made)
+        return made
+
+    def before(self, links, number):
+        """DigestMap with which the copy of link ``number`` goes on, and what it wrote already.
+
+        :returns: (DigestMap of the link's size, BlockSet)
+        """
+        made = self.after(links, number - 1).copy()
+        self._enter(made, links[number])
+        return made, self._apply(made, number)
+
+    def keep(self, number, made):
+        """Link ``number`` is copied; its map is this one."""
+        self._at = (number, made)
+
+    def written(self, made, number):
+        """Apply the deltas of one link to the map before it; returns the BlockSet."""
+        return self._apply(made, number)
+
+    def _first(self, size_bytes):
+        if self._promises.fresh_reads_zeros:
+            return digests.DigestMap.zeros(size_bytes)
+        return digests.DigestMap.unknown(size_bytes)
+
+    def _enter(self, made, link):
+        made.extend(link.size_bytes, zeros=self._promises.extended_reads_zeros)
+
+    def _apply(self, made, number):
+        written = digests.BlockSet()
+        for segment, delta in volume_migrations.deltas(self._context, self._id, number):
+            for block in made.apply_delta(segment, delta):
+                written.add(block)
+        return written
+
+
+class LinkCopy:
+    """The copy of one link, from its last checkpoint to its end.
+
+    :param work: flow.Work
+    """
+
+    def __init__(self, work, link):
+        self._work = work
+        self._link = link
+        self._counted = copy.CopyStats()
+
+    def run(self):
+        """Copy; returns the number of bytes written by this process.
+
+        Idempotent: what lies before the checkpoint is not read again.
+        """
+        work, link = self._work, self._link
+        row = work.rows()[link.number]
+        digest_map, written = work.maps.before(work.links, link.number)
+        ranges = self._ranges(digest_map)
+        self._row, self._parts = row, ranges
+        self._others = work.resize_link(link.number, sum(part.length for part in ranges))
+        with (work.source.opened(link) as source_path,
+              work.destination.opened(link.destination_volume) as destination_path):
+            copier = copy.RangeCopier(
+                source_path, destination_path, digest_map, size_bytes=link.size_bytes,
+                control=work.control, workers=work.conf.migration.workers, written=written,
+                checkpoint_bytes=work.conf.migration.checkpoint_mib * values.MIB,
+                checkpoint_seconds=work.conf.migration.checkpoint_seconds,
+                on_checkpoint=self._checkpoint, on_progress=self._progress)
+            self._base = plan.bytes_below(ranges, row.position)
+            stats = copier.copy(ranges, start_offset=row.position)
+        volume_migrations.update_link(work.context, work.id, link.number, {
+            'copied_at': timeutils.utcnow(), 'digest': digest_map.root(),
+            'bytes_done': sum(part.length for part in ranges)})
+        work.maps.keep(link.number, digest_map)
+        return stats.written
+
+    def _ranges(self, digest_map):
+        number = self._link.number
+        older = self._work.links[number - 1].source if number else None
+        return transfer.ranges(self._work.source.driver, self._work.method, older,
+                               self._link.source, digest_map)
+
+    def _progress(self, stats):
+        self._work.progress.copied(self._others + self._base + stats.read)
+
+    def _checkpoint(self, position, deltas, stats):
+        new = copy.CopyStats(stats.read - self._counted.read,
+                             stats.written - self._counted.written,
+                             stats.skipped - self._counted.skipped,
+                             stats.zeroed - self._counted.zeroed)
+        self._counted = stats
+        volume_migrations.checkpoint(
+            self._work.context, self._work.id, self._link.number, deltas,
+            {'position': position, 'bytes_done': plan.bytes_below(self._parts, position),
+             'bytes_written': self._row.bytes_written + stats.written},
+            {'bytes_read': new.read, 'bytes_written': new.written,
+             'bytes_skipped': new.skipped + new.zeroed})
+
+
+def blocks_to_verify(policy, promises, is_head, digest_map, written):
+    """Which blocks of a link are read back.
+
+    :param policy: ``written`` or ``full``
+    :param digest_map: what the link holds
+    :param written: BlockSet of what was written for this link
+    :returns: block indices, ascending
+
+    Where snapshots share blocks with their volume, a block that an earlier link wrote was
+    read back there.  Where they are copies, each holds its own.
+    """
+    if policy == 'full':
+        return range(digest_map.blocks)
+    if promises.snapshots_share_blocks:
+        return list(written)
+    return [block for block in range(digest_map.blocks)
+            if block in written or not digest_map.is_zero(block)]
+
+
+def read_back(work, link, digest_map, blocks, on_progress):
+    """Compare one link at the destination with its digests; returns how the cache was passed.
+
+    :raises VerifyFailed: it differs
+    """
+    with work.destination.sealed(link) as path:
+        return verify.verify_blocks(
+            path, link.size_bytes, digest_map, blocks, control=work.control,
+            on_progress=on_progress, link=link.title, workers=work.conf.migration.workers)

@@ -1,0 +1,222 @@
+"""The steps of a migration.  Each may be repeated; each undoes only what it did.
+
+Steps of *move* stand before the commit, steps of *tidy* after it.  What they
+did is in the record and its links, so a step finds out by itself where a
+killed predecessor stood.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import time
+
+from oslo_log import log
+from oslo_utils import timeutils
+from taskflow import task
+
+from cinder_ext import exceptions
+from cinder_ext.db import volume_migrations
+from cinder_ext.volume.migration import leftovers, links, outcome
+
+LOG = log.getLogger(__name__)
+
+_SWAP_ATTEMPTS = 5
+
+
+class MoveStep(task.Task):
+    """A step before the commit.
+
+    Its revert is refused once the record is committed: nothing undoes a committed migration.
+    """
+
+    def __init__(self, name, work):
+        super().__init__(name=name)
+        self.work = work
+
+    def execute(self):
+        """Do the step."""
+
+    def revert(self, flow_failures, **kwargs):
+        if outcome.begin_revert(self.work, flow_failures):
+            self.undo()
+
+    def undo(self):
+        """Take back what this step did; nothing by default."""
+
+
+class OwnFailure(MoveStep):
+    """First of *move*, so the last to be reverted: ends the record and frees the volume."""
+
+    def undo(self):
+        outcome.end_failed(self.work)
+
+
+class CreateTarget(MoveStep):
+    """Make the destination's volume, with the size of the first link."""
+
+    def execute(self):
+        location = self.work.destination.create(self.work.links[0].destination_volume)
+        volume_migrations.update(self.work.context, self.work.id,
+                                 {'destination_location': location})
+
+    def undo(self):
+        leftovers.remove(self.work, self.work.destination, self.work.links[-1].destination)
+        volume_migrations.forget_copies(self.work.context, self.work.id)
+
+
+class LinkStep(MoveStep):
+    """A step on one link."""
+
+    def __init__(self, verb, work, link):
+        super().__init__(f'{verb}-{link.number:04d}', work)
+        self.link = link
+
+
+class CopyLink(LinkStep):
+    """Make the destination's content equal to a snapshot's or to the head's."""
+
+    def execute(self):
+        work, link = self.work, self.link
+        if work.rows()[link.number].copied_at is not None:
+            return
+        if link.number:
+            work.destination.extend(link.destination_volume, link.size_bytes)
+        links.LinkCopy(work, link).run()
+
+
+class SealLink(LinkStep):
+    """Take the native snapshot at the destination that becomes the link."""
+
+    def execute(self):
+        location = self.work.destination.seal(self.link.destination)
+        volume_migrations.update_link(
+            self.work.context, self.work.id, self.link.number,
+            {'destination_location': location, 'sealed_at': timeutils.utcnow()})
+
+    def undo(self):
+        leftovers.remove(self.work, self.work.destination, self.link.destination)
+
+
+class VerifyChain(MoveStep):
+    """Read back from the destination what the policy asks for, link by link."""
+
+    def execute(self):
+        work = self.work
+        outcome.enter(work, 'verify')
+        rows, done = work.rows(), 0
+        expected = sum(length for *_, length in self._plans())
+        for link, digest_map, blocks, length in self._plans():
+            if rows[link.number].verified_at is None:
+                self._verify(link, digest_map, blocks, done, expected)
+            done += length
+            work.progress.verified(done, expected)
+
+    def _verify(self, link, digest_map, blocks, done, expected):
+        work = self.work
+        how = links.read_back(work, link, digest_map, blocks,
+                              lambda read: work.progress.verified(done + read, expected))
+        volume_migrations.update_link(work.context, work.id, link.number,
+                                      {'verified_at': timeutils.utcnow()})
+        volume_migrations.update(work.context, work.id, {'read_back': how})
+
+    def _plans(self):
+        """Yield (link, map, blocks, bytes) of each link, with the maps of two links in memory."""
+        work = self.work
+        maps = links.Maps(work.context, work.id, work.destination.promises)
+        for link in work.links:
+            digest_map, written = maps.before(work.links, link.number)
+            maps.keep(link.number, digest_map)
+            blocks = links.blocks_to_verify(work.verify, work.destination.promises,
+                                            link.is_head, digest_map, written)
+            length = sum(digest_map.block_length(block) for block in blocks)
+            yield link, digest_map, blocks, length
+
+
+class SwapRecords(MoveStep):
+    """THE COMMIT.  The outcome of an interrupted transaction is read, never guessed."""
+
+    def execute(self):
+        outcome.enter(self.work, 'commit', {
+            'digest': self.work.rows()[-1].digest, 'digest_algorithm': links.ALGORITHM})
+        for attempt in range(_SWAP_ATTEMPTS):
+            try:
+                volume_migrations.swap(self.work.context, self.work.id)
+            except (exceptions.TransitionRefused, *outcome.DATABASE_FAULTS) as fault:
+                if outcome.is_committed(self.work):
+                    return
+                if isinstance(fault, exceptions.TransitionRefused):
+                    raise
+                LOG.warning('migration %s: the commit did not happen (%s), attempt %d',
+                            self.work.id, fault, attempt + 1)
+                time.sleep(attempt)
+            else:
+                return
+        raise exceptions.MigrationError(reason='the database did not take the commit')
+
+
+class TidyStep(task.Task):
+    """A step after the commit: goes forward only."""
+
+    def __init__(self, name, work):
+        super().__init__(name=name)
+        self.work = work
+
+
+class BeginTidy(TidyStep):
+    """Note that the source is being removed."""
+
+    def execute(self):
+        outcome.enter(self.work, 'tidy')
+
+
+class RemoveSource(TidyStep):
+    """Remove one snapshot, or the volume, from the source; what resists becomes a leftover."""
+
+    def __init__(self, work, link):
+        super().__init__(f'remove-source-{link.number:04d}', work)
+        self.link = link
+
+    def execute(self):
+        work = self.work
+        if leftovers.remove(work, work.source, self.link.source):
+            volume_migrations.update_link(work.context, work.id, self.link.number,
+                                          {'source_removed_at': timeutils.utcnow()})
+
+
+class FinishMigration(TidyStep):
+    """Close the record, or list what is left at the source."""
+
+    def execute(self):
+        outcome.finish(self.work)
+
+
+def own_failure(work):
+    return OwnFailure('own-failure', work)
+
+
+def create_target(work):
+    return CreateTarget('create-target', work)
+
+
+def copy_link(work, link):
+    return CopyLink('copy-link', work, link)
+
+
+def seal_link(work, link):
+    return SealLink('seal-link', work, link)
+
+
+def verify_chain(work):
+    return VerifyChain('verify-chain', work)
+
+
+def swap_records(work):
+    return SwapRecords('swap-records', work)
+
+
+def begin_tidy(work):
+    return BeginTidy('begin-tidy', work)
+
+
+def finish_migration(work):
+    return FinishMigration('finish-migration', work)
+
+

@@ -1,0 +1,96 @@
+"""One migration at work: its record, its two ends and what the steps share."""
+# SPDX-License-Identifier: Apache-2.0
+
+import functools
+
+from cinder_ext.db import volume_migrations
+from cinder_ext.volume.migration import control, ends, links, plan, progress
+
+
+class Tools:
+    """What all migrations of a backend share.
+
+    :param conf: the configuration
+    :param driver: the backend's, started
+    :param destination_api: rpc.destination.DestinationAPI
+    :param connector: properties of this host
+    :param stopping: threading.Event, set when the service stops
+    """
+
+    def __init__(self, conf, driver, destination_api, connector, stopping):
+        self.conf = conf
+        self.driver = driver
+        self.destination_api = destination_api
+        self.connector = connector
+        self.stopping = stopping
+
+
+class Work:
+    """Built anew whenever a process takes a migration up; nothing in it outlives the process.
+
+    :ivar source, destination: the two ends
+    :ivar control: asked between units
+    """
+
+    def __init__(self, tools, context, migration_id):
+        record = volume_migrations.get(context, migration_id)
+        self.id = migration_id
+        self.context = context
+        self.conf = tools.conf
+        self.source_host = record.source_host
+        self.tools = tools
+        self.source = ends.Source(tools.driver, tools.connector, migration_id)
+        self.destination = ends.Destination(
+            tools.destination_api, context, record.destination_host, tools.connector, migration_id)
+        self.control = control.Control(tools.stopping, self._bytes_per_second)
+
+    def record(self):
+        """The record as it is now."""
+        return volume_migrations.get(self.context, self.id)
+
+    def rows(self):
+        """The rows of the links as they are now."""
+        return volume_migrations.links(self.context, self.id)
+
+    @functools.cached_property
+    def links(self):
+        """The stored plan: a list of plan.Link, oldest first."""
+        return plan.restore(self.record(), self.rows())
+
+    @functools.cached_property
+    def method(self):
+        return self.record().method
+
+    @functools.cached_property
+    def verify(self):
+        """``written``, ``full`` or ``off``; fixed when the plan was made."""
+        return self.record().verify
+
+    @functools.cached_property
+    def maps(self):
+        return links.Maps(self.context, self.id, self.destination.promises)
+
+    @functools.cached_property
+    def progress(self):
+        return progress.Progress(self.context, self.record(), self.verify != 'off',
+                                 lambda: self.conf.migration.progress_seconds)
+
+    def resize_link(self, number, bytes_total):
+        """A link turned out to have another length than planned: correct the sums.
+
+        :returns: bytes that count as done in all other links
+        """
+        rows = self.rows()
+        if rows[number].bytes_total != bytes_total:
+            volume_migrations.update_link(self.context, self.id, number,
+                                          {'bytes_total': bytes_total})
+            total = bytes_total + sum(row.bytes_total for row in rows if row.number != number)
+            volume_migrations.update(self.context, self.id, {'bytes_total': total})
+            self.progress.total(total)
+        return sum(row.bytes_done for row in rows if row.number != number)
+
+    def _bytes_per_second(self):
+        """The lower of both ends' throttles; 0 for none."""
+        limits = [self.tools.driver.copy_bytes_per_second,
+                  self.destination.examined['copy_bytes_per_second']]
+        return min((limit for limit in limits if limit), default=0)

@@ -1,0 +1,19 @@
+"""The file driver keeps the contract, on a plain directory and on shared blocks."""
+# SPDX-License-Identifier: Apache-2.0
+
+import pytest
+
+from cinder_ext.drivers.conformance import connect, ranges, suite, workbench
+
+
+class TestFileOnSharedBlocks(suite.Conformance):
+    @pytest.fixture
+    def driver(self, xfs_directory):
+        return workbench.started('file', file_path=xfs_directory)
+
+
+class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
+                               ranges.AllocatedRangesCases):
+    @pytest.fixture
+    def driver(self, tmp_path):
+        return workbench.started('file', file_path=tmp_path, file_reflink='off')

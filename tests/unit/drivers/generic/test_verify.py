@@ -1,0 +1,103 @@
+"""Reading back: faults are found, and digests of whole devices."""
+# SPDX-License-Identifier: Apache-2.0
+
+import os
+import random
+
+import pytest
+
+from cinder_ext import exceptions
+from cinder_ext.drivers import values
+from cinder_ext.drivers.generic import digests, verify
+
+MIB = values.MIB
+SIZE = 20 * MIB + 77
+
+
+class Control:
+    def __init__(self):
+        self.lengths = []
+
+    def check(self, length):
+        self.lengths.append(length)
+
+
+class Stopped(Exception):
+    """What a test's control raises."""
+
+
+class Stop(Control):
+    def check(self, length):
+        raise Stopped
+
+
+@pytest.fixture
+def path(tmp_path):
+    made = tmp_path / 'device'
+    with open(made, 'wb') as device:
+        device.truncate(SIZE)
+        device.seek(6 * MIB)
+        device.write(random.Random(3).randbytes(5 * MIB))
+        device.seek(SIZE - 3)
+        device.write(b'end')
+    return str(made)
+
+
+@pytest.fixture
+def known(path):
+    made = digests.DigestMap.unknown(SIZE)
+    with open(path, 'rb') as device:
+        for block in range(made.blocks):
+            made[block] = digests.digest(device.read(MIB))
+    return made
+
+
+def test_equal_blocks_pass_and_progress_counts_their_bytes(path, known):
+    seen, control = [], Control()
+    how = verify.verify_blocks(path, SIZE, known, range(known.blocks), control=control,
+                               on_progress=seen.append)
+    assert how in (verify.DIRECT, verify.DROPPED)
+    assert seen[-1] == SIZE
+    assert sum(control.lengths) == SIZE
+
+
+def test_a_flipped_bit_is_found_in_its_block(path, known):
+    with open(path, 'r+b') as device:
+        device.seek(9 * MIB + 500)
+        bits = device.read(1)[0]
+        device.seek(9 * MIB + 500)
+        device.write(bytes([bits ^ 4]))
+    with pytest.raises(exceptions.VerifyFailed) as caught:
+        verify.verify_blocks(path, SIZE, known, [2, 9, 10], control=Control(), link='snapshot s')
+    assert caught.value.facts == {'link': 'snapshot s', 'offset': 9 * MIB, 'length': MIB}
+
+
+def test_only_the_named_blocks_are_read(path, known):
+    known.forget(9)
+    control = Control()
+    verify.verify_blocks(path, SIZE, known, [20, 3, 4], control=control)
+    assert control.lengths == [2 * MIB, 77]
+
+
+def test_control_can_stop_it(path, known):
+    with pytest.raises(Stopped):
+        verify.verify_blocks(path, SIZE, known, [1], control=Stop())
+
+
+def test_a_device_that_is_too_short_is_a_backend_fault(path, known):
+    os.truncate(path, 5 * MIB)
+    with pytest.raises(exceptions.BackendDown):
+        verify.verify_blocks(path, SIZE, known, [12], control=Control())
+
+
+def test_the_digest_of_a_device_is_the_root_of_its_map(path, known):
+    assert verify.digest_of(path, SIZE) == known.root()
+
+
+def test_the_digest_of_a_prefix_leaves_the_rest_out(path):
+    assert verify.digest_of(path, 6 * MIB) == digests.DigestMap.zeros(6 * MIB).root()
+
+
+def test_a_missing_device_is_a_backend_fault(tmp_path):
+    with pytest.raises(exceptions.BackendDown):
+        verify.digest_of(str(tmp_path / 'none'), MIB)
