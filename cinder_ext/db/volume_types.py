@@ -138,9 +138,7 @@ def list_all(context, is_public=None):
 @session.reader
 def extra_specs(context, type_id):
     """A type's extra specs as a dictionary; empty for an unknown type."""
-    return dict(context.session.execute(
-        sa.select(_Spec.key, _Spec.value).where(_Spec.volume_type_id == type_id)
-        .order_by(_Spec.key)).tuples().all())
+    return extra_specs_of(context, [type_id])[type_id]
 
 
 @session.reader

@@ -1,0 +1,44 @@
+"""The API as a WSGI application: its layers, outermost first.
+
+1. a request id for every request, and in every answer
+2. errors in upstream's shape, whoever answers
+3. the size of bodies
+4. the URL as a proxy saw it
+5. who asks; version discovery and the health check are for anybody
+6. dispatch
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+from oslo_middleware import http_proxy_to_wsgi, request_id, sizelimit
+
+from cinder_ext.api import auth, dispatch, faults, policy, routes
+
+
+class _RequestId(request_id.RequestId):
+    compat_headers = ['x-compute-request-id']
+
+
+def build(conf, rpc):
+    """The application.
+
+    :param conf: parsed options
+    :param rpc: an object with ``scheduler`` (rpc.scheduler.SchedulerAPI) and ``volume``
+        (rpc.volume.VolumeAPI)
+    :returns: a WSGI callable; several threads may call it at once
+    """
+    enforcer = policy.Enforcer(conf)
+    dispatcher = dispatch.Dispatcher(conf, rpc, enforcer)
+    layer = _open_to_anybody(dispatcher, auth.wrap(conf, dispatcher, enforcer))
+    layer = http_proxy_to_wsgi.HTTPProxyToWSGI(layer, conf)
+    layer = sizelimit.RequestBodySizeLimiter(
+        layer, {'max_request_body_size': conf.api.max_request_body_bytes})
+    layer = faults.Shape(layer)
+    return _RequestId(layer)
+
+
+def _open_to_anybody(dispatcher, guarded):
+    def switch(environ, start_response):
+        is_open = environ.get('PATH_INFO', '') in routes.OPEN
+        return (dispatcher if is_open else guarded)(environ, start_response)
+
+    return switch

@@ -1,0 +1,137 @@
+"""From a request to an answer, in one order and in one place.
+
+match, version, target, policy, schema, handler.  A resource's code begins
+where this one ends: a handler gets a Call and returns plain data.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import urllib.parse
+
+import orjson
+import webob
+import webob.dec
+import webob.exc
+from oslo_log import log
+
+from cinder_ext import exceptions
+from cinder_ext.api import auth, faults, microversion, operation, pagination, routes, validation
+
+LOG = log.getLogger(__name__)
+
+
+class Dispatcher:
+    """The innermost layer of the application."""
+
+    def __init__(self, conf, rpc, enforcer):
+        self.conf = conf
+        self.rpc = rpc
+        self.enforcer = enforcer
+
+    @webob.dec.wsgify
+    def __call__(self, request):
+        try:
+            version = microversion.negotiate(request.headers.get(microversion.HEADER))
+        except exceptions.CinderExtError as error:
+            return faults.of(error)
+        response = self._guarded(request, version)
+        response.headers[microversion.HEADER] = f'{microversion.SERVICE_TYPES[0]} {version}'
+        response.headers['Vary'] = microversion.HEADER
+        return response
+
+    def _guarded(self, request, version):
+        try:
+            return self._answer(request, version)
+        except exceptions.CinderExtError as error:
+            if error.http_status >= 500:
+                LOG.exception('%s %s failed', request.method, request.environ.get('PATH_INFO'))
+            return faults.of(error)
+        except webob.exc.HTTPException as error:
+            return faults.of_http(error)
+        except Exception:
+            LOG.exception('%s %s failed', request.method, request.environ.get('PATH_INFO'))
+            return faults.unexpected()
+
+    def _answer(self, request, version):
+        found = routes.match(_path(request))
+        if found is None:
+            return faults.no_such_path()
+        method = 'GET' if request.method == 'HEAD' else request.method
+        if method not in found.methods:
+            return faults.wrong_method(found.methods)
+        call = operation.Call(
+            self.conf, self.rpc, self.enforcer, request.environ.get(auth.ENVIRON_KEY), version,
+            path=found.path, query=_query(request),
+            links=pagination.Links(self.conf, request, found.project_id))
+        _check_project(call, found.project_id)
+        body = validation.parse(request.body, request.content_type)
+        call.operation, call.body = _choose(found.methods[method], body)
+        return _carry_out(call)
+
+
+def _carry_out(call):
+    chosen = call.operation
+    if not microversion.reached(call.version, chosen.since):
+        return faults.no_such_path()
+    if chosen.target is not None:
+        call.target = chosen.target(call)
+    if chosen.policy is not None:
+        call.authorize(chosen.policy, call.target)
+    schema = chosen.body and chosen.body.at(call.version)
+    if schema:
+        schema.check(call.body)
+    return _response(chosen.success, chosen.handler(call), call.headers)
+
+
+def _choose(entry, body):
+    """The operation of a path and method; of several actions the one that the body names."""
+    if isinstance(entry, operation.Operation):
+        return entry, body
+    if not isinstance(body, dict) or len(body) != 1:
+        raise exceptions.BadRequest('Malformed request body: it must name one action')
+    action = next(iter(body))
+    if action not in entry:
+        raise exceptions.BadRequest(f'There is no such action: {action[:255]}')
+    return entry[action], body[action]
+
+
+def _response(status, document, headers):
+    if isinstance(document, webob.Response):
+        return document
+    response = webob.Response(status=status, content_type='application/json', charset='UTF-8')
+    if document is None:
+        response.headers.pop('Content-Type')
+        response.body = b''
+    else:
+        response.body = orjson.dumps(document)
+    response.headers.update(headers)
+    return response
+
+
+def _check_project(call, project_id):
+    if project_id is not None and call.context.project_id != project_id:
+        raise exceptions.BadRequest('Malformed request url')
+
+
+def _path(request):
+    """The decoded path.
+
+    :raises BadRequest: not UTF-8, or with a NUL
+    """
+    try:
+        path = request.path_info
+    except UnicodeDecodeError:
+        raise exceptions.BadRequest('Malformed request url: not UTF-8')
+    if '\0' in path:
+        raise exceptions.BadRequest('Malformed request url')
+    return path
+
+
+def _query(request):
+    try:
+        pairs = urllib.parse.parse_qsl(request.query_string, keep_blank_values=True,
+                                       errors='strict', max_num_fields=200)
+    except ValueError:
+        raise exceptions.BadRequest('Malformed request url: the query cannot be read')
+    if any('\0' in text for pair in pairs for text in pair):
+        raise exceptions.BadRequest('Malformed request url')
+    return dict(pairs)

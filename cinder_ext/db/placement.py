@@ -1,0 +1,121 @@
+"""What the scheduler decides, each decision in one transaction with what follows from it."""
+# SPDX-License-Identifier: Apache-2.0
+
+import sqlalchemy as sa
+from oslo_utils import timeutils
+
+from cinder_ext import exceptions
+from cinder_ext.db import messages, models, session, transition, volume_migrations, volumes
+from cinder_ext.states import messages as words
+from cinder_ext.states import migration as states
+from cinder_ext.states import volume as volume_states
+
+_ACTIONS = {'retype': words.RETYPE_VOLUME, 'migrate': words.MIGRATE_VOLUME}
+
+
+@session.writer
+def place_volume(context, volume_id, host, availability_zone):
+    """Give a volume that is being created its host, unless another scheduler was first.
+
+    :param host: ``host@backend#pool``
+    :param availability_zone: of the host; kept when the volume has none
+    :returns: whether it was this call
+    """
+    volume = models.Volume
+    return bool(context.session.execute(
+        sa.update(volume)
+        .where(volume.id == volume_id, volume.host.is_(None), volume.deleted_at.is_(None),
+               volume.status == volume_states.CREATING)
+        .values(host=host, updated_at=timeutils.utcnow(),
+                availability_zone=sa.func.coalesce(volume.availability_zone, availability_zone))
+        .execution_options(synchronize_session=False)).rowcount)
+
+
+@session.writer
+def refuse_volume(context, volume_id, reason):
+    """No backend can take a new volume: status ``error`` and a user message.
+
+    :param reason: for the user; names no backend
+    :returns: False when it was placed or deleted meanwhile
+    """
+    if not transition.try_move(context, volume_states.MACHINE, volume_id, 'create-failed',
+                               where=(models.Volume.host.is_(None),)):
+        return False
+    volume = volumes.get(context, volume_id)
+    messages.create(context, volume.project_id, context.request_id, 'VOLUME', volume_id,
+                    words.SCHEDULE_ALLOCATE_VOLUME, words.NO_BACKEND_AVAILABLE, reason)
+    return True
+
+
+@session.writer
+def schedule(context, migration_id, destination_host):
+    """A migration has its destination.
+
+    :param destination_host: ``host@backend#pool``
+    :returns: False when it was placed before
+    """
+    return transition.try_move(context, states.MACHINE, migration_id, 'schedule',
+                               {'destination_host': destination_host})
+
+
+@session.writer
+def retype_in_place(context, migration_id):
+    """The volume's backend serves the new type: the type of volume and snapshots changes.
+
+    :returns: False when it was placed before
+    """
+    record = volume_migrations.get(context, migration_id)
+    if not transition.try_move(context, states.MACHINE, migration_id, 'retype-in-place', {
+            'destination_host': record.source_host, 'finished_at': timeutils.utcnow()}):
+        return False
+    volumes.update(context, record.volume_id, {'volume_type_id': record.destination_type_id})
+    context.session.execute(
+        sa.update(models.Snapshot)
+        .where(models.Snapshot.volume_id == record.volume_id, models.Snapshot.deleted_at.is_(None))
+        .values(volume_type_id=record.destination_type_id,
+                updated_at=models.Snapshot.updated_at)
+        .execution_options(synchronize_session=False))
+    volume_migrations.release(context, record)
+    return True
+
+
+@session.writer
+def end(context, migration_id, event, fault, detail_id, checks=None):
+    """A migration is not begun: its record says why, the volume is free, its owner is told.
+
+    :param event: ``refuse`` (the volume is as before) or ``fail`` (shown as ``error``)
+    :param fault: exceptions.CinderExtError; its message is for operators
+    :param detail_id: number of the user message
+    :param checks: documents with name, passed, detail and remedy
+    :returns: False when it was placed before
+    """
+    try:
+        record = volume_migrations.fail(context, migration_id, event, fault.message, fault.code,
+                                        fault.remedy)
+    except exceptions.TransitionRefused:
+        return False
+    volume_migrations.update(context, migration_id, {'checks': checks})
+    messages.create(context, record.project_id, record.request_id, 'VOLUME', record.volume_id,
+                    _ACTIONS[record.operation], detail_id)
+    return True
+
+
+@session.reader
+def source_host(context, volume):
+    """Where a volume that is made from a snapshot or a volume has to be; None for any place.
+
+    :param volume: models.Volume
+    :raises SnapshotNotFound, VolumeNotFound: the source is gone
+    """
+    if volume.snapshot_id is not None:
+        found = context.session.execute(
+            sa.select(models.Volume.host)
+            .join(models.Snapshot, models.Snapshot.volume_id == models.Volume.id)
+            .where(models.Snapshot.id == volume.snapshot_id,
+                   models.Snapshot.deleted_at.is_(None))).scalar()
+        if found is None:
+            raise exceptions.SnapshotNotFound(id=volume.snapshot_id)
+        return found
+    if volume.source_volid is not None:
+        return volumes.get(context, volume.source_volid).host
+    return None

@@ -1,0 +1,68 @@
+"""What a volume service can be asked for."""
+# SPDX-License-Identifier: Apache-2.0
+
+import oslo_messaging
+
+from cinder_ext.rpc import hosts, transport
+
+
+class VolumeAPI:
+    """Client of the volume services.
+
+    ``host`` is a volume's host, ``host@backend#pool`` or ``host@backend``.  Casts may be lost
+    and may come twice: the row says what is to be done.
+
+    Version history::
+
+        1.0 - create_volume, delete_volume, extend_volume, create_snapshot, delete_snapshot,
+              connect_attachment, disconnect_attachment, run_migration, report
+    """
+
+    VERSION = '1.0'
+
+    def __init__(self, conf):
+        """:param conf: options; the transport must be open"""
+        self._client = transport.get_client(
+            oslo_messaging.Target(topic=transport.VOLUME_TOPIC, version=self.VERSION))
+
+    def _at(self, host):
+        return self._client.prepare(server=hosts.backend_of(host))
+
+    def create_volume(self, ctxt, host, volume_id):
+        self._at(host).cast(ctxt, 'create_volume', volume_id=volume_id)
+
+    def delete_volume(self, ctxt, host, volume_id):
+        self._at(host).cast(ctxt, 'delete_volume', volume_id=volume_id)
+
+    def extend_volume(self, ctxt, host, volume_id, new_size_gib):
+        self._at(host).cast(ctxt, 'extend_volume', volume_id=volume_id, new_size_gib=new_size_gib)
+
+    def create_snapshot(self, ctxt, host, snapshot_id):
+        self._at(host).cast(ctxt, 'create_snapshot', snapshot_id=snapshot_id)
+
+    def delete_snapshot(self, ctxt, host, snapshot_id):
+        self._at(host).cast(ctxt, 'delete_snapshot', snapshot_id=snapshot_id)
+
+    def connect_attachment(self, ctxt, host, attachment_id):
+        """Connect a volume for the connector in an attachment's row.  A call.
+
+        :returns: connection_info: ``driver_volume_type``, ``attachment_id`` and the driver's
+            data; it is stored in the row too
+        :raises DriverError: the backend could not; the attachment is ``error_attaching``
+        """
+        return self._at(host).call(ctxt, 'connect_attachment', attachment_id=attachment_id)
+
+    def disconnect_attachment(self, ctxt, host, attachment_id):
+        """Disconnect and remove an attachment that is ``detaching``.  A call.
+
+        :raises DriverError: the backend could not; the attachment is ``error_detaching``
+        """
+        self._at(host).call(ctxt, 'disconnect_attachment', attachment_id=attachment_id)
+
+    def run_migration(self, ctxt, host, migration_id):
+        """Run or resume a migration at its source.  A cast."""
+        self._at(host).cast(ctxt, 'run_migration', migration_id=migration_id)
+
+    def report(self, ctxt):
+        """Have every backend tell the schedulers its capacity now.  A fanout cast."""
+        self._client.prepare(fanout=True).cast(ctxt, 'report')

@@ -1,0 +1,94 @@
+"""What this scheduler knows of the backends: their last reports, in memory."""
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+import threading
+
+from oslo_utils import timeutils
+
+from cinder_ext.db import services
+from cinder_ext.scheduler import request
+
+VOLUME_BINARY = 'cinder-volume'
+"""The binary of a volume service's row, as clients of the Block Storage API know it."""
+
+
+class Backends:
+    """The pools of all reports, joined with the rows of their services.
+
+    :param down_seconds: a service whose last heartbeat is older is down
+
+    What was placed since a report counts against it, until the next report.
+    """
+
+    def __init__(self, down_seconds):
+        self._down_seconds = down_seconds
+        self._lock = threading.Lock()
+        self._reports = {}
+        self._placed = {}
+
+    def update(self, report):
+        """Take a report, unless a later one of that backend is known.
+
+        :param report: objects.backend_report.BackendReport
+        """
+        with self._lock:
+            known = self._reports.get(report.host)
+            if known is not None and known.reported_at > report.reported_at:
+                return
+            if known is not None and not report.is_up:
+                # Its pools stay known, so that a refusal can say what is wrong with them.
+                report.pools = known.pools
+            self._reports[report.host] = report
+            self._placed.pop(report.host, None)
+
+    def consume(self, pool, size_bytes):
+        """Count something that was just placed on a request.Pool."""
+        with self._lock:
+            placed = self._placed.setdefault(pool.backend, {})
+            placed[pool.host] = placed.get(pool.host, 0) + size_bytes
+
+    def is_complete(self, context):
+        """Whether there is a backend, and all that are alive have reported."""
+        now = timeutils.utcnow()
+        alive = {row.host for row in services.list_all(context, binary=VOLUME_BINARY)
+                 if services.is_up(row, self._down_seconds, now)}
+        with self._lock:
+            return bool(alive) and alive <= self._reports.keys()
+
+    def pools(self, context):
+        """Every known pool as it is now: a list of request.Pool."""
+        rows = {row.host: row for row in services.list_all(context, binary=VOLUME_BINARY)}
+        with self._lock:
+            known = [(report, dict(self._placed.get(report.host, {})))
+                     for report in self._reports.values()]
+        return [pool for report, placed in known
+                for pool in self._pools_of(report, placed, rows.get(report.host))]
+
+    def _pools_of(self, report, placed, service):
+        now = timeutils.utcnow()
+        is_alive = service is not None and services.is_up(service, self._down_seconds, now)
+        for pool in report.pools:
+            host = f'{report.host}#{pool.name}'
+            found = request.Pool(
+                host=host, total_bytes=pool.total_bytes, free_bytes=pool.free_bytes,
+                allocated_bytes=pool.allocated_bytes, provisioned_bytes=pool.provisioned_bytes,
+                capabilities=_capabilities(report, pool),
+                max_over_subscription_ratio=report.max_over_subscription_ratio,
+                reserved_percentage=report.reserved_percentage,
+                availability_zone=report.availability_zone, is_alive=is_alive,
+                is_enabled=service is not None and not service.disabled, fault=report.fault,
+                reported_at=report.reported_at.isoformat())
+            yield _less(found, placed.get(host, 0))
+
+
+def _capabilities(report, pool):
+    return {'volume_backend_name': pool.name, **dict.fromkeys(report.words, True),
+            **pool.capabilities}
+
+
+def _less(pool, placed_bytes):
+    """A pool after something was placed on it: thin things take no room at once."""
+    free = pool.free_bytes if pool.is_thin else pool.free_bytes - placed_bytes
+    return dataclasses.replace(pool, free_bytes=free,
+                               provisioned_bytes=pool.provisioned_bytes + placed_bytes)

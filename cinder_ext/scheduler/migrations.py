@@ -1,0 +1,124 @@
+"""Places migrations: retypes in place what needs no move, finds a destination for the rest."""
+# SPDX-License-Identifier: Apache-2.0
+
+from oslo_log import log
+
+from cinder_ext import exceptions
+from cinder_ext.db import placement, snapshots, volume_migrations, volume_types, volumes
+from cinder_ext.scheduler import filters, pick, request
+from cinder_ext.scheduler.volumes import GIB, log_refusals
+from cinder_ext.states import messages as words
+from cinder_ext.states import migration as states
+
+LOG = log.getLogger(__name__)
+
+
+class MoveNotAskedFor(exceptions.MigrationError):
+    template = ('The new volume type needs another backend ({reason}) and the migration policy '
+                'is never.')
+    code = 'cinder_ext.move_not_asked_for'
+    remedy = 'Use the migration policy on-demand, or on-demand-include-snapshots with snapshots.'
+
+
+class SnapshotsNotIncluded(exceptions.MigrationError):
+    template = 'The volume has {count} snapshots and the request did not include them.'
+    code = 'cinder_ext.snapshots_not_included'
+    remedy = ("Use the migration policy on-demand-include-snapshots (include_snapshots for a "
+              "migration), or set migration:include_snapshots='<is> True' on the volume type.")
+
+
+class MigrationPlacer:
+    """Chooses or checks the destination of a migration and has it run at its source.
+
+    :param backends: backends.Backends
+    :param volume_api: rpc.volume.VolumeAPI
+    :param is_settled: callable: whether a refusal may be final
+    """
+
+    def __init__(self, backends, volume_api, is_settled):
+        self._backends = backends
+        self._volume_api = volume_api
+        self._is_settled = is_settled
+
+    def place(self, context, migration_id):
+        """Place one recorded migration.  Harmless when it is placed or gone already."""
+        try:
+            record = volume_migrations.get(context, migration_id)
+            if record.phase != states.SCHEDULING:
+                return
+            volume = volumes.get(context, record.volume_id)
+        except exceptions.NotFound as fault:
+            LOG.warning('migration %s cannot be placed: %s', migration_id, fault.message)
+            return
+        pools = self._backends.pools(context)
+        if record.operation == 'retype':
+            self._retype(context, record, volume, pools)
+        else:
+            self._move(context, record, volume, pools, 'fail')
+
+    def _retype(self, context, record, volume, pools):
+        """In place, refused, or moved."""
+        here = next((pool for pool in pools if pool.host == volume.host), None)
+        if here is None and not self._is_settled(context):
+            return
+        reason = self._reason_to_move(context, record, here)
+        if reason is None:
+            if placement.retype_in_place(context, record.id):
+                LOG.info('migration %s: volume %s was retyped in place', record.id, volume.id)
+        elif record.requested_policy in (None, 'never'):
+            self._end(context, record, 'refuse', MoveNotAskedFor(reason=reason),
+                      words.MOVE_NOT_ASKED_FOR)
+        else:
+            self._move(context, record, volume, pools, 'refuse')
+
+    def _reason_to_move(self, context, record, here):
+        """Why the present pool cannot have the new type; None if it can."""
+        if here is None:
+            return 'its present backend is not known to the scheduler'
+        specs = volume_types.extra_specs(context, record.destination_type_id)
+        return pick.refusal(here, request.Request(size_bytes=0, extra_specs=specs),
+                            (filters.capabilities,))
+
+    def _move(self, context, record, volume, pools, refusal_event):
+        """Schedule it, or end it with ``refusal_event``."""
+        chain = snapshots.of_volume(context, volume.id)
+        if chain and not record.include_snapshots:
+            self._end(context, record, refusal_event, SnapshotsNotIncluded(count=len(chain)),
+                      words.SNAPSHOTS_NOT_INCLUDED)
+            return
+        choice = pick.pick(pools, self._request(context, record, volume))
+        if choice.pool is not None:
+            self._send(context, record, volume, choice.pool)
+        elif self._is_settled(context):
+            log_refusals('migration', record.id, choice)
+            self._end(context, record, refusal_event,
+                      exceptions.NoValidBackend(reason=choice.summary), words.NO_DESTINATION,
+                      _checks(choice))
+
+    def _request(self, context, record, volume):
+        """What is looked for: request.Request."""
+        type_id = record.destination_type_id or volume.volume_type_id
+        return request.Request(
+            size_bytes=volume.size * GIB, physical_bytes=record.bytes_total or None,
+            extra_specs=volume_types.extra_specs(context, type_id),
+            availability_zone=volume.availability_zone,
+            named=record.destination_host, excluded=volume.host)
+
+    def _send(self, context, record, volume, pool):
+        if not placement.schedule(context, record.id, pool.host):
+            return
+        self._backends.consume(pool, volume.size * GIB)
+        LOG.info('migration %s: volume %s goes from %s to %s', record.id, volume.id, volume.host,
+                 pool.host)
+        self._volume_api.run_migration(context, volume.host, record.id)
+
+    def _end(self, context, record, event, fault, detail_id, checks=None):
+        if placement.end(context, record.id, event, fault, detail_id, checks):
+            LOG.warning('migration %s is not begun: %s', record.id, fault.message)
+
+
+def _checks(choice):
+    """The refusals in the form of the record's checks."""
+    return [{'name': 'destination', 'passed': False, 'detail': f'{host}: {reason}',
+             'remedy': exceptions.NoValidBackend.remedy}
+            for host, reason in choice.refusals.items()]

@@ -1,0 +1,66 @@
+"""What a placement is decided from: frozen values, sizes in bytes."""
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+
+from cinder_ext.rpc import hosts
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """One pool as the scheduler knows it now.
+
+    :ivar host: ``host@backend#pool``
+    :ivar is_alive: its service's heartbeat is fresh
+    :ivar fault: why its backend cannot be reached, or None
+    :ivar reserved_percentage: share of the total that is never given out
+    """
+
+    host: str
+    total_bytes: int
+    free_bytes: int
+    allocated_bytes: int = 0
+    provisioned_bytes: int = 0
+    capabilities: dict = dataclasses.field(default_factory=dict)
+    max_over_subscription_ratio: float = 1.0
+    reserved_percentage: int = 0
+    availability_zone: str | None = None
+    is_alive: bool = True
+    is_enabled: bool = True
+    fault: str | None = None
+    reported_at: str | None = None
+
+    @property
+    def backend(self):
+        return hosts.backend_of(self.host)
+
+    @property
+    def reserved_bytes(self):
+        return self.total_bytes * self.reserved_percentage // 100
+
+    @property
+    def is_thin(self):
+        return bool(self.capabilities.get('thin_provisioning_support'))
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is looked for.
+
+    :ivar size_bytes: what a user sees; counts as provisioned
+    :ivar physical_bytes: what will be written at least; None when not known
+    :ivar extra_specs: of the volume type
+    :ivar named: only this ``host@backend#pool`` or any pool of this ``host@backend``
+    :ivar excluded: not this ``host@backend#pool``
+    """
+
+    size_bytes: int
+    physical_bytes: int | None = None
+    extra_specs: dict = dataclasses.field(default_factory=dict)
+    availability_zone: str | None = None
+    named: str | None = None
+    excluded: str | None = None
+
+    @property
+    def wants_thick(self):
+        return self.extra_specs.get('provisioning:type') == 'thick'

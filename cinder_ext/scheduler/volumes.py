@@ -1,0 +1,70 @@
+"""Places new volumes."""
+# SPDX-License-Identifier: Apache-2.0
+
+from oslo_log import log
+
+from cinder_ext import exceptions
+from cinder_ext.db import placement, volume_types, volumes
+from cinder_ext.scheduler import pick, request
+from cinder_ext.states import volume as states
+
+LOG = log.getLogger(__name__)
+
+GIB = 1024 ** 3
+
+
+class VolumePlacer:
+    """Chooses a backend for a volume and has it made there.
+
+    :param backends: backends.Backends
+    :param volume_api: rpc.volume.VolumeAPI
+    :param is_settled: callable: whether a refusal may be final
+    """
+
+    def __init__(self, backends, volume_api, is_settled):
+        self._backends = backends
+        self._volume_api = volume_api
+        self._is_settled = is_settled
+
+    def place(self, context, volume_id):
+        """Place one recorded volume.  Harmless when it is placed or gone already."""
+        try:
+            volume = volumes.get(context, volume_id)
+        except exceptions.VolumeNotFound:
+            return
+        if volume.status != states.CREATING or volume.host is not None:
+            return
+        try:
+            wanted = self._request(context, volume)
+        except exceptions.NotFound as fault:
+            placement.refuse_volume(context, volume_id, fault.message)
+            return
+        choice = pick.pick(self._backends.pools(context), wanted)
+        if choice.pool is not None:
+            self._send(context, volume, choice.pool)
+        elif self._is_settled(context):
+            log_refusals('volume', volume_id, choice)
+            placement.refuse_volume(context, volume_id, choice.summary)
+
+    def _request(self, context, volume):
+        """What is looked for: request.Request."""
+        return request.Request(
+            size_bytes=volume.size * GIB,
+            extra_specs=volume_types.extra_specs(context, volume.volume_type_id),
+            availability_zone=volume.availability_zone,
+            named=placement.source_host(context, volume))
+
+    def _send(self, context, volume, pool):
+        if not placement.place_volume(context, volume.id, pool.host, pool.availability_zone):
+            return
+        self._backends.consume(pool, volume.size * GIB)
+        LOG.info('volume %s goes to %s', volume.id, pool.host)
+        self._volume_api.create_volume(context, pool.host, volume.id)
+
+
+def log_refusals(kind, identity, choice):
+    """Say for each pool why it was refused."""
+    if not choice.refusals:
+        LOG.error('%s %s cannot be placed: no backend has reported', kind, identity)
+    for host, reason in choice.refusals.items():
+        LOG.error('%s %s cannot be placed on %s: %s', kind, identity, host, reason)

@@ -1,0 +1,184 @@
+"""One backend's volume service: starts the driver, resumes work, registers what serves requests.
+
+No business method is here: each journey has its endpoint.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import threading
+
+import oslo_messaging
+from oslo_log import log
+
+from cinder_ext import context as request_context
+from cinder_ext import exceptions, periodic
+from cinder_ext.conf import backend as backend_conf
+from cinder_ext.db import services
+from cinder_ext.drivers import loader
+from cinder_ext.drivers.generic import attach
+from cinder_ext.rpc import transport
+from cinder_ext.rpc.scheduler import SchedulerAPI
+from cinder_ext.volume import backend as backends
+from cinder_ext.volume import engine, reports
+from cinder_ext.volume.attachments.endpoint import AttachmentEndpoint
+from cinder_ext.volume.lifecycle.endpoint import LifecycleEndpoint
+from cinder_ext.volume.migration.destination import DestinationEndpoint
+from cinder_ext.volume.migration.endpoint import MigrationEndpoint
+from cinder_ext.volume.snapshots.endpoint import SnapshotEndpoint
+
+LOG = log.getLogger(__name__)
+
+BINARY = 'cinder-volume'
+"""The binary of a volume service's row, as clients of the Block Storage API know it."""
+
+
+class ReportEndpoint:
+    """RPC endpoint: the schedulers ask for a report."""
+
+    target = oslo_messaging.Target(version='1.0')
+
+    def __init__(self, reporter):
+        self._reporter = reporter
+
+    def report(self, ctxt):
+        self._reporter.soon()
+
+
+class VolumeService:
+    """The service of one backend.
+
+    ``start()`` returns at once; the driver is started by a thread, again and again while its
+    backend is down.  Until then the service is alive, reports the fault, and messages wait.
+
+    :param conf: options; database and transport must be open before ``start()``
+    :param section: the backend's section of the configuration
+    :param flow_engine: volume.engine.Engine; runs the flows of all backends of the process
+    """
+
+    def __init__(self, conf, section, flow_engine):
+        backend_conf.register(conf, section)
+        self._conf = conf
+        self._section = section
+        self._engine = flow_engine
+        self.host = f'{conf.host}@{section}'
+        self._lock = threading.Lock()
+        self._server = None
+        self._backend = None
+        self._endpoints = []
+        self._reporter = None
+        self._is_refused = False
+        self._is_stopping = False
+        self._heart = periodic.Periodic(conf.report_interval, self._beat, f'heart-{section}')
+        self._sweeper = periodic.Periodic(conf.sweep_interval, self._sweep, f'sweep-{section}')
+
+    def start(self):
+        """Begin to report, and start the driver in the background."""
+        self._reporter = reports.Reporter(self._conf, self.host, self._conf[self._section],
+                                          SchedulerAPI(self._conf))
+        self._heart.start()
+        self._sweeper.start()
+
+    def park(self):
+        """Begin nothing more that was recorded, and let migrations pause where they stand."""
+        with self._lock:
+            self._is_stopping = True
+        self._sweeper.stop()
+        for endpoint in self._endpoints:
+            if hasattr(endpoint, 'stop'):
+                endpoint.stop()
+
+    def stop(self):
+        """Take no more messages; returns when what was begun is done."""
+        self.park()
+        if self._server is not None:
+            self._server.stop()
+            self._server.wait()
+            self._backend.stop()
+        self._reporter.stop()
+        self._heart.stop()
+
+    def reload(self):
+        """Take over changed intervals; drivers read their own options when they need them."""
+        self._heart.interval_seconds = self._conf.report_interval
+        self._sweeper.interval_seconds = self._conf.sweep_interval
+        self._reporter.set_interval(self._conf.capacity_report_interval)
+
+    def _beat(self):
+        services.heartbeat(request_context.admin_context(), BINARY, self.host,
+                           transport.VOLUME_TOPIC, self._conf.availability_zone)
+
+    def _sweep(self):
+        """Start the driver if it is not; take up recorded work that nobody does."""
+        if self._server is None and not self._is_refused:
+            self._open()
+        for endpoint in self._endpoints:
+            if hasattr(endpoint, 'resume'):
+                endpoint.resume()
+
+    def _open(self):
+        """Start the driver and take messages; on a fault, report it."""
+        try:
+            driver = loader.load(self._conf, self._section)
+            driver.start()
+        except exceptions.Misconfigured as fault:
+            self._is_refused = True
+            LOG.error('backend %s is not started: %s %s', self.host, fault.message, fault.remedy)
+            self._reporter.set_fault(fault.message)
+        except exceptions.DriverError as fault:
+            LOG.error('backend %s cannot be started, it is tried again: %s', self.host,
+                      fault.message)
+            self._reporter.set_fault(fault.message)
+        else:
+            self._serve(driver)
+        self._reporter.start()
+
+    def _serve(self, driver):
+        """Register the endpoints of a started driver."""
+        backend = backends.Backend(self.host, driver, self._reporter.soon)
+        endpoints = [
+            ReportEndpoint(self._reporter),
+            LifecycleEndpoint(backend),
+            SnapshotEndpoint(backend),
+            AttachmentEndpoint(backend),
+            MigrationEndpoint(self._conf, self.host, driver, self._engine),
+            DestinationEndpoint(driver),
+        ]
+        target = oslo_messaging.Target(topic=transport.VOLUME_TOPIC, server=self.host)
+        server = transport.get_server(target, endpoints)
+        with self._lock:
+            if self._is_stopping:
+                return
+            server.start()
+            self._backend, self._server, self._endpoints = backend, server, endpoints
+        self._reporter.set_driver(driver)
+        LOG.info('backend %s is up', self.host)
+
+
+class VolumeServices:
+    """The services of all backends of one process; they share one engine.
+
+    :param conf: options; the process-wide ones, since os-brick knows no others
+    :param sections: sections of the backends; by default all that are enabled
+    """
+
+    def __init__(self, conf, sections=None):
+        self._conf = conf
+        self._engine = engine.Engine(conf)
+        self._services = [VolumeService(conf, section, self._engine)
+                          for section in sections or conf.enabled_backends]
+
+    def start(self):
+        attach.setup(self._conf)
+        for service in self._services:
+            service.start()
+
+    def stop(self):
+        """Park the migrations of all backends first: one's destination is another's service."""
+        for service in self._services:
+            service.park()
+        for service in self._services:
+            service.stop()
+        self._engine.close()
+
+    def reload(self):
+        for service in self._services:
+            service.reload()

@@ -1,0 +1,82 @@
+"""Tells the schedulers what a backend has left and can do."""
+# SPDX-License-Identifier: Apache-2.0
+
+import threading
+import time
+
+from oslo_log import log
+
+from cinder_ext import context as request_context
+from cinder_ext import exceptions, periodic
+from cinder_ext.drivers import capabilities
+from cinder_ext.objects import backend_report
+
+LOG = log.getLogger(__name__)
+
+LEAST_GAP_SECONDS = 0.5
+"""Many changes within this make one report."""
+
+
+class Reporter:
+    """Reports one backend: at once, periodically, and soon after something changed.
+
+    :param host: ``host@backend``
+    :param options: the backend's section
+    :param scheduler_api: rpc.scheduler.SchedulerAPI
+    """
+
+    def __init__(self, conf, host, options, scheduler_api):
+        self._host = host
+        self._zone = conf.availability_zone
+        self._options = options
+        self._scheduler_api = scheduler_api
+        self._driver = None
+        self._fault = 'the driver has not been started yet'
+        self._last = 0
+        self._stopping = threading.Event()
+        self._job = periodic.Periodic(conf.capacity_report_interval, self._report,
+                                      f'report-{host}')
+
+    def start(self):
+        self._job.start()
+
+    def stop(self):
+        self._stopping.set()
+        self._job.stop()
+
+    def set_interval(self, seconds):
+        self._job.interval_seconds = seconds
+
+    def set_driver(self, driver):
+        """The driver was started: report what it says from now on."""
+        self._driver = driver
+        self.soon()
+
+    def set_fault(self, fault):
+        """The driver could not be started; ``fault`` is one sentence."""
+        if fault != self._fault:
+            self._fault = fault
+            self.soon()
+
+    def soon(self):
+        """Something changed."""
+        self._job.poke()
+
+    def _report(self):
+        self._stopping.wait(max(0, self._last + LEAST_GAP_SECONDS - time.monotonic()))
+        self._last = time.monotonic()
+        self._scheduler_api.update_backend(request_context.admin_context(), self._examine())
+
+    def _examine(self):
+        """The report now: objects.backend_report.BackendReport."""
+        if self._driver is None:
+            return backend_report.BackendReport.of_fault(self._host, self._zone, self._fault)
+        try:
+            found = (self._driver.report(), capabilities.of(self._driver),
+                     self._driver.promises())
+        except exceptions.DriverError as fault:
+            LOG.warning('backend %s cannot be reached: %s', self._host, fault.message)
+            return backend_report.BackendReport.of_fault(self._host, self._zone, fault.message)
+        return backend_report.BackendReport.of(
+            self._host, self._zone, found, self._options.max_over_subscription_ratio,
+            self._options.reserved_percentage)

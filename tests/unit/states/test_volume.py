@@ -1,0 +1,28 @@
+"""The life of a volume."""
+# SPDX-License-Identifier: Apache-2.0
+
+import pytest
+
+from cinder_ext.states import volume
+
+
+def test_what_may_be_reset_and_deleted_are_states():
+    assert set(volume.RESETTABLE) <= set(volume.MACHINE.states)
+    assert set(volume.DELETABLE) <= set(volume.MACHINE.states)
+
+
+@pytest.mark.parametrize('event', ['delete', 'extend', 'extend-attached', 'retype', 'retype-attached',
+                                   'lock', 'reserve', 'connect'])
+def test_nothing_begins_on_a_volume_that_is_being_migrated_or_changed(event):
+    busy = {volume.RETYPING, volume.MAINTENANCE, volume.CREATING, volume.DELETING, volume.EXTENDING}
+    assert not busy.intersection(volume.MACHINE.row(event).sources)
+
+
+def test_an_attached_volume_is_never_deleted():
+    assert volume.IN_USE not in volume.MACHINE.row('delete').sources
+
+
+def test_every_busy_state_has_a_way_out():
+    for state in (volume.CREATING, volume.DELETING, volume.EXTENDING, volume.RETYPING,
+                  volume.MAINTENANCE, volume.ATTACHING, volume.DETACHING, volume.RESERVED):
+        assert [row for row in volume.MACHINE if state in row.sources and row.target != state], state
