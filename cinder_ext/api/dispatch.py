@@ -119,7 +119,7 @@ def _path(request):
     """
     try:
         path = request.path_info
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise exceptions.BadRequest('Malformed request url: not UTF-8')
     if '\0' in path:
         raise exceptions.BadRequest('Malformed request url')

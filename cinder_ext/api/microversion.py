@@ -158,7 +158,8 @@ def negotiate(header):
         return MAX
     if not _SHAPE.fullmatch(wanted):
         raise exceptions.BadRequest(
-            f'API Version String {wanted[:40]!r} is of invalid format. Must be of format MajorNum.MinorNum.')
+            f'API Version String {wanted[:40]!r} is of invalid format. '
+            'Must be of format MajorNum.MinorNum.')
     if wanted not in _ORDER:
         raise exceptions.NotAcceptable(version=wanted, low=MIN, high=MAX)
     return wanted

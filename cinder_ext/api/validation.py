@@ -79,14 +79,15 @@ def schemas(entries):
     return microversion.ByVersion({since: Schema(document) for since, document in entries.items()})
 
 
-def wrapped(key, properties, required=(), others=False, beside=None):
+def wrapped(key, properties, required=(), others=False, beside=None, least=0):
     """The schema of a body ``{key: {...}}``.
 
+    :param least: how many properties there must be
     :param others: whether words that are not named are let through
     :param beside: further properties of the outer object
     """
     inner = {'type': 'object', 'properties': properties, 'required': list(required),
-             'additionalProperties': others}
+             'additionalProperties': others, 'minProperties': least}
     return {'type': 'object', 'properties': {key: inner, **(beside or {})}, 'required': [key],
             'additionalProperties': False}
 

@@ -42,28 +42,19 @@ class Page:
 
 
 @session.reader
-def rows(context, model, page, conditions=(), project_id=None, missing=None, joined=None,
-         metadata=None):
+def rows(context, model, page, conditions=(), project_id=None, missing=None, metadata=None):
     """One page of the rows that are not deleted.
 
     :param project_id: only this project's; None: everybody's
     :param missing: exception class for a marker that is not in the list, raised with its id
-    :param joined: (model, on, columns) of an outer join whose columns come along
     :param metadata: (model, name of its reference) for conditions on metadata
     :returns: a list of Core rows with every column of the table
     """
-    columns = list(model.__table__.c)
-    if joined is not None:
-        columns.extend(joined[2])
-    query = sa.select(*columns)
-    if joined is not None:
-        query = query.outerjoin(joined[0], joined[1])
     where = _where(model, conditions, project_id, metadata)
     if page.marker is not None:
         where.append(_after(_marker(context, model, page, where, missing), model, page.keys))
-    query = query.where(*where).order_by(*_order(model, page.keys)).offset(page.offset or None)
-    if page.limit is not None:
-        query = query.limit(page.limit)
+    query = (sa.select(*model.__table__.c).where(*where).order_by(*_order(model, page.keys))
+             .limit(page.limit).offset(page.offset or None))
     return list(context.session.execute(query))
 
 
@@ -81,8 +72,7 @@ def metadata_of(context, model, reference, ids):
 
     :param model: table of the metadata; ``reference`` is its column with the owner's id
     """
-    found = {}
-    owner = getattr(model, reference)
+    found, owner = {}, getattr(model, reference)
     for row_id, key, value in context.session.execute(
             sa.select(owner, model.key, model.value).where(owner.in_(ids))):
         found.setdefault(row_id, {})[key] = value
@@ -90,14 +80,13 @@ def metadata_of(context, model, reference, ids):
 
 
 @session.reader
-def of_many(context, model, reference, ids):
-    """Rows that belong to many others, grouped: id -> list of rows, oldest first; one statement."""
-    found = {}
-    owner = getattr(model, reference)
-    query = sa.select(model.__table__).where(owner.in_(ids), *_alive(model))
-    for row in context.session.execute(query.order_by(model.created_at, model.id)):
-        found.setdefault(getattr(row, reference), []).append(row)
-    return found
+def names_of(context, model, ids):
+    """Names of some rows, of deleted ones too: id -> name; one statement."""
+    wanted = set(ids) - {None}
+    if not wanted:
+        return {}
+    return dict(context.session.execute(
+        sa.select(model.id, model.name).where(model.id.in_(wanted))).all())
 
 
 def _alive(model):

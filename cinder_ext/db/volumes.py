@@ -120,7 +120,7 @@ def metadata(context, volume_id):
     """A volume's metadata as a dictionary."""
     table = models.VolumeMetadata
     return dict(context.session.execute(
-        sa.select(table.key, table.value).where(table.volume_id == volume_id)).tuples().all())
+        sa.select(table.key, table.value).where(table.volume_id == volume_id)).all())
 
 
 def _explained(context, volume_id, action, refusal):

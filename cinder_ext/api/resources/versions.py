@@ -1,0 +1,43 @@
+"""Version discovery and the health check: for anybody, without a token."""
+# SPDX-License-Identifier: Apache-2.0
+
+import webob
+
+from cinder_ext.api import microversion
+from cinder_ext.api.operation import Operation
+
+POLICIES = ()
+
+# view
+
+
+def view(call):
+    """The one version document."""
+    return {
+        'id': 'v3.0', 'status': 'CURRENT', 'version': microversion.MAX,
+        'min_version': microversion.MIN, 'updated': '2026-01-01T00:00:00Z',
+        'links': [{'rel': 'describedby', 'type': 'text/html', 'href': 'https://docs.openstack.org/'},
+                  {'rel': 'self', 'href': f'{call.links.base}/v3/'}],
+        'media-types': [{'base': 'application/json',
+                         'type': 'application/vnd.openstack.volume+json;version=3'}],
+    }
+
+
+# handlers
+
+
+def show(call):
+    """Show the versions of the API: v3 with its lowest and highest microversion."""
+    return {'versions': [view(call)]}
+
+
+def health(_call):
+    """Say that the service answers."""
+    return webob.Response('OK', content_type='text/plain', charset='UTF-8')
+
+
+# OPERATIONS
+
+CHOICES = Operation('versions.choices', policy=None, handler=show, success=300)
+SHOW = Operation('versions.show', policy=None, handler=show)
+HEALTH = Operation('versions.health', policy=None, handler=health)

@@ -1,0 +1,200 @@
+"""What is done to a volume by POST volumes/{id}/action."""
+# SPDX-License-Identifier: Apache-2.0
+
+from cinder_ext import exceptions
+from cinder_ext.api import microversion, pagination, rules, validation
+from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import volumes as resource
+from cinder_ext.db import (
+    services,
+    snapshots,
+    transition,
+    volume_migrations,
+    volume_requests,
+    volume_types,
+    volumes,
+)
+from cinder_ext.states import volume as states
+
+ADMIN_ACTIONS = 'volume_extension:volume_admin_actions'
+EXTEND_ATTACHED = 'volume:extend_attached_volume'
+
+POLICIES = (
+    rules.rule('volume:extend', rules.MEMBER, 'Extend a volume.',
+               'POST /volumes/{volume_id}/action (os-extend)'),
+    rules.rule(EXTEND_ATTACHED, rules.MEMBER, 'Extend an attached volume.',
+               'POST /volumes/{volume_id}/action (os-extend)'),
+    rules.rule('volume:retype', rules.MEMBER, 'Change the type of a volume.',
+               'POST /volumes/{volume_id}/action (os-retype)'),
+    rules.rule(f'{ADMIN_ACTIONS}:reset_status', rules.ADMIN, 'Set the status of a volume.',
+               'POST /volumes/{volume_id}/action (os-reset_status)'),
+    rules.rule(f'{ADMIN_ACTIONS}:force_delete', rules.ADMIN,
+               'Delete a volume whatever its status.',
+               'POST /volumes/{volume_id}/action (os-force_delete)'),
+    rules.rule(f'{ADMIN_ACTIONS}:migrate_volume', rules.ADMIN,
+               'Move a volume to a backend that is named.',
+               'POST /volumes/{volume_id}/action (os-migrate_volume)'),
+)
+
+INCLUDE_SPEC = 'migration:include_snapshots'
+"""Extra spec of a type that has the effect of the policy word and of the flag."""
+INCLUDE_WORD = 'on-demand-include-snapshots'
+
+# SCHEMAS: of what stands under the action's name
+
+
+def _object(properties, required=()):
+    return {'type': 'object', 'properties': properties, 'required': list(required),
+            'additionalProperties': False}
+
+
+def _retype(*policies):
+    return _object({'new_type': validation.NAME,
+                    'migration_policy': {'enum': [None, *policies]}}, ['new_type'])
+
+
+_MIGRATE = {'host': validation.HOST, 'force_host_copy': validation.BOOLEAN,
+            'lock_volume': validation.BOOLEAN}
+_MIGRATE_316 = {**_MIGRATE, 'host': {'oneOf': [{'type': 'null'}, validation.HOST]},
+                'cluster': {'oneOf': [{'type': 'null'}, validation.HOST]}}
+
+EXTEND_BODY = validation.schemas({'3.0': _object({'new_size': validation.SIZE}, ['new_size'])})
+RETYPE_BODY = validation.schemas({'3.0': _retype('never', 'on-demand'),
+                                  '3.73': _retype('never', 'on-demand', INCLUDE_WORD)})
+MIGRATE_BODY = validation.schemas({
+    '3.0': _object(_MIGRATE, ['host']),
+    '3.16': _object(_MIGRATE_316),
+    '3.73': _object({**_MIGRATE_316, 'include_snapshots': validation.BOOLEAN}),
+})
+BOOTABLE_BODY = validation.schemas({'3.0': _object({'bootable': validation.BOOLEAN}, ['bootable'])})
+RESET_BODY = validation.schemas({'3.0': {
+    'type': 'object', 'minProperties': 1, 'additionalProperties': False,
+    'properties': {'status': {'enum': list(states.RESETTABLE)},
+                   'attach_status': {'enum': ['attached', 'detached']},
+                   'migration_status': {'enum': [None, 'none', 'starting', 'migrating', 'completing',
+                                                 'success', 'error']}}}})
+
+EXTEND_EVENTS = microversion.ByVersion({
+    '3.0': {},
+    '3.42': {states.IN_USE: 'extend-attached'},
+})
+"""Event of an extend by the volume's status, where it is not ``extend``."""
+
+# handlers
+
+
+def extend(call):
+    """Make a volume larger; from 3.42 also while it is attached."""
+    new_size = int(call.body['new_size'])
+    event = call.variant.get(call.target.status, 'extend')
+    if event == 'extend-attached':
+        call.authorize(EXTEND_ATTACHED, call.target)
+    volume_requests.begin_extend(call.context, call.target.id, event, new_size)
+    call.tell(call.rpc.volume.extend_volume, call.target.host, call.target.id, new_size)
+
+
+def retype(call):
+    """Change a volume's type, and move it when the new type does not fit where it is.
+
+    migration_policy: ``never`` (default) moves nothing; ``on-demand`` moves a volume without
+    snapshots; ``on-demand-include-snapshots`` (3.73) moves it with them.
+    """
+    new_type = volume_types.get_by_name_or_id(call.context, call.body['new_type'])
+    if new_type.id == call.target.volume_type_id:
+        raise exceptions.InvalidInput(
+            reason=f'volume {call.target.id} has the type {new_type.name} already.')
+    policy = call.body.get('migration_policy') or 'never'
+    attached = call.target.status == states.IN_USE
+    _start(call, 'retype-attached' if attached else 'retype', {
+        'operation': 'retype', 'requested_policy': policy, 'destination_type_id': new_type.id,
+        'include_snapshots': policy == INCLUDE_WORD or _type_includes(call, new_type.id)})
+
+
+def migrate(call):
+    """Move a volume to a backend that is named.
+
+    A volume with snapshots needs include_snapshots (3.73) or a type that says so.
+    """
+    host = _destination(call)
+    include = (_flag(call, 'include_snapshots')
+               or _type_includes(call, call.target.volume_type_id))
+    if not include and snapshots.count_of_volume(call.context, call.target.id):
+        raise exceptions.InvalidInput(
+            reason=f'volume {call.target.id} has snapshots: to move them along set '
+                   'include_snapshots to true (microversion 3.73), or the extra spec '
+                   f"{INCLUDE_SPEC}='<is> True' of its type.")
+    _start(call, 'lock' if _flag(call, 'lock_volume') else None, {
+        'operation': 'migrate', 'requested_policy': None, 'destination_host': host,
+        'include_snapshots': include, 'force_copy': _flag(call, 'force_host_copy')})
+
+
+def _start(call, lock, values):
+    record = volume_migrations.start(call.context, call.target.id, values, lock)
+    call.tell(call.rpc.scheduler.place_migration, record.id)
+
+
+def _destination(call):
+    """``host@backend#pool`` or ``host@backend``, of a service that is known."""
+    if call.body.get('cluster'):
+        raise exceptions.InvalidInput(reason='cluster: this service has no clusters; name a host.')
+    host = call.body.get('host')
+    if not host:
+        raise exceptions.InvalidInput(reason='host: the backend to move to must be named.')
+    backend = host.partition('#')[0]
+    if call.target.host in (host, backend):
+        raise exceptions.InvalidInput(reason=f'volume {call.target.id} is on {host} already.')
+    known = {service.host for service in services.list_all(call.context)}
+    if '@' not in backend or backend not in known:
+        raise exceptions.InvalidInput(reason=f'host: there is no volume service {backend}.')
+    return host
+
+
+def _type_includes(call, type_id):
+    if type_id is None:
+        return False
+    return volume_types.extra_specs(call.context, type_id).get(INCLUDE_SPEC) == '<is> True'
+
+
+def _flag(call, name):
+    return pagination.truth(name, str(call.body.get(name, False)))
+
+
+def reset_status(call):
+    """Set a volume's status, attach status or migration status: an administrator's last resort."""
+    also = {column: call.body[column] for column in ('attach_status', 'migration_status')
+            if column in call.body}
+    if also.get('migration_status') == 'none':
+        also['migration_status'] = None
+    transition.force(call.context, states.MACHINE, call.target.id,
+                     call.body.get('status', call.target.status), also)
+
+
+def force_delete(call):
+    """Delete a volume whatever its status, unless it is attached or being migrated."""
+    resource.remove(call, force=True, cascade=False)
+
+
+def set_bootable(call):
+    """Say whether a server can start from the volume."""
+    volumes.update(call.context, call.target.id, {'bootable': _flag(call, 'bootable')})
+
+
+# OPERATIONS
+
+
+def _action(name, policy, handler, body=None, success=202, **more):
+    return Operation(f'volume_actions.{name}', target=resource.load, policy=policy, body=body,
+                     handler=handler, success=success, **more)
+
+
+ACTIONS = {
+    'os-extend': _action('extend', 'volume:extend', extend, EXTEND_BODY, variant=EXTEND_EVENTS),
+    'os-retype': _action('retype', 'volume:retype', retype, RETYPE_BODY),
+    'os-migrate_volume': _action('migrate', f'{ADMIN_ACTIONS}:migrate_volume', migrate,
+                                 MIGRATE_BODY),
+    'os-reset_status': _action('reset_status', f'{ADMIN_ACTIONS}:reset_status', reset_status,
+                               RESET_BODY),
+    'os-force_delete': _action('force_delete', f'{ADMIN_ACTIONS}:force_delete', force_delete),
+    'os-set_bootable': _action('set_bootable', 'volume:update', set_bootable, BOOTABLE_BODY,
+                               success=200),
+}

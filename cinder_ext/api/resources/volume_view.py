@@ -1,0 +1,125 @@
+"""How a volume looks in an answer, version by version."""
+# SPDX-License-Identifier: Apache-2.0
+
+from cinder_ext.api import microversion
+from cinder_ext.db import attachments, listing, models, volume_migrations
+from cinder_ext.states import attachment as attachment_states
+
+HOST = 'volume_extension:volume_host_attribute'
+PROJECT = 'volume_extension:volume_tenant_attribute'
+MIGRATION = 'volume_extension:volume_mig_status_attribute'
+
+
+def _always(call, row, beside):
+    shown = {
+        'id': row.id, 'name': row.name, 'description': row.description, 'status': row.status,
+        'size': row.size, 'availability_zone': row.availability_zone,
+        'created_at': moment(row.created_at), 'updated_at': moment(row.updated_at),
+        'attachments': [_attachment(call, entry) for entry in beside.attachments.get(row.id, ())
+                        if entry.attach_status == attachment_states.ATTACHED],
+        'volume_type': beside.types.get(row.volume_type_id),
+        'snapshot_id': row.snapshot_id, 'source_volid': row.source_volid,
+        'metadata': beside.metadata.get(row.id, {}),
+        'links': call.links.of(call.context, 'volumes', row.id),
+        'user_id': row.user_id, 'bootable': str(bool(row.bootable)).lower(), 'encrypted': False,
+        'replication_status': None, 'consistencygroup_id': None,
+        'multiattach': bool(row.multiattach),
+    }
+    if call.allowed(HOST, row):
+        shown['os-vol-host-attr:host'] = row.host
+    if call.allowed(PROJECT, row):
+        shown['os-vol-tenant-attr:tenant_id'] = row.project_id
+    if call.allowed(MIGRATION, row):
+        shown['migration_status'] = row.migration_status
+        shown['os-vol-mig-status-attr:migstat'] = row.migration_status
+        shown['os-vol-mig-status-attr:name_id'] = row.name_id
+    return shown
+
+
+def _provider_id(call, _row, _beside):
+    return {'provider_id': None} if call.context.is_admin else {}
+
+
+def _cluster_name(call, _row, _beside):
+    return {'cluster_name': None} if call.context.is_admin else {}
+
+
+def _shared_targets(_call, row, _beside):
+    return {'shared_targets': bool(row.shared_targets), 'service_uuid': row.service_uuid}
+
+
+def _progress(call, row, beside):
+    """Only for administrators, while it moves, and when there is a figure."""
+    if row.migration_status != 'migrating' or not call.allowed(MIGRATION, row):
+        return {}
+    latest = beside.migrations.get(row.id)
+    if latest is None:
+        return {}
+    if latest.percent is not None:
+        return {'migration_progress': str(latest.percent)}
+    assisted = latest.method == 'driver-assisted'
+    return {'migration_progress': 'driver-assisted'} if assisted else {}
+
+
+VIEW = microversion.Additions({
+    '3.0': _always,
+    '3.13': lambda _call, row, _beside: {'group_id': row.group_id},
+    '3.21': _provider_id,
+    '3.48': _shared_targets,
+    '3.61': _cluster_name,
+    '3.63': lambda _call, row, _beside: {'volume_type_id': row.volume_type_id},
+    '3.65': lambda _call, row, _beside: {'consumes_quota': bool(row.consumes_quota)},
+    '3.69': lambda _call, row, _beside: {'shared_targets': row.shared_targets},
+    '3.72': _progress,
+})
+"""What each version adds: function(call, row, beside) -> fields."""
+
+PROGRESS = microversion.ByVersion({'3.0': False, '3.72': True})
+
+
+class _Beside:
+    """What stands in other tables about some volumes; one statement each."""
+
+    def __init__(self, call, rows):
+        context, ids = call.context, [row.id for row in rows]
+        self.metadata = listing.metadata_of(context, models.VolumeMetadata, 'volume_id', ids)
+        self.attachments = attachments.of_volumes(context, ids)
+        self.types = listing.names_of(context, models.VolumeType,
+                                      [row.volume_type_id for row in rows])
+        moving = [row.id for row in rows if row.migration_status == 'migrating']
+        self.migrations = (volume_migrations.of_volumes(context, moving)
+                           if moving and call.at(PROGRESS) else {})
+
+
+def brief(call, row):
+    """One entry of the short list."""
+    return {'id': row.id, 'name': row.name,
+            'links': call.links.of(call.context, 'volumes', row.id)}
+
+
+def details(call, rows):
+    """All details of some volumes, in their order.
+
+    :param rows: Core rows or models.Volume
+    """
+    if not rows:
+        return []
+    beside, parts, shown = _Beside(call, rows), VIEW.upto(call.version), []
+    for row in rows:
+        entry = {}
+        for part in parts:
+            entry.update(part(call, row, beside))
+        shown.append(entry)
+    return shown
+
+
+def moment(value):
+    """A time as upstream writes it: with microseconds, without a zone; UTC."""
+    return value.isoformat(timespec='microseconds') if value is not None else None
+
+
+def _attachment(call, row):
+    return {'id': row.volume_id, 'attachment_id': row.id, 'volume_id': row.volume_id,
+            'server_id': row.instance_id, 'device': row.mountpoint,
+            'host_name': row.attached_host if call.allowed(HOST, row) else None,
+            'attached_at': moment(row.attached_at)}

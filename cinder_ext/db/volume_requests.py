@@ -1,0 +1,171 @@
+"""What a request begins on a volume together with what hangs on it: made from, larger, removed.
+
+Each function is one transaction that holds the volume's row, so that what it
+has checked stays true until it has written.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import sqlalchemy as sa
+
+from cinder_ext import exceptions
+from cinder_ext.db import (
+    attachments,
+    models,
+    session,
+    snapshots,
+    transition,
+    volume_migrations,
+    volumes,
+)
+from cinder_ext.states import snapshot as snapshot_states
+from cinder_ext.states import volume as states
+
+
+@session.writer
+def create_from_snapshot(context, snapshot, values, metadata=None):
+    """Record a volume that is to be made from a snapshot.
+
+    :param snapshot: models.Snapshot
+    :raises MigrationActive: the snapshot's volume is being migrated
+    :raises InvalidState: the snapshot is not available
+    """
+    volumes.hold(context, snapshot.volume_id, 'have a snapshot cloned', states.MACHINE.states)
+    # A locking read: MariaDB's plain ones show the start of the transaction.
+    status = context.session.execute(
+        sa.select(models.Snapshot.status)
+        .where(models.Snapshot.id == snapshot.id, models.Snapshot.deleted_at.is_(None))
+        .with_for_update(read=True)).scalar()
+    if status != snapshot_states.AVAILABLE:
+        raise exceptions.InvalidState(
+            kind='snapshot', reason=f'snapshot {snapshot.id} is {status or "deleted"}, not available.')
+    return volumes.create(context, {**values, 'snapshot_id': snapshot.id}, metadata)
+
+
+@session.writer
+def create_from_volume(context, source, values, metadata=None):
+    """Record a volume that is to be made from another one.
+
+    :param source: models.Volume
+    :raises MigrationActive, InvalidState: of the source
+    """
+    volumes.hold(context, source.id, 'be cloned', (states.AVAILABLE, states.IN_USE))
+    return volumes.create(context, {**values, 'source_volid': source.id}, metadata)
+
+
+@session.writer
+def begin_extend(context, volume_id, event, new_size_gib):
+    """Let a volume become larger.
+
+    :param event: ``extend`` or ``extend-attached``
+    :raises InvalidInput: it is as large already
+    :raises MigrationActive, InvalidState, VolumeNotFound: as volumes.begin
+    """
+    volumes.begin(context, volume_id, event, 'be extended',
+                  values={'request': {'new_size': new_size_gib}})
+    size = volumes.get(context, volume_id).size
+    if new_size_gib <= size:
+        raise exceptions.InvalidInput(
+            reason='New size for extend must be greater than current size. '
+                   f'(current: {size}, extended: {new_size_gib}).')
+
+
+@session.writer
+def begin_delete(context, volume_id, force=False, cascade=False):
+    """Let the removal of a volume begin; without a backend it is removed at once.
+
+    :param force: whatever its status, unless it is attached or migrating
+    :param cascade: its snapshots go too; they are ``deleting`` afterwards
+    :returns: ids of the snapshots to be removed before it, newest first
+    :raises MigrationActive: names the migration
+    :raises InvalidState: its status, snapshots, attachments or clones do not allow it
+    :raises VolumeNotFound: there is none
+    """
+    if force:
+        volumes.hold(context, volume_id, 'be deleted', states.MACHINE.states)
+    else:
+        # With cascade the snapshots hold the volume's row again, which is deleting by then.
+        volumes.begin(context, volume_id, 'delete', 'be deleted',
+                      values={'request': {'cascade': cascade}})
+    _refuse_used(context, volume_id)
+    doomed = [snapshot.id for snapshot in reversed(snapshots.of_volume(context, volume_id))]
+    if doomed and not cascade:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {volume_id} cannot be deleted: it has {len(doomed)} '
+                                  'snapshots; delete them first, or delete with cascade.')
+    for snapshot_id in doomed:
+        snapshots.begin_delete(context, snapshot_id, force)
+    if force:
+        transition.force(context, states.MACHINE, volume_id, states.DELETING)
+    if volumes.get(context, volume_id).host is None:
+        volumes.mark_deleted(context, volume_id)
+    return doomed
+
+
+def _refuse_used(context, volume_id):
+    attached = attachments.of_volume(context, volume_id)
+    clones = volume_migrations.being_cloned(context, volume_id)
+    reason = None
+    if attached:
+        reason = f'attachment {attached[0].id} uses it'
+    elif clones:
+        reason = f'volume {clones[0]} is being created from it'
+    if reason:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {volume_id} cannot be deleted: {reason}.')
+
+
+@session.reader
+def totals(context, project_id=None):
+    """How many volumes there are, of how many GiB in all: (count, size)."""
+    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(models.Volume.size), 0)).where(
+        models.Volume.deleted_at.is_(None))
+    if project_id is not None:
+        query = query.where(models.Volume.project_id == project_id)
+    count, size = context.session.execute(query).one()
+    return count, int(size)
+
+
+@session.reader
+def metadata_words(context, project_id=None):
+    """Every key of the volumes' metadata with its distinct values."""
+    table = models.VolumeMetadata
+    query = (sa.select(table.key, table.value).join(models.Volume, models.Volume.id == table.volume_id)
+             .where(models.Volume.deleted_at.is_(None)).distinct().order_by(table.key, table.value))
+    if project_id is not None:
+        query = query.where(models.Volume.project_id == project_id)
+    found = {}
+    for key, value in context.session.execute(query):
+        found.setdefault(key, []).append(value)
+    return found
+
+
+@session.writer
+def set_metadata(context, volume_id, values, replace=False):
+    """Add or change a volume's metadata.
+
+    :param replace: what ``values`` does not name goes
+    :returns: all metadata afterwards
+    """
+    table = models.VolumeMetadata
+    volumes.update(context, volume_id, {})
+    if replace:
+        context.session.execute(sa.delete(table).where(
+            table.volume_id == volume_id, table.key.not_in(list(values))))
+    for key, value in values.items():
+        context.session.merge(table(volume_id=volume_id, key=key, value=value))
+    context.session.flush()
+    return volumes.metadata(context, volume_id)
+
+
+@session.writer
+def delete_metadata(context, volume_id, key):
+    """Remove one key of a volume's metadata.
+
+    :raises MetadataNotFound: there is no such key
+    """
+    table = models.VolumeMetadata
+    gone = context.session.execute(sa.delete(table).where(
+        table.volume_id == volume_id, table.key == key)).rowcount
+    if not gone:
+        raise exceptions.MetadataNotFound(kind='Volume', id=volume_id, key=key)
+    volumes.update(context, volume_id, {})

@@ -1,0 +1,206 @@
+"""The API in this process, on a real database and a real RPC wire.
+
+The scheduler and one backend are small endpoints that do at once what the real
+ones would do in their time; what they are told goes over ``local://``.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import types
+import uuid
+
+import oslo_messaging
+import pytest
+from gabbi import driver, fixture
+
+from cinder_ext import context
+from cinder_ext.api import app
+from cinder_ext.conf import options
+from cinder_ext.db import (
+    attachments,
+    schema,
+    services,
+    session,
+    snapshots,
+    transition,
+    volume_migrations,
+    volume_types,
+    volumes,
+)
+from cinder_ext.rpc import scheduler, transport, volume
+from cinder_ext.states import migration as migration_states
+from cinder_ext.states import snapshot as snapshot_states
+from cinder_ext.states import volume as volume_states
+
+PROJECT = '0123456789abcdef0123456789abcdef'
+HOST = 'node@alpha#alpha'
+
+
+class Scheduler:
+    """Places every volume on one backend and makes it there; migrations wait for a test."""
+
+    target = oslo_messaging.Target(version='1.0')
+
+    def create_volume(self, ctxt, volume_id):
+        volumes.update(ctxt, volume_id, {'host': HOST})
+        transition.move(ctxt, volume_states.MACHINE, volume_id, 'created')
+
+    def place_migration(self, ctxt, migration_id):
+        volume_migrations.update(ctxt, migration_id, {'method': 'copy'})
+
+    def get_pools(self, ctxt, detail, filters):
+        pools = [{'name': name} for name in (HOST, 'node@beta#beta')
+                 if filters.get('name', name) == name]
+        if detail:
+            for pool in pools:
+                pool['capabilities'] = {'free_capacity_gb': 10}
+        return pools
+
+
+class Backend:
+    """Does at once what it is told, in the database only."""
+
+    target = oslo_messaging.Target(version='1.0')
+
+    def delete_volume(self, ctxt, volume_id):
+        volumes.mark_deleted(ctxt, volume_id)
+
+    def delete_snapshot(self, ctxt, snapshot_id):
+        snapshots.mark_deleted(ctxt, snapshot_id)
+
+    def extend_volume(self, ctxt, volume_id, new_size_gib):
+        volumes.update(ctxt, volume_id, {'size': new_size_gib})
+        transition.move(ctxt, volume_states.MACHINE, volume_id, 'extended')
+
+
+class Cloud:
+    """Starts and stops the whole of it; ``application`` is the API."""
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix='cinder-ext-api-')
+        self.conf = options.new()
+        options.parse(self.conf, [])
+        self.conf.set_override('auth_strategy', 'noauth')
+        self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
+        self._servers = []
+        self.application = None
+
+    def start(self):
+        session.configure(self.conf)
+        schema.sync()
+        transport.init(self.conf, f'local:///{uuid.uuid4()}')
+        for topic, server, endpoint in (
+                (transport.SCHEDULER_TOPIC, 'node', Scheduler()),
+                (transport.VOLUME_TOPIC, 'node@alpha', Backend())):
+            self._servers.append(transport.get_server(
+                oslo_messaging.Target(topic=topic, server=server), [endpoint]))
+            self._servers[-1].start()
+        rpc = types.SimpleNamespace(scheduler=scheduler.SchedulerAPI(self.conf),
+                                    volume=volume.VolumeAPI(self.conf))
+        self.application = app.build(self.conf, rpc)
+
+    def stop(self):
+        for server in self._servers:
+            server.stop()
+            server.wait()
+        transport.cleanup()
+        session.dispose()
+        shutil.rmtree(self.directory)
+
+
+class CloudFixture(fixture.GabbiFixture):
+    """A cloud of its own for a YAML file: types ``alpha`` and ``beta``, two backends."""
+
+    current = None
+
+    def start_fixture(self):
+        self.cloud = CloudFixture.current = Cloud()
+        self.cloud.start()
+        self.ctxt = context.RequestContext(
+            user_id='user', project_id=PROJECT, roles=['admin'], is_admin=True, overwrite=False)
+        for name in ('alpha', 'beta'):
+            services.heartbeat(self.ctxt, 'cinder-volume', f'node@{name}', transport.VOLUME_TOPIC,
+                               'nova')
+            row = volume_types.create(self.ctxt, {'name': name}, {'volume_backend_name': name})
+            os.environ[f'TYPE_{name.upper()}'] = row.id
+        os.environ['PROJECT'] = PROJECT
+
+    def stop_fixture(self):
+        self.cloud.stop()
+
+
+class VolumeFixture(CloudFixture):
+    """And one available volume with one snapshot: $ENVIRON VOLUME, SNAPSHOT; OTHER has none."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        self.volume_id = self.volume('with-snapshot')
+        snapshot = snapshots.create(self.ctxt, {'volume_id': self.volume_id, 'name': 'first'})
+        transition.move(self.ctxt, snapshot_states.MACHINE, snapshot.id, 'created')
+        os.environ['VOLUME'], os.environ['SNAPSHOT'] = self.volume_id, snapshot.id
+        os.environ['OTHER'] = self.volume('without-snapshot')
+        self.snapshot_id = snapshot.id
+
+    def volume(self, name):
+        row = volumes.create(self.ctxt, {
+            'project_id': PROJECT, 'user_id': 'user', 'size': 2, 'host': HOST, 'name': name,
+            'volume_type_id': os.environ['TYPE_ALPHA'], 'availability_zone': 'nova'},
+            {'kept': 'yes'})
+        transition.move(self.ctxt, volume_states.MACHINE, row.id, 'created')
+        return row.id
+
+
+class AttachedFixture(VolumeFixture):
+    """And the volume without snapshots is attached: $ENVIRON SERVER, ATTACHMENT."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        os.environ['SERVER'] = server = str(uuid.uuid4())
+        attachment = attachments.reserve(self.ctxt, os.environ['OTHER'], server)
+        attachments.connect(self.ctxt, attachment.id, {'host': 'compute'})
+        attachments.complete(self.ctxt, attachment.id)
+        os.environ['ATTACHMENT'] = attachment.id
+
+
+class MigratingFixture(VolumeFixture):
+    """And the volume is being copied, 42 percent: $ENVIRON MIGRATION."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        record = volume_migrations.start(self.ctxt, self.volume_id, {
+            'operation': 'retype', 'requested_policy': 'on-demand-include-snapshots',
+            'include_snapshots': True, 'destination_type_id': os.environ['TYPE_BETA'],
+            'destination_host': 'node@beta#beta'}, 'retype')
+        transition.move(self.ctxt, migration_states.MACHINE, record.id, 'schedule')
+        volume_migrations.save_plan(self.ctxt, record.id, [
+            {'snapshot_id': self.snapshot_id, 'size_bytes': 2 << 30, 'bytes_total': 1000,
+             'bytes_done': 840, 'source_name_id': self.snapshot_id,
+             'destination_name_id': str(uuid.uuid4())},
+            {'snapshot_id': None, 'size_bytes': 2 << 30, 'bytes_total': 1000,
+             'source_name_id': self.volume_id, 'destination_name_id': str(uuid.uuid4())}],
+            {'bytes_total': 2000, 'bytes_done': 840, 'percent': 42, 'bytes_per_second': 10})
+        os.environ['MIGRATION'] = record.id
+
+
+@pytest.fixture
+def cloud():
+    """A running cloud with nothing in it."""
+    found = Cloud()
+    found.start()
+    yield found
+    found.stop()
+
+
+def _application():
+    return lambda environ, start_response: CloudFixture.current.application(environ, start_response)
+
+
+def pytest_generate_tests(metafunc):
+    if metafunc.function is driver.test_pytest:
+        driver.py_test_generator(
+            str(pathlib.Path(__file__).with_name('gabbits')), intercept=_application,
+            fixture_module=sys.modules[__name__], test_loader_name='gabbits', metafunc=metafunc)
