@@ -11,6 +11,7 @@ import sys
 from cinder_ext.cmd import launcher, process
 from cinder_ext.cmd.api import ApiService
 from cinder_ext.db import schema, session
+from cinder_ext.drivers.generic import attach
 from cinder_ext.rpc import transport
 from cinder_ext.scheduler.manager import SchedulerService
 from cinder_ext.volume.manager import VolumeServices
@@ -28,6 +29,7 @@ def _run(argv):
     with process.alone(conf):
         if not schema.is_current():
             schema.sync()
+        attach.setup(conf)
         transport.init(conf, TRANSPORT_URL)
         try:
             return launcher.Launcher(services(conf), conf,

@@ -87,7 +87,8 @@ COMMANDS = {
 
 def _run(argv):
     conf = process.prepare(argv, 'cinder-ext-manage', [
-        cfg.SubCommandOpt('command', dest='command', title='commands', handler=_add_commands)])
+        cfg.SubCommandOpt('command', dest='command', title='commands', handler=_add_commands)],
+        has_state=False)
     return conf.command.function(conf)
 
 

@@ -18,11 +18,12 @@ class Refused(Exception):
     """The process cannot start; the message says why, and what to do."""
 
 
-def prepare(argv, prog, cli_opts=()):
+def prepare(argv, prog, cli_opts=(), has_state=True):
     """Read the configuration, and open log and database.  Called once, after any fork.
 
     :param argv: arguments without the program's name
     :param cli_opts: further options of the command line
+    :param has_state: whether the state directory is made when it is not there
     :returns: the process-wide configuration: os-brick and oslo.concurrency know no other
     :raises Refused: the configuration is wrong
     """
@@ -31,17 +32,18 @@ def prepare(argv, prog, cli_opts=()):
     conf.register_cli_opts(cli_opts)
     try:
         options.parse(conf, argv, prog)
-        _make_state(conf)
+        if has_state:
+            os.makedirs(conf.state_path, mode=0o750, exist_ok=True)
     except (cfg.Error, OSError) as fault:
         raise Refused(str(fault)) from fault
+    _default_below_state(conf)
     log.setup(conf, 'cinder_ext')
     session.configure(conf)
     return conf
 
 
-def _make_state(conf):
-    """The state directory, and the defaults that lie below it."""
-    os.makedirs(conf.state_path, mode=0o750, exist_ok=True)
+def _default_below_state(conf):
+    """Where locks and database are when the configuration does not say."""
     lockutils.set_defaults(os.path.join(conf.state_path, 'locks'))
     conf.set_default('connection', 'sqlite:///' + os.path.join(conf.state_path, 'cinder_ext.db'),
                      group='database')

@@ -6,6 +6,7 @@ import sys
 from oslo_config import cfg
 
 from cinder_ext.cmd import launcher, process
+from cinder_ext.drivers.generic import attach
 from cinder_ext.rpc import transport
 from cinder_ext.volume.manager import VolumeServices
 
@@ -21,6 +22,7 @@ def _run(argv):
     if unknown or not conf.enabled_backends:
         raise process.Refused(f'enabled_backends is {conf.enabled_backends}'
                               + (f', it does not name {", ".join(unknown)}' if unknown else ''))
+    attach.setup(conf)
     transport.init(conf)
     return launcher.Launcher([VolumeServices(conf, conf.backend)], conf,
                              conf.graceful_shutdown_seconds).run()

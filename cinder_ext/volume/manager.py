@@ -14,7 +14,6 @@ from cinder_ext import exceptions, periodic
 from cinder_ext.conf import backend as backend_conf
 from cinder_ext.db import services
 from cinder_ext.drivers import loader
-from cinder_ext.drivers.generic import attach
 from cinder_ext.rpc import transport
 from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.volume import backend as backends
@@ -88,6 +87,8 @@ class VolumeService:
 
     def stop(self):
         """Take no more messages; returns when what was begun is done."""
+        if self._reporter is None:
+            return
         self.park()
         if self._server is not None:
             self._server.stop()
@@ -156,7 +157,7 @@ class VolumeService:
 class VolumeServices:
     """The services of all backends of one process; they share one engine.
 
-    :param conf: options; the process-wide ones, since os-brick knows no others
+    :param conf: options; database and transport must be open before ``start()``
     :param sections: sections of the backends; by default all that are enabled
     """
 
@@ -167,7 +168,6 @@ class VolumeServices:
                           for section in sections or conf.enabled_backends]
 
     def start(self):
-        attach.setup(self._conf)
         for service in self._services:
             service.start()
 

@@ -1,0 +1,186 @@
+"""Scheduler and volume services in this process: real files, database, messages and flows.
+
+The tests do what the API does: write the row, then send the message.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import time
+import uuid
+
+import pytest
+
+from cinder_ext import context
+from cinder_ext.conf import options
+from cinder_ext.db import (
+    messages,
+    schema,
+    session,
+    snapshots,
+    volume_migrations,
+    volume_types,
+    volumes,
+)
+from cinder_ext.rpc import transport
+from cinder_ext.rpc.scheduler import SchedulerAPI
+from cinder_ext.rpc.volume import VolumeAPI
+from cinder_ext.scheduler.manager import SchedulerService
+from cinder_ext.states import migration as migration_states
+from cinder_ext.volume.manager import VolumeServices
+
+CONFIGURATION = """
+[DEFAULT]
+host = node
+state_path = {directory}
+enabled_backends = alpha,beta
+sweep_interval = {sweep_interval}
+[oslo_concurrency]
+lock_path = {directory}/locks
+[database]
+connection = sqlite:///{directory}/test.db
+[alpha]
+file_path = {directory}/alpha
+[beta]
+file_path = {directory}/beta
+"""
+
+
+class Cloud:
+    """Scheduler and backends alpha and beta, with a volume type for each."""
+
+    def __init__(self, directory, sweep_interval=3600, more=''):
+        self.directory = directory
+        self.context = context.RequestContext(user_id='user', project_id='project',
+                                              roles=['member'], overwrite=False)
+        for name in ('alpha', 'beta'):
+            (directory / name).mkdir(exist_ok=True)
+        file = directory / 'cinder-ext.conf'
+        file.write_text(CONFIGURATION.format(
+            directory=directory, sweep_interval=sweep_interval) + more)
+        self.conf = options.new()
+        options.parse(self.conf, ['--config-file', str(file)])
+        session.configure(self.conf)
+        schema.sync()
+        transport.init(self.conf, f'local:///{uuid.uuid4()}')
+        self.scheduler_api, self.volume_api = SchedulerAPI(self.conf), VolumeAPI(self.conf)
+        self.scheduler, self.backends = None, None
+        self.types = {
+            name: volume_types.create(self.context, {'name': name},
+                                      {'volume_backend_name': name}).id
+            for name in ('alpha', 'beta')}
+
+    def start(self):
+        """Start, and wait until the scheduler knows both backends."""
+        self.start_scheduler()
+        self.start_backends()
+        self.until(lambda: len(self.pools()) == 2)
+
+    def start_scheduler(self):
+        self.scheduler = SchedulerService(self.conf)
+        self.scheduler.start()
+
+    def start_backends(self):
+        self.backends = VolumeServices(self.conf)
+        self.backends.start()
+
+    def stop(self):
+        for service in (self.backends, self.scheduler):
+            if service is not None:
+                service.stop()
+        self.backends = self.scheduler = None
+
+    def close(self):
+        self.stop()
+        transport.cleanup()
+        session.dispose()
+
+    def pools(self, detail=False):
+        return self.scheduler_api.get_pools(self.context, detail)
+
+    @staticmethod
+    def until(claim, seconds=20):
+        """Wait until ``claim()`` is true, and return what it returned."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = claim()
+            if found:
+                return found
+            time.sleep(0.02)
+        raise AssertionError('it did not come true in time')
+
+    def record_volume(self, **values):
+        return volumes.create(self.context, {
+            'project_id': 'project', 'user_id': 'user', 'size': 1,
+            'volume_type_id': self.types['alpha'], **values}).id
+
+    def volume(self, status='available', **values):
+        """A new volume, asked for and waited for; returns its id."""
+        volume_id = self.record_volume(**values)
+        self.scheduler_api.create_volume(self.context, volume_id)
+        self.becomes(volume_id, status)
+        return volume_id
+
+    def becomes(self, volume_id, status):
+        """Wait for a volume's status; returns its row."""
+        self.until(lambda: self.row(volume_id).status == status)
+        return self.row(volume_id)
+
+    def row(self, volume_id):
+        return volumes.get(self.context, volume_id)
+
+    def snapshot(self, volume_id):
+        """A new snapshot, asked for and waited for; returns its id."""
+        snapshot_id = snapshots.create(self.context, {'volume_id': volume_id}).id
+        self.volume_api.create_snapshot(self.context, self.row(volume_id).host, snapshot_id)
+        self.until(lambda: snapshots.get(self.context, snapshot_id).status == 'available')
+        return snapshot_id
+
+    def migrate(self, volume_id, lock='retype', **values):
+        """Record a migration and have it placed; returns its record when it has ended."""
+        record = volume_migrations.start(self.context, volume_id, {
+            'operation': 'retype', 'include_snapshots': False, **values}, lock)
+        self.scheduler_api.place_migration(self.context, record.id)
+        return self.until(lambda: self.ended(record.id), 60)
+
+    def ended(self, migration_id):
+        record = volume_migrations.get(self.context, migration_id)
+        return record if record.phase in migration_states.ENDED else None
+
+    def told(self, resource_id):
+        """(action, detail, text) of the user messages about something."""
+        return [(each.action_id, each.detail_id, each.user_message)
+                for each in messages.list_all(self.context, resource_uuid=resource_id)]
+
+    def path(self, resource_id, backend='alpha', kind='volume'):
+        return self.directory / backend / f'{kind}s' / f'{kind}-{resource_id}.raw'
+
+    def write(self, volume_id, offset, content):
+        with open(self.path(volume_id), 'r+b') as file:
+            file.seek(offset)
+            file.write(content)
+
+    def read(self, path, offset, length):
+        with open(path, 'rb') as file:
+            file.seek(offset)
+            return file.read(length)
+
+
+@pytest.fixture
+def make_cloud(tmp_path):
+    """make_cloud(sweep_interval=..., more=...) -> Cloud that is not started."""
+    made = []
+
+    def make(**settings):
+        made.append(Cloud(tmp_path, **settings))
+        return made[-1]
+
+    yield make
+    for cloud in made:
+        cloud.close()
+
+
+@pytest.fixture
+def cloud(make_cloud):
+    """A Cloud that has been started."""
+    found = make_cloud()
+    found.start()
+    return found

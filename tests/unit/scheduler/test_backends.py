@@ -1,0 +1,90 @@
+"""What is remembered of reports."""
+# SPDX-License-Identifier: Apache-2.0
+
+import datetime
+
+import pytest
+
+from cinder_ext import context
+from cinder_ext.conf import options
+from cinder_ext.db import schema, services, session
+from cinder_ext.drivers import values
+from cinder_ext.objects import backend_report
+from cinder_ext.scheduler import backends
+
+GIB = 1024 ** 3
+
+
+@pytest.fixture
+def known(tmp_path):
+    """Backends with the service of h@a alive; yields (backends, context)."""
+    conf = options.new()
+    options.parse(conf, [])
+    conf.set_override('connection', f'sqlite:///{tmp_path}/test.db', 'database')
+    session.configure(conf)
+    schema.sync()
+    ctxt = context.admin_context()
+    services.heartbeat(ctxt, backends.VOLUME_BINARY, 'h@a', 'topic', 'nova')
+    yield backends.Backends(60), ctxt
+    session.dispose()
+
+
+def _report(free=50, age_seconds=0, **capabilities):
+    pool = values.PoolReport('p', 100 * GIB, free * GIB, 0, 0, capabilities)
+    report = backend_report.BackendReport.of(
+        'h@a', 'nova', ([pool], ['changed_ranges'], values.Promises()), 2.0, 10)
+    report.reported_at -= datetime.timedelta(seconds=age_seconds)
+    return report
+
+
+def test_pool_has_the_figures_of_the_report_and_the_words_of_the_driver(known):
+    found, ctxt = known
+    found.update(_report(colour='red'))
+    [pool] = found.pools(ctxt)
+    assert (pool.host, pool.free_bytes, pool.reserved_percentage) == ('h@a#p', 50 * GIB, 10)
+    assert pool.capabilities == {'volume_backend_name': 'p', 'changed_ranges': True,
+                                 'colour': 'red'}
+    assert (pool.is_alive, pool.is_enabled, pool.fault) == (True, True, None)
+
+
+def test_older_report_does_not_replace_a_later_one(known):
+    found, ctxt = known
+    found.update(_report(free=50))
+    found.update(_report(free=70, age_seconds=5))
+    assert found.pools(ctxt)[0].free_bytes == 50 * GIB
+
+
+def test_what_was_placed_counts_until_the_next_report(known):
+    found, ctxt = known
+    found.update(_report(age_seconds=1))
+    found.consume(found.pools(ctxt)[0], 20 * GIB)
+    [pool] = found.pools(ctxt)
+    assert (pool.free_bytes, pool.provisioned_bytes) == (30 * GIB, 20 * GIB)
+    found.update(_report())
+    assert found.pools(ctxt)[0].free_bytes == 50 * GIB
+
+
+def test_pools_of_a_backend_that_went_down_stay_known_with_the_fault(known):
+    found, ctxt = known
+    found.update(_report(age_seconds=1))
+    found.update(backend_report.BackendReport.of_fault('h@a', 'nova', 'unplugged'))
+    [pool] = found.pools(ctxt)
+    assert pool.fault == 'unplugged'
+
+
+def test_disabled_service_and_silent_service_show_in_its_pools(known):
+    found, ctxt = known
+    found.update(_report())
+    services.set_disabled(ctxt, backends.VOLUME_BINARY, 'h@a', True)
+    assert found.pools(ctxt)[0].is_enabled is False
+    services.remove(ctxt, backends.VOLUME_BINARY, 'h@a')
+    assert found.pools(ctxt)[0].is_alive is False
+
+
+def test_knowledge_is_complete_when_every_living_service_has_reported(known):
+    found, ctxt = known
+    assert not found.is_complete(ctxt)
+    found.update(_report())
+    assert found.is_complete(ctxt)
+    services.heartbeat(ctxt, backends.VOLUME_BINARY, 'h@b', 'topic', 'nova')
+    assert not found.is_complete(ctxt)
