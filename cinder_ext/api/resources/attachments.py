@@ -4,6 +4,7 @@
 from cinder_ext import exceptions
 from cinder_ext.api import filters, pagination, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import attachments, listing, models, volumes
 from cinder_ext.states import attachment as states
 
@@ -41,9 +42,6 @@ CREATE_BODY = validation.schemas({
 UPDATE_BODY = validation.schemas({'3.27': validation.wrapped(
     'attachment', {'connector': {'type': 'object', 'minProperties': 1}},
     required=('connector',))})
-COMPLETE_BODY = validation.schemas({'3.44': {
-    'type': 'object', 'properties': {'os-complete': {}}, 'required': ['os-complete'],
-    'additionalProperties': False}})
 
 # view
 
@@ -67,8 +65,8 @@ def summary(row):
 
 def view(row):
     """An attachment in full."""
-    return {**summary(row), 'attached_at': row.attached_at or '',
-            'detached_at': row.detached_at or '', 'attach_mode': row.attach_mode,
+    return {**summary(row), 'attached_at': moment(row.attached_at) or '',
+            'detached_at': moment(row.detached_at) or '', 'attach_mode': row.attach_mode,
             'connection_info': _connection(row)}
 
 
@@ -178,5 +176,5 @@ DELETE = Operation('attachments.delete', target=load, policy=POLICY_DELETE, hand
                    since='3.27')
 ACTIONS = {
     'os-complete': Operation('attachments.os-complete', target=load, policy=POLICY_COMPLETE,
-                             body=COMPLETE_BODY, handler=complete, success=204, since='3.44'),
+                             handler=complete, success=204, since='3.44'),
 }

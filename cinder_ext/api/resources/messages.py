@@ -4,6 +4,7 @@
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import listing, messages, models
 from cinder_ext.states import messages as catalogue
 
@@ -31,7 +32,7 @@ def view(call, row):
     """A message; its text is made of the numbers of action and detail."""
     return {'id': row.id, 'event_id': row.event_id, 'message_level': row.message_level,
             'user_message': catalogue.shown(row.action_id, row.detail_id, row.user_message),
-            'created_at': row.created_at, 'guaranteed_until': row.expires_at,
+            'created_at': moment(row.created_at), 'guaranteed_until': moment(row.expires_at),
             'request_id': row.request_id, 'resource_type': row.resource_type,
             'resource_uuid': row.resource_uuid,
             'links': call.links.of(call.context, 'messages', row.id)}

@@ -3,6 +3,7 @@
 
 from cinder_ext.api import microversion, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import services
 
 GET_ALL = 'volume_extension:services:index'
@@ -14,7 +15,7 @@ POLICIES = (
                'PUT /os-services/disable', 'PUT /os-services/disable-log-reason'),
 )
 
-VOLUME_BINARIES = ('cinder-volume', 'cinder-ext-volume')
+VOLUME_BINARY = 'cinder-volume'
 """Services that have a backend."""
 
 # SCHEMAS
@@ -34,7 +35,7 @@ REASONED = validation.schemas({'3.0': _REASONED})
 
 ADDITIONS = microversion.Additions({
     '3.7': lambda row: {'cluster': None},
-    '3.49': lambda row: {'backend_state': 'up'} if row.binary in VOLUME_BINARIES else {},
+    '3.49': lambda row: {'backend_state': 'up'} if row.binary == VOLUME_BINARY else {},
 })
 """What a version adds to a service, from its row."""
 
@@ -46,10 +47,10 @@ def view(call, row):
         'binary': row.binary, 'host': row.host, 'zone': row.availability_zone,
         'status': 'disabled' if row.disabled else 'enabled',
         'state': 'up' if is_up else 'down',
-        'updated_at': (row.updated_at or row.created_at).isoformat(),
+        'updated_at': moment(row.updated_at or row.created_at),
         'disabled_reason': row.disabled_reason,
     }
-    if row.binary in VOLUME_BINARIES:
+    if row.binary == VOLUME_BINARY:
         shown.update(replication_status='not-capable', active_backend_id=None, frozen=False)
     for addition in ADDITIONS.upto(call.version):
         shown.update(addition(row))

@@ -6,6 +6,7 @@ from oslo_utils import strutils
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import listing, models, snapshots, volumes
 from cinder_ext.states import snapshot as states
 
@@ -52,16 +53,15 @@ _UPDATE['properties']['snapshot']['minProperties'] = 1
 
 CREATE_BODY = validation.schemas({'3.0': _CREATE})
 UPDATE_BODY = validation.schemas({'3.0': _UPDATE})
-RESET_BODY = validation.schemas({'3.0': validation.wrapped(
-    'os-reset_status', {'status': {'enum': list(states.RESETTABLE)}}, required=('status',))})
-FORCE_DELETE_BODY = validation.schemas({'3.0': {
-    'type': 'object', 'properties': {'os-force_delete': {}}, 'required': ['os-force_delete'],
-    'additionalProperties': False}})
-REPORT_BODY = validation.schemas({'3.0': validation.wrapped('os-update_snapshot_status', {
-    'status': {'type': 'string', 'minLength': 1, 'maxLength': 255},
-    'progress': {'oneOf': [{'type': 'null'},
-                           {'type': 'string', 'pattern': '^(100|[0-9]{1,2})%$'}]},
-}, required=('status',))})
+RESET_BODY = validation.schemas({'3.0': {
+    'type': 'object', 'properties': {'status': {'enum': list(states.RESETTABLE)}},
+    'required': ['status'], 'additionalProperties': False}})
+REPORT_BODY = validation.schemas({'3.0': {
+    'type': 'object', 'required': ['status'], 'additionalProperties': False,
+    'properties': {
+        'status': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+        'progress': {'oneOf': [{'type': 'null'},
+                               {'type': 'string', 'pattern': '^(100|[0-9]{1,2})%$'}]}}}})
 
 
 def _when_forced(body):
@@ -109,7 +109,7 @@ WITH_COUNT = microversion.ByVersion({'3.0': False, '3.45': True})
 def summary(_call, row, metadata):
     """A snapshot in a list without details."""
     return {'id': row.id, 'name': row.name, 'description': row.description,
-            'created_at': row.created_at, 'updated_at': row.updated_at,
+            'created_at': moment(row.created_at), 'updated_at': moment(row.updated_at),
             'volume_id': row.volume_id, 'status': row.status, 'size': row.size,
             'metadata': metadata}
 
@@ -250,7 +250,7 @@ ACTIONS = {
         handler=reset_status, success=202),
     'os-force_delete': Operation(
         'snapshots.os-force_delete', target=load, policy=POLICY_FORCE_DELETE,
-        body=FORCE_DELETE_BODY, handler=force_delete, success=202),
+        handler=force_delete, success=202),
     'os-update_snapshot_status': Operation(
         'snapshots.os-update_snapshot_status', target=load, policy=POLICY_REPORT,
         body=REPORT_BODY, handler=report, success=202),
