@@ -6,6 +6,7 @@ another one.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import pkgutil
 import sys
 
@@ -42,10 +43,41 @@ class Later:
         self._service.reload()
 
 
+class Together:
+    """Services that are started and stopped in one order: who asks before who answers.
+
+    So the first answer comes early, and what was asked is still answered at the end.
+    """
+
+    def __init__(self, services):
+        self._services = services
+        self._started = []
+
+    def start(self):
+        """Start each; when one fails, stop those before it."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.stop)
+            for service in self._services:
+                service.start()
+                self._started.append(service)
+            undo.pop_all()
+
+    def stop(self):
+        """Stop each that was started; one that fails does not keep the others from it."""
+        with contextlib.ExitStack() as stops:
+            for service in reversed(self._started):
+                stops.callback(service.stop)
+            self._started = []
+
+    def reload(self):
+        for service in self._started:
+            service.reload()
+
+
 def services(conf):
-    """The services in the order of their start: what answers requests first."""
-    return [ApiService(conf), SchedulerService(conf),
-            Later('cinder_ext.cmd.volume:services', conf)]
+    """All services of the process."""
+    return Together([ApiService(conf), SchedulerService(conf),
+                     Later('cinder_ext.cmd.volume:services', conf)])
 
 
 def _run(argv):
@@ -56,7 +88,7 @@ def _run(argv):
             pkgutil.resolve_name('cinder_ext.db.schema:sync')()
         transport.init(conf, TRANSPORT_URL)
         try:
-            return launcher.Launcher(services(conf), conf,
+            return launcher.Launcher([services(conf)], conf,
                                      conf.graceful_shutdown_seconds).run()
         finally:
             transport.cleanup()

@@ -169,7 +169,7 @@ def test_request_that_has_begun_is_answered_although_the_process_was_told_to_end
 
 def test_hangup_reads_the_configuration_again(daemon):
     process = daemon.start()
-    daemon.until_logged('Started 3 services')
+    daemon.until_logged('backend node@alpha is up')
     daemon.configure(more='report_interval = 7')
     process.send_signal(signal.SIGHUP)
     daemon.until_logged('reloading')
