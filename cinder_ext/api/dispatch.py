@@ -99,7 +99,7 @@ def _response(status, document, headers):
         return document
     response = webob.Response(status=status, content_type='application/json', charset='UTF-8')
     if document is None:
-        response.headers.pop('Content-Type')
+        response.headers.pop('Content-Type', None)
         response.body = b''
     else:
         response.body = orjson.dumps(document)

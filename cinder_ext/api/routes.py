@@ -10,16 +10,25 @@ import dataclasses
 import re
 
 from cinder_ext.api.resources import (
+    attachments,
+    extensions,
+    messages,
     scheduler_stats,
+    services,
+    snapshot_metadata,
+    snapshots,
+    types_extra_specs,
     versions,
     volume_actions,
     volume_metadata,
     volume_migrations,
+    volume_types,
     volumes,
 )
 
-RESOURCES = (versions, volumes, volume_metadata, volume_actions, volume_migrations,
-             scheduler_stats)
+RESOURCES = (versions, extensions, volumes, volume_metadata, volume_actions, volume_migrations,
+             snapshots, snapshot_metadata, volume_types, types_extra_specs, attachments, messages,
+             services, scheduler_stats)
 
 UNVERSIONED = {
     '/': {'GET': versions.CHOICES},
@@ -45,6 +54,38 @@ ROUTES = {
                                             'DELETE': volume_metadata.DELETE},
     '/volume-migrations': {'GET': volume_migrations.LIST},
     '/volume-migrations/{migration_id}': {'GET': volume_migrations.SHOW},
+    '/snapshots': {'GET': snapshots.LIST, 'POST': snapshots.CREATE},
+    '/snapshots/detail': {'GET': snapshots.LIST_DETAIL},
+    '/snapshots/{snapshot_id}': {'GET': snapshots.SHOW, 'PUT': snapshots.UPDATE,
+                                 'DELETE': snapshots.DELETE},
+    '/snapshots/{snapshot_id}/action': {'POST': snapshots.ACTIONS},
+    '/snapshots/{snapshot_id}/metadata': {'GET': snapshot_metadata.LIST,
+                                          'POST': snapshot_metadata.MERGE,
+                                          'PUT': snapshot_metadata.REPLACE},
+    '/snapshots/{snapshot_id}/metadata/{key}': {'GET': snapshot_metadata.SHOW,
+                                                'PUT': snapshot_metadata.SET,
+                                                'DELETE': snapshot_metadata.DELETE},
+    '/types': {'GET': volume_types.LIST, 'POST': volume_types.CREATE},
+    '/types/{type_id}': {'GET': volume_types.SHOW, 'PUT': volume_types.UPDATE,
+                         'DELETE': volume_types.DELETE},
+    '/types/{type_id}/extra_specs': {'GET': types_extra_specs.LIST,
+                                     'POST': types_extra_specs.MERGE},
+    '/types/{type_id}/extra_specs/{key}': {'GET': types_extra_specs.SHOW,
+                                           'PUT': types_extra_specs.SET,
+                                           'DELETE': types_extra_specs.DELETE},
+    '/attachments': {'GET': attachments.LIST, 'POST': attachments.CREATE},
+    '/attachments/detail': {'GET': attachments.LIST_DETAIL},
+    '/attachments/{attachment_id}': {'GET': attachments.SHOW, 'PUT': attachments.UPDATE,
+                                     'DELETE': attachments.DELETE},
+    '/attachments/{attachment_id}/action': {'POST': attachments.ACTIONS},
+    '/messages': {'GET': messages.LIST},
+    '/messages/{message_id}': {'GET': messages.SHOW, 'DELETE': messages.DELETE},
+    '/os-services': {'GET': services.LIST},
+    '/os-services/enable': {'PUT': services.ENABLE},
+    '/os-services/disable': {'PUT': services.DISABLE},
+    '/os-services/disable-log-reason': {'PUT': services.DISABLE_LOG_REASON},
+    '/extensions': {'GET': extensions.LIST},
+    '/extensions/{alias}': {'GET': extensions.SHOW},
     '/scheduler-stats/get_pools': {'GET': scheduler_stats.POOLS},
 }
 

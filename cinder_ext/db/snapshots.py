@@ -97,6 +97,41 @@ def begin_delete(context, snapshot_id, force=False):
         ) from refusal
 
 
+@session.writer
+def reset_status(context, snapshot_id, status):
+    """Set a status whatever it was: an administrator's os-reset_status."""
+    transition.force(context, states.MACHINE, snapshot_id, status)
+
+
+_REPORTS = {
+    ('creating', 'available'): 'created',
+    ('creating', 'error'): 'create-failed',
+    ('deleting', 'error_deleting'): 'delete-failed',
+}
+
+
+@session.writer
+def report(context, snapshot_id, status, progress=None):
+    """Take a compute service's report.
+
+    While it is made a snapshot may be reported creating, available or error; while it is removed
+    deleting or error_deleting.
+
+    :param progress: such as ``90%``; None leaves what is there
+    :raises InvalidState: the report does not fit the snapshot's status
+    """
+    current = get(context, snapshot_id).status
+    values = {} if progress is None else {'progress': progress}
+    if status == current and status in (states.CREATING, states.DELETING):
+        update(context, snapshot_id, values)
+    elif (current, status) in _REPORTS:
+        transition.move(context, states.MACHINE, snapshot_id, _REPORTS[current, status], values)
+    else:
+        raise exceptions.InvalidState(
+            kind='snapshot',
+            reason=f'a snapshot that is {current} cannot be reported to be {status[:255]}.')
+
+
 def _refuse_source(context, snapshot_id):
     # A locking read: MariaDB's plain ones show the start of the transaction.
     child = context.session.execute(

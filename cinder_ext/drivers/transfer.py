@@ -47,13 +47,14 @@ def agree(source, destination):
 
 
 def ranges(driver, method, older, resource, digests):
-    """Where a copy of one link must look, whole blocks, ascending.
+    """Where a copy of one link must look, ascending.
 
     :param method: the agreed one
     :param older: values.Snapshot of the link before, or None for the first
     :param resource: values.Snapshot or values.Volume to copy
     :param digests: DigestMap of the destination, of the resource's size
-    :returns: a list of values.Range
+    :returns: (a list of values.Range, whether the source equals the map outside of them; if
+        not, it reads zeros there)
     :raises ResourceMissing: the source does not have it
 
     Holes in the source over what the destination holds, or may hold, are among them.
@@ -64,7 +65,7 @@ def ranges(driver, method, older, resource, digests):
         except exceptions.NotCapable:
             pass
         else:
-            return copy.changed_or_unknown(changed, digests)
+            return copy.changed_or_unknown(changed, digests), True
     if method == READ_COMPARE:
-        return [values.Range(0, resource.size_bytes)]
-    return copy.needed_ranges(driver.allocated_ranges(resource), digests)
+        return [values.Range(0, resource.size_bytes)], False
+    return copy.needed_ranges(driver.allocated_ranges(resource), digests), False

@@ -172,11 +172,12 @@ class VolumeServices:
 
     :param conf: options; database and transport must be open before ``start()``
     :param sections: sections of the backends; by default all that are enabled
+    :param watchers: told of every step of every flow, see volume.engine.Engine
     """
 
-    def __init__(self, conf, sections=None):
+    def __init__(self, conf, sections=None, watchers=()):
         self._conf = conf
-        self._engine = engine.Engine(conf)
+        self._engine = engine.Engine(conf, watchers)
         self._services = [VolumeService(conf, section, self._engine)
                           for section in sections or conf.enabled_backends]
 

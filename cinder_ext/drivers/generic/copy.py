@@ -15,6 +15,7 @@ most one interval, is written once more with the same bytes.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import bisect
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -31,9 +32,11 @@ from cinder_ext.drivers.generic import digests as digest_maps
 
 CHECKPOINT_BYTES = 64 * values.MIB
 CHECKPOINT_SECONDS = 5.0
+PAGE_BYTES = 4096
+"""Of a block that differs, whole pages are written."""
 
-_SKIP, _WRITE, _ZERO = 'skipped', 'written', 'zeroed'
-"""What is done to a block; also the name of its figure in CopyStats."""
+_SKIP, _WRITE, _PAGES, _ZERO = 'skip', 'write', 'write pages', 'zero'
+"""What is done to a block."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,8 @@ class CopyStats:
 
     :ivar read: read from the source
     :ivar written: written to the target
-    :ivar skipped: left alone, since the target holds it already
+    :ivar skipped: left alone, since the target holds it already; also the rest of a block of
+        which only some pages differ
     :ivar zeroed: zeros of the source that were punched into the target
     """
 
@@ -62,11 +66,11 @@ def needed_ranges(allocated, digests):
 
     :param allocated: values.Range of the source that may be other than zero
     :param digests: DigestMap of the target
-    :returns: a list of values.Range, whole blocks, ascending, not overlapping
+    :returns: a list of values.Range, whole pages, ascending, not overlapping
     """
     stale = (block for block in range(digests.blocks) if not digests.is_zero(block))
     return units.coalesced([*allocated, *units.of_blocks(stale, digests.size_bytes)],
-                           values.BLOCK_BYTES, digests.size_bytes)
+                           PAGE_BYTES, digests.size_bytes)
 
 
 def changed_or_unknown(changed, digests):
@@ -74,11 +78,11 @@ def changed_or_unknown(changed, digests):
 
     :param changed: values.Range of the source that may differ from the target
     :param digests: DigestMap of the target; blocks that it does not know are looked at too
-    :returns: a list of values.Range, whole blocks, ascending, not overlapping
+    :returns: a list of values.Range, whole pages, ascending, not overlapping
     """
-    unknown = (block for block in range(digests.blocks) if not digests.is_known(block))
+    unknown = digests.unknown_blocks()
     return units.coalesced([*changed, *units.of_blocks(unknown, digests.size_bytes)],
-                           values.BLOCK_BYTES, digests.size_bytes)
+                           PAGE_BYTES, digests.size_bytes)
 
 
 class _Abandoned(Exception):
@@ -93,6 +97,32 @@ class _Block(typing.NamedTuple):
     length: int
     digest: bytes
     action: str
+
+
+class _Hints:
+    """Which pages of a differing block have to be written.
+
+    :param ranges: where the source may differ, not rounded
+    :param is_relative: outside of them the source equals the target; else it reads zeros there
+    """
+
+    def __init__(self, ranges, is_relative, size_bytes):
+        self._parts = units.coalesced(ranges, PAGE_BYTES, size_bytes)
+        self._starts = [part.offset for part in self._parts]
+        self._is_relative = is_relative
+
+    def serve(self, target_is_zero, target_is_known):
+        """Whether the ranges say where a block in this state differs from the source."""
+        return target_is_zero or (self._is_relative and target_is_known)
+
+    def within(self, offset, end):
+        """(offset, end) of the pages between two bytes, ascending."""
+        at = max(bisect.bisect_right(self._starts, offset) - 1, 0)
+        while at < len(self._parts) and self._parts[at].offset < end:
+            start, stop = max(self._parts[at].offset, offset), min(self._parts[at].end, end)
+            if start < stop:
+                yield start, stop
+            at += 1
 
 
 class _Gate:
@@ -206,10 +236,13 @@ class RangeCopier:
         self.on_checkpoint = on_checkpoint or (lambda position, deltas, stats: None)
         self.on_progress = on_progress or (lambda stats: None)
 
-    def copy(self, ranges, start_offset=0):
+    def copy(self, ranges, start_offset=0, is_relative=False):
         """Make the ranges equal, and checkpoint at the end.
 
-        :param ranges: values.Range in any order, rounded outward to blocks
+        :param ranges: values.Range in any order; whole blocks are read and compared, and of a
+            block that differs the pages within the ranges are written where that is enough
+        :param is_relative: outside the ranges the source equals what the map says; else it
+            reads zeros there
         :param start_offset: position of the checkpoint to go on from
         :returns: CopyStats of this copier
         :raises NoSpace: the target is full
@@ -221,7 +254,8 @@ class RangeCopier:
         parts = units.coalesced(ranges, values.BLOCK_BYTES, self.size_bytes)
         whole_blocks = self.interval_bytes - self.interval_bytes % values.BLOCK_BYTES
         unit_bytes = min(units.UNIT_BYTES, whole_blocks)
-        with _Run(self, start_offset) as run:
+        hints = _Hints(ranges, is_relative, self.size_bytes)
+        with _Run(self, start_offset, hints) as run:
             run.all(units.cut(parts, unit_bytes, start_offset))
         return self.stats
 
@@ -229,8 +263,9 @@ class RangeCopier:
 class _Run:
     """One pass of a copier: its descriptors, threads, buffers and checkpoints."""
 
-    def __init__(self, copier, start_offset):
+    def __init__(self, copier, start_offset, hints):
         self.copier = copier
+        self.hints = hints
         self.gate = _Gate(copier.interval_bytes, start_offset)
         self.free = []
         self.segments = set()
@@ -368,33 +403,48 @@ class _Run:
                 action = _SKIP
             elif value == digest_maps.zero_digest(len(data)):
                 action = _ZERO
+            elif self.hints.serve(self.copier.digests.is_zero(index),
+                                  self.copier.digests.is_known(index)):
+                action = _PAGES
             else:
                 action = _WRITE
             yield _Block(index, start, len(data), value, action)
 
     def _apply(self, action, blocks, view):
-        """Do one thing to neighbouring blocks, in one call, and note what the target holds."""
+        """Do one thing to neighbouring blocks and note what the target holds."""
         length = sum(block.length for block in blocks)
+        figures = {'skipped': length}
         if action != _SKIP:
             for block in blocks:
                 self.copier.digests.forget(block.index)
             offset = blocks[0].index * values.BLOCK_BYTES
-            start = blocks[0].start
+            data = view[blocks[0].start:blocks[0].start + length]
             with faults.mapped(f'writing {self.copier.target_path} at {offset}'):
-                self._put(action, view[start:start + length], offset)
+                figures = self._put(action, data, offset)
         with self.gate.condition:
             if action != _SKIP:
                 self._note(blocks)
-            self.copier.stats = self.copier.stats.plus(CopyStats(read=length, **{action: length}))
+            self.copier.stats = self.copier.stats.plus(CopyStats(read=length, **figures))
 
     def _put(self, action, data, offset):
-        """One write or one hole; zeros are written where no hole can be made."""
+        """One hole, or one write per run of pages; zeros are written where no hole can be made.
+
+        :returns: figures of CopyStats
+        """
         self.unsynced = True
-        if action == _ZERO and blockio.punch_hole(self.target, offset, len(data)):
-            return
-        blockio.write_from(self.target, data, offset)
-        if not self.copier.target_direct:
-            blockio.start_writeback(self.target, offset, len(data))
+        length = len(data)
+        if action == _ZERO and blockio.punch_hole(self.target, offset, length):
+            return {'zeroed': length}
+        parts = [(offset, offset + length)]
+        if action == _PAGES:
+            parts = list(self.hints.within(offset, offset + length))
+        written = 0
+        for start, end in parts:
+            blockio.write_from(self.target, data[start - offset:end - offset], start)
+            written += end - start
+            if not self.copier.target_direct:
+                blockio.start_writeback(self.target, start, end - start)
+        return {'zeroed' if action == _ZERO else 'written': written, 'skipped': length - written}
 
     def _note(self, blocks):
         """The target holds these blocks now."""

@@ -159,6 +159,12 @@ class DigestMap:
         """Whether the block's digest is known."""
         return self[block] != UNKNOWN
 
+    def unknown_blocks(self):
+        """The indices whose digests are not known: a list, ascending."""
+        if self._content.find(UNKNOWN) < 0:
+            return []
+        return [block for block in range(self.blocks) if not self.is_known(block)]
+
     def is_zero(self, block):
         """Whether the block is known to read zeros."""
         return self[block] == zero_digest(self.block_length(block))

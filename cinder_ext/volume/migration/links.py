@@ -9,7 +9,7 @@ from oslo_utils import timeutils
 
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import transfer, values
-from cinder_ext.drivers.generic import copy, digests, verify
+from cinder_ext.drivers.generic import copy, digests, units, verify
 from cinder_ext.volume.migration import plan
 
 ALGORITHM = 'sha256-blake3-1m'
@@ -77,62 +77,55 @@ class Maps:
 class LinkCopy:
     """The copy of one link, from its last checkpoint to its end.
 
-    :param work: flow.Work
+    :param work: work.Work
     """
 
     def __init__(self, work, link):
         self._work = work
         self._link = link
+        self._row = work.rows()[link.number]
+        self._map, self._written = work.maps.before(work.links, link.number)
+        older = work.links[link.number - 1].source if link.number else None
+        self._ranges, self._is_relative = transfer.ranges(
+            work.source.driver, work.method, older, link.source, self._map)
+        self._blocks = units.coalesced(self._ranges, values.BLOCK_BYTES, link.size_bytes)
+        self._others = work.resize_link(link.number, self._row.bytes_total,
+                                        sum(part.length for part in self._blocks))
+        self._before = plan.bytes_below(self._blocks, self._row.position)
         self._counted = copy.CopyStats()
 
     def run(self):
-        """Copy; returns the number of bytes written by this process.
+        """Copy.
 
         Idempotent: what lies before the checkpoint is not read again.
         """
         work, link = self._work, self._link
-        row = work.rows()[link.number]
-        digest_map, written = work.maps.before(work.links, link.number)
-        ranges = self._ranges(digest_map)
-        self._row, self._parts = row, ranges
-        self._others = work.resize_link(link.number, sum(part.length for part in ranges))
         with (work.source.opened(link) as source_path,
               work.destination.opened(link.destination_volume) as destination_path):
             copier = copy.RangeCopier(
-                source_path, destination_path, digest_map, size_bytes=link.size_bytes,
-                control=work.control, workers=work.conf.migration.workers, written=written,
+                source_path, destination_path, self._map, size_bytes=link.size_bytes,
+                control=work.control, workers=work.conf.migration.workers,
+                written=self._written,
                 checkpoint_bytes=work.conf.migration.checkpoint_mib * values.MIB,
                 checkpoint_seconds=work.conf.migration.checkpoint_seconds,
                 on_checkpoint=self._checkpoint, on_progress=self._progress)
-            self._base = plan.bytes_below(ranges, row.position)
-            stats = copier.copy(ranges, start_offset=row.position)
+            copier.copy(self._ranges, self._row.position, self._is_relative)
         volume_migrations.update_link(work.context, work.id, link.number, {
-            'copied_at': timeutils.utcnow(), 'digest': digest_map.root(),
-            'bytes_done': sum(part.length for part in ranges)})
-        work.maps.keep(link.number, digest_map)
-        return stats.written
-
-    def _ranges(self, digest_map):
-        number = self._link.number
-        older = self._work.links[number - 1].source if number else None
-        return transfer.ranges(self._work.source.driver, self._work.method, older,
-                               self._link.source, digest_map)
+            'copied_at': timeutils.utcnow(), 'digest': self._map.root()})
+        work.maps.keep(link.number, self._map)
 
     def _progress(self, stats):
-        self._work.progress.copied(self._others + self._base + stats.read)
+        self._work.progress.copied(self._others + self._before + stats.read)
 
     def _checkpoint(self, position, deltas, stats):
-        new = copy.CopyStats(stats.read - self._counted.read,
-                             stats.written - self._counted.written,
-                             stats.skipped - self._counted.skipped,
-                             stats.zeroed - self._counted.zeroed)
-        self._counted = stats
+        before, self._counted = self._counted, stats
+        skipped = stats.skipped + stats.zeroed - before.skipped - before.zeroed
         volume_migrations.checkpoint(
             self._work.context, self._work.id, self._link.number, deltas,
-            {'position': position, 'bytes_done': plan.bytes_below(self._parts, position),
+            {'position': position, 'bytes_done': plan.bytes_below(self._blocks, position),
              'bytes_written': self._row.bytes_written + stats.written},
-            {'bytes_read': new.read, 'bytes_written': new.written,
-             'bytes_skipped': new.skipped + new.zeroed})
+            {'bytes_read': stats.read - before.read,
+             'bytes_written': stats.written - before.written, 'bytes_skipped': skipped})
 
 
 def blocks_to_verify(policy, promises, is_head, digest_map, written):

@@ -100,14 +100,14 @@ def _totals(driver, method, links):
     older = None
     for link in links:
         digest_map = digests.DigestMap.zeros(link.size_bytes)
-        found = transfer.ranges(driver, method, older, link.source, digest_map)
+        found, _ = transfer.ranges(driver, method, older, link.source, digest_map)
         yield sum(part.length for part in
                   units.coalesced(found, values.BLOCK_BYTES, link.size_bytes))
         older = link.source
 
 
 def _written(driver, links):
-    """Bytes that each link holds on its own, whole blocks; its size where nobody knows."""
+    """Bytes that each link holds on its own; its size where nobody knows."""
     offers = transfer.source_offers(driver)
     for link in links:
         if transfer.ALLOCATED_RANGES not in offers:

@@ -43,6 +43,15 @@ class Progress:
         fraction = done / max(expected, 1)
         self._at(done, (1 + fraction) / 2, {'bytes_verified': done})
 
+    def end_copy(self):
+        """Every link is copied: store the exact figure."""
+        self._store(self._clock(), self._total, max(self._percent, 100 // self._shares - 1),
+                    {'bytes_done': self._total})
+
+    def end_verify(self, expected):
+        """Every link was read back: store the exact figure."""
+        self._store(self._clock(), expected, 99, {'bytes_verified': expected})
+
     def _at(self, done, fraction, figures):
         percent = max(self._percent, min(99, int(100 * fraction)))
         now = self._clock()

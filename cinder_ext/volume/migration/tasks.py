@@ -80,6 +80,8 @@ class CopyLink(LinkStep):
         if link.number:
             work.destination.extend(link.destination_volume, link.size_bytes)
         links.LinkCopy(work, link).run()
+        if link.is_head:
+            work.progress.end_copy()
 
 
 class SealLink(LinkStep):
@@ -107,7 +109,7 @@ class VerifyChain(MoveStep):
             if rows[link.number].verified_at is None:
                 self._verify(link, digest_map, blocks, done, expected)
             done += length
-            work.progress.verified(done, expected)
+        work.progress.end_verify(expected)
 
     def _verify(self, link, digest_map, blocks, done, expected):
         work = self.work

@@ -75,13 +75,13 @@ class Work:
         return progress.Progress(self.context, self.record(), self.verify != 'off',
                                  lambda: self.conf.migration.progress_seconds)
 
-    def resize_link(self, number, bytes_total):
-        """A link turned out to have another length than planned: correct the sums.
+    def resize_link(self, number, planned, bytes_total):
+        """Correct the sums when a link has another length than planned.
 
         :returns: bytes that count as done in all other links
         """
         rows = self.rows()
-        if rows[number].bytes_total != bytes_total:
+        if planned != bytes_total:
             volume_migrations.update_link(self.context, self.id, number,
                                           {'bytes_total': bytes_total})
             total = bytes_total + sum(row.bytes_total for row in rows if row.number != number)

@@ -16,12 +16,14 @@ import uuid
 import oslo_messaging
 import pytest
 from gabbi import driver, fixture
+from gabbi.handlers import base, jsonhandler
 
-from cinder_ext import context
+from cinder_ext import context, exceptions
 from cinder_ext.api import app
 from cinder_ext.conf import options
 from cinder_ext.db import (
     attachments,
+    messages,
     schema,
     services,
     session,
@@ -32,6 +34,7 @@ from cinder_ext.db import (
     volumes,
 )
 from cinder_ext.rpc import scheduler, transport, volume
+from cinder_ext.states import messages as catalogue
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
@@ -85,6 +88,7 @@ class Cloud:
         self.conf = options.new()
         options.parse(self.conf, [])
         self.conf.set_override('auth_strategy', 'noauth')
+        self.conf.set_override('max_request_body_bytes', 4096, 'api')
         self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
         self._servers = []
         self.application = None
@@ -96,12 +100,15 @@ class Cloud:
         for topic, server, endpoint in (
                 (transport.SCHEDULER_TOPIC, 'node', Scheduler()),
                 (transport.VOLUME_TOPIC, 'node@alpha', Backend())):
-            self._servers.append(transport.get_server(
-                oslo_messaging.Target(topic=topic, server=server), [endpoint]))
-            self._servers[-1].start()
+            self.serve(topic, server, endpoint)
         rpc = types.SimpleNamespace(scheduler=scheduler.SchedulerAPI(self.conf),
                                     volume=volume.VolumeAPI(self.conf))
         self.application = app.build(self.conf, rpc)
+
+    def serve(self, topic, server, endpoint):
+        self._servers.append(transport.get_server(
+            oslo_messaging.Target(topic=topic, server=server), [endpoint]))
+        self._servers[-1].start()
 
     def stop(self):
         for server in self._servers:
@@ -186,6 +193,74 @@ class MigratingFixture(VolumeFixture):
         os.environ['MIGRATION'] = record.id
 
 
+class Patient:
+    """A backend that connects whatever host is not ``broken``; its snapshots wait for a report."""
+
+    target = oslo_messaging.Target(version='1.0')
+
+    def connect_attachment(self, ctxt, attachment_id):
+        if attachments.get(ctxt, attachment_id).attached_host == 'broken':
+            attachments.connect_failed(ctxt, attachment_id)
+            raise exceptions.BackendDown(reason='the host is broken')
+        info = {'driver_volume_type': 'local', 'device_path': '/volumes/it'}
+        attachments.store_connection(ctxt, attachment_id, info)
+        return info
+
+    def disconnect_attachment(self, ctxt, attachment_id):
+        attachments.detached(ctxt, attachment_id)
+
+    def create_snapshot(self, ctxt, snapshot_id):
+        """It stays ``creating``."""
+
+    def delete_snapshot(self, ctxt, snapshot_id):
+        """It stays ``deleting``."""
+
+
+def number(count):
+    """A UUID that a YAML file can name."""
+    return f'00000000-0000-4000-8000-{count:012}'
+
+
+class RowsFixture(CloudFixture):
+    """And rows with numbers for ids, on the backend ``node@rows``.
+
+    Volumes: 1 available, 2 in use, 3 in error, 4 multiattach, 5 migrating by migration 55 and
+    with snapshot 50, 6 of another project with snapshot 60, 7 with a snapshot that is hidden.
+    Types ``standard``, the default one, and ``secret``; three messages; a scheduler.
+    """
+
+    OTHER_PROJECT = 'fedcba9876543210fedcba9876543210'
+
+    def start_fixture(self):
+        super().start_fixture()
+        self.cloud.conf.set_override('default_volume_type', 'standard')
+        self.cloud.serve(transport.VOLUME_TOPIC, 'node@rows', Patient())
+        self._volumes()
+        services.heartbeat(self.ctxt, 'cinder-scheduler', 'node', transport.SCHEDULER_TOPIC, 'nova')
+        for name, is_public in (('standard', True), ('secret', False)):
+            volume_types.create(self.ctxt, {'name': name, 'is_public': is_public},
+                                {'volume_backend_name': 'rows', 'multiattach': '<is> False'})
+        for project_id, volume_id in ((PROJECT, 1), (PROJECT, 2), (self.OTHER_PROJECT, 6)):
+            messages.create(self.ctxt, project_id, 'req-1', 'VOLUME', number(volume_id),
+                            catalogue.EXTEND_VOLUME, catalogue.DRIVER_FAILED_EXTEND)
+
+    def _volumes(self):
+        for count, status, columns in (
+                (1, 'available', {}), (2, 'in-use', {}), (3, 'error', {}),
+                (4, 'available', {'multiattach': True}), (5, 'available', {}),
+                (6, 'available', {'project_id': self.OTHER_PROJECT}), (7, 'available', {})):
+            volumes.create(self.ctxt, {
+                'id': number(count), 'project_id': PROJECT, 'user_id': 'admin', 'size': 1,
+                'host': 'node@rows#rows', **columns})
+            transition.force(self.ctxt, volume_states.MACHINE, number(count), status)
+        snapshots.create(self.ctxt, {'volume_id': number(7), 'consumes_quota': False,
+                                     'name': 'hidden'})
+        for volume_id, snapshot_id in ((6, 60), (5, 50)):
+            snapshots.create(self.ctxt, {'volume_id': number(volume_id), 'id': number(snapshot_id)})
+            snapshots.reset_status(self.ctxt, number(snapshot_id), 'available')
+        volume_migrations.start(self.ctxt, number(5), {'operation': 'migrate', 'id': number(55)}, None)
+
+
 @pytest.fixture
 def cloud():
     """A running cloud with nothing in it."""
@@ -195,12 +270,24 @@ def cloud():
     found.stop()
 
 
-def _application():
-    return lambda environ, start_response: CloudFixture.current.application(environ, start_response)
+class KeysHandler(base.ResponseHandler):
+    """``response_keys``: JSON path of an object -> all its keys, sorted."""
+
+    test_key_suffix = 'keys'
+    test_key_value = {}
+
+    def action(self, test, item, value=None):
+        found = jsonhandler.JSONHandler.extract_json_path_value(test.response_data, item)
+        assert value == sorted(found), f'{item} has other keys'
+
+
+def _application(environ, start_response):
+    return CloudFixture.current.application(environ, start_response)
 
 
 def pytest_generate_tests(metafunc):
     if metafunc.function is driver.test_pytest:
         driver.py_test_generator(
-            str(pathlib.Path(__file__).with_name('gabbits')), intercept=_application,
+            str(pathlib.Path(__file__).with_name('gabbits')), intercept=lambda: _application,
+            response_handlers=[KeysHandler],
             fixture_module=sys.modules[__name__], test_loader_name='gabbits', metafunc=metafunc)

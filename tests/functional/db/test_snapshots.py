@@ -139,3 +139,30 @@ def test_an_update_leaves_the_volume_free_to_be_held(volume_id, ctxt):
     snapshots.update(ctxt, snapshot_id, {'name': 'new', 'provider_location': 'where'})
     volumes.hold(ctxt, volume_id, 'be held', ('available',))
     assert snapshots.get(ctxt, snapshot_id).name == 'new'
+
+
+@pytest.mark.parametrize(('current', 'reported', 'after'), [
+    ('creating', 'creating', 'creating'),
+    ('creating', 'available', 'available'),
+    ('creating', 'error', 'error'),
+    ('deleting', 'deleting', 'deleting'),
+    ('deleting', 'error_deleting', 'error_deleting'),
+])
+def test_a_report_that_fits_is_taken_with_its_progress(volume_id, ctxt, current, reported, after):
+    snapshot_id = snapshots.create(ctxt, {'volume_id': volume_id}).id
+    snapshots.reset_status(ctxt, snapshot_id, current)
+    snapshots.report(ctxt, snapshot_id, reported, '70%')
+    found = snapshots.get(ctxt, snapshot_id)
+    assert (found.status, found.progress) == (after, '70%')
+
+
+@pytest.mark.parametrize(('current', 'reported'), [
+    ('creating', 'deleting'), ('creating', 'error_deleting'), ('deleting', 'available'),
+    ('deleting', 'error'), ('available', 'available'), ('error', 'available'),
+    ('error_deleting', 'deleting')])
+def test_a_report_that_does_not_fit_is_refused(volume_id, ctxt, current, reported):
+    snapshot_id = snapshots.create(ctxt, {'volume_id': volume_id}).id
+    snapshots.reset_status(ctxt, snapshot_id, current)
+    with pytest.raises(exceptions.InvalidState, match=current):
+        snapshots.report(ctxt, snapshot_id, reported)
+    assert snapshots.get(ctxt, snapshot_id).status == current

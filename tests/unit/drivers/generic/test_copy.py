@@ -313,7 +313,7 @@ def test_a_copy_looks_where_the_source_has_data_or_the_target_may_not_read_zeros
     known.forget(7)
     known[8] = digests.digest(b'data')
     found = copy.needed_ranges([values.Range(MIB + 5, 10)], known)
-    assert found == [values.Range(MIB, MIB), values.Range(7 * MIB, 2 * MIB)]
+    assert found == [values.Range(MIB, 4096), values.Range(7 * MIB, 2 * MIB)]
 
 
 def test_a_unit_that_failed_is_never_counted_as_done():
@@ -325,3 +325,30 @@ def test_a_unit_that_failed_is_never_counted_as_done():
     assert gate.fault is fault
     with pytest.raises(copy._Abandoned):
         gate.admit(1, MIB, 2 * MIB)
+
+
+def test_of_a_differing_block_only_the_pages_within_the_ranges_are_written(source, target):
+    known = digests.DigestMap.zeros(SIZE)
+    copier(source, target, known).copy(ALL)
+    for offset in (4096, 5 * MIB + 8192):
+        with open(source, 'r+b') as changed:
+            changed.seek(offset)
+            changed.write(b'x' * 100)
+
+    made = copier(source, target, known)
+    stats = made.copy([values.Range(4096, 100), values.Range(5 * MIB + 8192, 100)],
+                      is_relative=True)
+
+    assert content(target) == content(source)
+    assert (stats.read, stats.written, stats.skipped) == (2 * MIB, 8192, 2 * MIB - 8192)
+
+
+def test_ranges_that_are_not_relative_never_narrow_a_block_with_other_content(source, target):
+    with open(target, 'r+b') as other:
+        other.write(b'y' * MIB)
+    known = digests.DigestMap.zeros(SIZE)
+    known[0] = digests.digest(b'y' * MIB)
+
+    copier(source, target, known).copy([values.Range(0, 4096), values.Range(4096, 4 * MIB)])
+
+    assert content(target)[:4 * MIB] == content(source)[:4 * MIB]

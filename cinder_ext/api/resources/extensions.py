@@ -1,0 +1,80 @@
+"""Extensions: names of what the service can do, for clients that ask by name.
+
+The numbers of microversions above 3.71 are this service's own; a client that
+wants one of its additions asks here for the alias, and not for a number.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+from cinder_ext import exceptions
+from cinder_ext.api import rules
+from cinder_ext.api.operation import Operation
+
+GET_ALL = 'volume:extensions:get_all'
+
+POLICIES = (
+    rules.rule(GET_ALL, rules.ANYBODY, 'List what the service can do.', 'GET /extensions',
+               'GET /extensions/{alias}'),
+)
+
+SERVED = (
+    ('os-admin-actions', 'AdminActions', 'Administrators reset, delete and migrate.',
+     '2012-08-25T00:00:00+00:00'),
+    ('os-extended-services', 'ExtendedServices', 'Why a service is disabled.',
+     '2014-01-10T00:00:00-00:00'),
+    ('os-extended-snapshot-attributes', 'ExtendedSnapshotAttributes',
+     'Progress and project of snapshots.', '2012-06-19T00:00:00+00:00'),
+    ('os-services', 'Services', 'Services are listed, enabled and disabled.',
+     '2012-10-28T00:00:00-00:00'),
+    ('os-snapshot-actions', 'SnapshotActions', 'A compute service reports on snapshots.',
+     '2013-07-16T00:00:00+00:00'),
+    ('os-types-extra-specs', 'TypesExtraSpecs', 'Extra specs of volume types.',
+     '2011-08-24T00:00:00+00:00'),
+    ('os-types-manage', 'TypesManage', 'Volume types are made, changed and removed.',
+     '2011-08-24T00:00:00+00:00'),
+    ('os-vol-host-attr', 'VolumeHostAttribute', 'Host of a volume, to administrators.',
+     '2011-11-03T00:00:00+00:00'),
+    ('os-vol-mig-status-attr', 'VolumeMigStatusAttribute',
+     'Migration status of a volume, to administrators.', '2013-08-08T00:00:00+00:00'),
+    ('os-vol-tenant-attr', 'VolumeTenantAttribute', 'Project of a volume.',
+     '2011-11-03T00:00:00+00:00'),
+    ('os-volume-actions', 'VolumeActions', 'Volumes are extended, retyped and more.',
+     '2012-05-31T00:00:00+00:00'),
+    ('scheduler-stats', 'Scheduler_stats', 'Pools and their capacity.',
+     '2014-09-07T00:00:00+00:00'),
+    ('cinder-ext-migration-progress', 'MigrationProgress',
+     'migration_progress of a volume, to administrators (3.72).', '2026-01-01T00:00:00+00:00'),
+    ('cinder-ext-migration-policy', 'MigrationPolicy',
+     'Retype and migration take the snapshots along (3.73).', '2026-01-01T00:00:00+00:00'),
+    ('cinder-ext-volume-migrations', 'VolumeMigrations',
+     'Migrations as a resource (3.74).', '2026-01-01T00:00:00+00:00'),
+)
+"""(alias, name, description, updated) of everything that has a name."""
+
+# view
+
+
+def view(alias, name, description, updated):
+    return {'alias': alias, 'name': name, 'description': description, 'updated': updated,
+            'links': []}
+
+
+# handlers
+
+
+def index(call):
+    """List what the service can do beyond the core of the API, by alias."""
+    return {'extensions': [view(*each) for each in SERVED]}
+
+
+def show(call):
+    """Show one of them by its alias."""
+    for each in SERVED:
+        if each[0] == call.path['alias']:
+            return {'extension': view(*each)}
+    raise exceptions.NotFound()
+
+
+# OPERATIONS
+
+LIST = Operation('extensions.list', policy=GET_ALL, handler=index)
+SHOW = Operation('extensions.show', policy=GET_ALL, handler=show)

@@ -1,0 +1,114 @@
+"""The embedded service, with a point at which it kills itself.
+
+Run like ``cinder-ext-all``; the environment says where and counts:
+
+``KILL_AT``
+    ``step:NAME:STATE``  when a flow's step enters a state (RUNNING, SUCCESS, REVERTING ...)
+    ``commit:N``         instead of the Nth commit of a migration's thread, any database
+    ``committed:N``      after that commit
+    ``bytes:N``          in the middle of the write that copies the Nth byte of this process
+``FAIL_AT``
+    name of a file-driver call that fails, for the undoing of flows: ``seal``
+``COUNTER``
+    a file of 8 bytes that holds how much was copied by all processes together
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import mmap
+import os
+import re
+import signal
+import sys
+import threading
+
+import cinder_ext  # noqa: F401 - before oslo.messaging
+
+import sqlalchemy
+from sqlalchemy import event
+
+from cinder_ext.cmd import all as embedded
+from cinder_ext.cmd import process
+from cinder_ext.cmd.api import ApiService
+from cinder_ext.drivers import file
+from cinder_ext.drivers.generic import blockio
+from cinder_ext import exceptions
+from cinder_ext.scheduler.manager import SchedulerService
+from cinder_ext.volume.manager import VolumeServices
+
+KIND, _, POINT = os.environ.get('KILL_AT', '::').partition(':')
+MIGRATION = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def watch(flow, step, state):
+    if KIND == 'step' and f'{step}:{state}' == POINT:
+        die()
+
+
+class Commits:
+    """Counts the commits of migrations' threads."""
+
+    def __init__(self):
+        self.count = 0
+
+    def before(self, connection):
+        if MIGRATION.fullmatch(threading.current_thread().name):
+            self.count += 1
+            if KIND == 'commit' and self.count == int(POINT):
+                die()
+
+    def after(self, connection):
+        if KIND == 'committed' and self.count >= int(POINT):
+            die()
+
+
+class Copied:
+    """Counts the bytes that copies write, in a file that outlives the process."""
+
+    def __init__(self, path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        os.ftruncate(descriptor, 8)
+        self.memory = mmap.mmap(descriptor, 8)
+        self.lock = threading.Lock()
+        self.here = 0
+        self.write = blockio.write_from
+
+    def write_from(self, descriptor, view, offset):
+        if threading.current_thread().name.startswith('copy'):
+            with self.lock:
+                self.here += len(view)
+                dies = KIND == 'bytes' and self.here >= int(POINT)
+                done = int.from_bytes(self.memory[:8], 'little') + len(view)
+                self.memory[:8] = done.to_bytes(8, 'little')
+            if dies:
+                self.write(descriptor, view[:len(view) // 8192 * 4096], offset)
+                die()
+        return self.write(descriptor, view, offset)
+
+
+def fail_on_demand():
+    """A driver call that fails: not the project's code under test, but the backend's medium."""
+    if os.environ.get('FAIL_AT') == 'seal':
+        class Full(file.FileDriver):
+            def create_snapshot(self, snapshot):
+                if 'beta' in self._base:
+                    raise exceptions.NoSpace(reason='made by the test')
+                return super().create_snapshot(snapshot)
+        file.FileDriver = Full
+
+
+def main():
+    commits = Commits()
+    event.listen(sqlalchemy.engine.Engine, 'commit', commits.before)
+    event.listen(sqlalchemy.engine.Engine, 'begin', commits.after)
+    blockio.write_from = Copied(os.environ['COUNTER']).write_from
+    fail_on_demand()
+    return process.run(embedded.serve, sys.argv[1:], lambda conf: [
+        ApiService(conf), SchedulerService(conf), VolumeServices(conf, watchers=[watch])])
+
+
+if __name__ == '__main__':
+    sys.exit(main())
