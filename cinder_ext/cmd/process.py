@@ -77,6 +77,6 @@ def run(main, *args):
     """
     try:
         return main(*args)
-    except Refused as refusal:
+    except (Refused, cfg.Error) as refusal:
         sys.stderr.write(f'{os.path.basename(sys.argv[0])}: {refusal}\n')
         return 1

@@ -16,15 +16,23 @@ CLI_OPTS = (
 )
 
 
+def services(conf, sections=None):
+    """The volume services of this process: of all enabled backends, or of some.
+
+    :param conf: the process-wide options
+    """
+    attach.setup(conf)
+    return VolumeServices(conf, sections)
+
+
 def _run(argv):
     conf = process.prepare(argv, 'cinder-ext-volume', CLI_OPTS)
     unknown = sorted(set(conf.backend) - set(conf.enabled_backends))
     if unknown or not conf.enabled_backends:
         raise process.Refused(f'enabled_backends is {conf.enabled_backends}'
                               + (f', it does not name {", ".join(unknown)}' if unknown else ''))
-    attach.setup(conf)
     transport.init(conf)
-    return launcher.Launcher([VolumeServices(conf, conf.backend)], conf,
+    return launcher.Launcher([services(conf, conf.backend)], conf,
                              conf.graceful_shutdown_seconds).run()
 
 

@@ -29,6 +29,9 @@ LOG = log.getLogger(__name__)
 BINARY = 'cinder-volume'
 """The binary of a volume service's row, as clients of the Block Storage API know it."""
 
+RETRY_SECONDS = 10
+"""Pause between attempts to start the driver of a backend that is down."""
+
 
 class ReportEndpoint:
     """RPC endpoint: the schedulers ask for a report."""
@@ -100,7 +103,7 @@ class VolumeService:
     def reload(self):
         """Take over changed intervals; drivers read their own options when they need them."""
         self._heart.interval_seconds = self._conf.report_interval
-        self._sweeper.interval_seconds = self._conf.sweep_interval
+        self._sweeper.interval_seconds = self._pause_seconds()
         self._reporter.set_interval(self._conf.capacity_report_interval)
 
     def _beat(self):
@@ -110,7 +113,12 @@ class VolumeService:
     def _sweep(self):
         """Start the driver if it is not; take up recorded work that nobody does."""
         if self._server is None and not self._is_refused:
-            self._open()
+            try:
+                self._open()
+            finally:
+                # Not before: a report of "not started yet" would look like a fault.
+                self._reporter.start()
+        self._sweeper.interval_seconds = self._pause_seconds()
         for endpoint in self._endpoints:
             if hasattr(endpoint, 'resume'):
                 endpoint.resume()
@@ -130,7 +138,12 @@ class VolumeService:
             self._reporter.set_fault(fault.message)
         else:
             self._serve(driver)
-        self._reporter.start()
+
+    def _pause_seconds(self):
+        """Until the next sweep; shorter while the backend is not there."""
+        if self._server is None and not self._is_refused:
+            return min(RETRY_SECONDS, self._conf.sweep_interval)
+        return self._conf.sweep_interval
 
     def _serve(self, driver):
         """Register the endpoints of a started driver."""
