@@ -16,6 +16,7 @@ import uuid
 import oslo_messaging
 import pytest
 from gabbi import driver, fixture
+from gabbi.handlers import base, jsonhandler
 
 from cinder_ext import context, exceptions
 from cinder_ext.api import app
@@ -87,6 +88,7 @@ class Cloud:
         self.conf = options.new()
         options.parse(self.conf, [])
         self.conf.set_override('auth_strategy', 'noauth')
+        self.conf.set_override('max_request_body_bytes', 4096, 'api')
         self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
         self._servers = []
         self.application = None
@@ -268,12 +270,24 @@ def cloud():
     found.stop()
 
 
-def _application():
-    return lambda environ, start_response: CloudFixture.current.application(environ, start_response)
+class KeysHandler(base.ResponseHandler):
+    """``response_keys``: JSON path of an object -> all its keys, sorted."""
+
+    test_key_suffix = 'keys'
+    test_key_value = {}
+
+    def action(self, test, item, value=None):
+        found = jsonhandler.JSONHandler.extract_json_path_value(test.response_data, item)
+        assert value == sorted(found), f'{item} has other keys'
+
+
+def _application(environ, start_response):
+    return CloudFixture.current.application(environ, start_response)
 
 
 def pytest_generate_tests(metafunc):
     if metafunc.function is driver.test_pytest:
         driver.py_test_generator(
-            str(pathlib.Path(__file__).with_name('gabbits')), intercept=_application,
+            str(pathlib.Path(__file__).with_name('gabbits')), intercept=lambda: _application,
+            response_handlers=[KeysHandler],
             fixture_module=sys.modules[__name__], test_loader_name='gabbits', metafunc=metafunc)
