@@ -72,6 +72,10 @@ class VolumeService:
         self._heart = periodic.Periodic(conf.report_interval, self._beat, f'heart-{section}')
         self._sweeper = periodic.Periodic(conf.sweep_interval, self._sweep, f'sweep-{section}')
 
+    def announce(self):
+        """Make the service known to be alive."""
+        self._beat()
+
     def start(self):
         """Begin to report, and start the driver in the background."""
         self._reporter = reports.Reporter(self._conf, self.host, self._conf[self._section],
@@ -182,6 +186,9 @@ class VolumeServices:
                           for section in sections or conf.enabled_backends]
 
     def start(self):
+        """Announce all before one can report: a scheduler waits for those that it knows of."""
+        for service in self._services:
+            service.announce()
         for service in self._services:
             service.start()
 

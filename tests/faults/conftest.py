@@ -1,10 +1,12 @@
 """The embedded service as a process that dies where a test says."""
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import random
+import sqlite3
 import sys
 import time
 
@@ -36,8 +38,9 @@ class Killable(embedded.EmbeddedService):
                             'COUNTER': str(self.counter)}
         try:
             self.start()
-        except embedded.NotStarted:
-            self._reap()
+        except embedded.NotStarted as fault:
+            assert 'ended with -9' in str(fault), str(fault)
+            self.kills += 1
 
     def dies(self, until, seconds=60):
         """Wait until it was killed, or ``until`` holds.
@@ -46,6 +49,8 @@ class Killable(embedded.EmbeddedService):
         """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
+            if self.process is None:
+                return True
             if not self.is_running:
                 self._reap()
                 return True
@@ -58,9 +63,6 @@ class Killable(embedded.EmbeddedService):
         raise AssertionError(f'neither killed nor done in {seconds} s: {self.log_tail(60)}')
 
     def _reap(self):
-        if self.process is None:
-            self.kills += 1
-            return
         code = self.process.wait()
         assert code == -9, f'it ended with {code}: {self.log_tail(60)}'
         self.process = None
@@ -105,16 +107,17 @@ class Killable(embedded.EmbeddedService):
         return found
 
     def moved_contents(self, volume_id):
-        """Digests of what the destination holds, by the ids, read off the names of the record."""
-        migration = self.api.migration(self.api.latest_migration(volume_id)['id'])
-        volume = self.api.volume(volume_id)
-        found = {volume_id: digest(self.path(
-            'beta', 'volume', volume['os-vol-mig-status-attr:name_id']))}
-        for link in migration['links']:
-            if link['snapshot_id']:
-                found[link['snapshot_id']] = digest(self.path(
-                    'beta', 'snapshot', link['destination_name_id']))
-        return found
+        """Digests of what the destination holds, by the ids, read off the names of the records."""
+        return {row_id: digest(self.path('beta', kind, name_id))
+                for kind, row_id, name_id in self._names(volume_id)}
+
+    def _names(self, volume_id):
+        with contextlib.closing(sqlite3.connect(self.state_dir / 'cinder-ext.db')) as database:
+            yield from database.execute(
+                "SELECT 'volume', id, name_id FROM volumes WHERE id = ?", (volume_id,)).fetchall()
+            yield from database.execute(
+                "SELECT 'snapshot', id, name_id FROM snapshots WHERE volume_id = ? "
+                'AND deleted_at IS NULL', (volume_id,)).fetchall()
 
 
 def write(path, offset, content):

@@ -30,7 +30,7 @@ from sqlalchemy import event
 from cinder_ext.cmd import all as embedded
 from cinder_ext.cmd import process
 from cinder_ext.cmd.api import ApiService
-from cinder_ext.drivers.generic import blockio
+from cinder_ext.drivers.generic import attach, blockio
 from cinder_ext.scheduler.manager import SchedulerService
 from cinder_ext.volume.manager import VolumeServices
 
@@ -98,13 +98,19 @@ def fill(directory):
         ballast.write(bytes(free.f_bavail * free.f_frsize))
 
 
+def services(conf):
+    """All services of the process, with somebody who watches the flows."""
+    attach.setup(conf)
+    return embedded.Together([ApiService(conf), SchedulerService(conf),
+                              VolumeServices(conf, watchers=[watch])])
+
+
 def main():
     commits = Commits()
     event.listen(sqlalchemy.engine.Engine, 'commit', commits.before)
     event.listen(sqlalchemy.engine.Engine, 'begin', commits.after)
     blockio.write_from = Copied(os.environ['COUNTER']).write_from
-    return process.run(embedded.run, sys.argv[1:], lambda conf: [
-        ApiService(conf), SchedulerService(conf), VolumeServices(conf, watchers=[watch])])
+    return process.run(embedded.run, sys.argv[1:], services)
 
 
 if __name__ == '__main__':
