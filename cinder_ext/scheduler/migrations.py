@@ -13,20 +13,6 @@ from cinder_ext.states import migration as states
 LOG = log.getLogger(__name__)
 
 
-class MoveNotAskedFor(exceptions.MigrationError):
-    template = ('The new volume type needs another backend ({reason}) and the migration policy '
-                'is never.')
-    code = 'cinder_ext.move_not_asked_for'
-    remedy = 'Use the migration policy on-demand, or on-demand-include-snapshots with snapshots.'
-
-
-class SnapshotsNotIncluded(exceptions.MigrationError):
-    template = 'The volume has {count} snapshots and the request did not include them.'
-    code = 'cinder_ext.snapshots_not_included'
-    remedy = ("Use the migration policy on-demand-include-snapshots (include_snapshots for a "
-              "migration), or set migration:include_snapshots='<is> True' on the volume type.")
-
-
 class MigrationPlacer:
     """Chooses or checks the destination of a migration and has it run at its source.
 
@@ -66,7 +52,7 @@ class MigrationPlacer:
             if placement.retype_in_place(context, record.id):
                 LOG.info('migration %s: volume %s was retyped in place', record.id, volume.id)
         elif record.requested_policy in (None, 'never'):
-            self._end(context, record, 'refuse', MoveNotAskedFor(reason=reason),
+            self._end(context, record, 'refuse', exceptions.MoveNotAskedFor(reason=reason),
                       words.MOVE_NOT_ASKED_FOR)
         else:
             self._move(context, record, volume, pools, 'refuse')
@@ -83,7 +69,7 @@ class MigrationPlacer:
         """Schedule it, or end it with ``refusal_event``."""
         chain = snapshots.of_volume(context, volume.id)
         if chain and not record.include_snapshots:
-            self._end(context, record, refusal_event, SnapshotsNotIncluded(count=len(chain)),
+            self._end(context, record, refusal_event, exceptions.SnapshotsNotIncluded(count=len(chain)),
                       words.SNAPSHOTS_NOT_INCLUDED)
             return
         choice = pick.pick(pools, self._request(context, record, volume))

@@ -72,8 +72,15 @@ class VolumeService:
         self._heart = periodic.Periodic(conf.report_interval, self._beat, f'heart-{section}')
         self._sweeper = periodic.Periodic(conf.sweep_interval, self._sweep, f'sweep-{section}')
 
+    def announce(self):
+        """Be known as alive.  Before anything is reported: a report of a service that nobody
+        has heard of is not believed.
+        """
+        self._beat()
+
     def start(self):
-        """Begin to report, and start the driver in the background."""
+        """Start the driver in the background, and report."""
+        self.announce()
         self._reporter = reports.Reporter(self._conf, self.host, self._conf[self._section],
                                           SchedulerAPI(self._conf))
         self._heart.start()
@@ -182,6 +189,9 @@ class VolumeServices:
                           for section in sections or conf.enabled_backends]
 
     def start(self):
+        """Announce all before one reports: the schedulers wait for the reports of all."""
+        for service in self._services:
+            service.announce()
         for service in self._services:
             service.start()
 
