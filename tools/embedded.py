@@ -68,7 +68,12 @@ class EmbeddedService:
     :param backends: names; each gets a directory below ``state_dir`` and a section
     :param options: section -> option -> value, over what stands here
     :param binary: the command to run; by default the one beside this Python
+    :ivar arguments: what stands between the command and its options
+    :ivar environment: variables of the process besides those of this one
     """
+
+    arguments = ()
+    environment = {}
 
     def __init__(self, state_dir, port=None, backends=('alpha', 'beta'), options=None, binary=None):
         self.state_dir = pathlib.Path(state_dir).absolute()
@@ -149,7 +154,8 @@ class EmbeddedService:
         began = time.monotonic()
         with open(self.console, 'ab') as stream:
             self.process = subprocess.Popen(
-                [self.binary, '--config-file', str(self.config_file)], stdin=subprocess.DEVNULL,
+                [self.binary, *self.arguments, '--config-file', str(self.config_file)],
+                env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL,
                 stdout=stream, stderr=stream, start_new_session=True)
         try:
             self._await_answer(began + timeout)

@@ -39,15 +39,16 @@ TEXT = {'type': ['string', 'null'], 'maxLength': 255}
 UUID = {'type': 'string', 'format': 'uuid'}
 OPTIONAL_UUID = {'oneOf': [{'type': 'null'}, UUID]}
 NAME = {'type': 'string', 'format': 'name', 'minLength': 1, 'maxLength': 255}
-HOST = {'type': 'string', 'pattern': r'^[a-zA-Z0-9\-_.@:#\[\]]+$', 'minLength': 1,
+HOST = {'type': 'string', 'pattern': r'^[a-zA-Z0-9\-_.@:#\[\]]+\Z', 'minLength': 1,
         'maxLength': 255}
 BOOLEAN = {'enum': [True, 'True', 'TRUE', 'true', '1', 'ON', 'On', 'on', 'YES', 'Yes', 'yes',
                     'y', 't', False, 'False', 'FALSE', 'false', '0', 'OFF', 'Off', 'off', 'NO',
                     'No', 'no', 'n', 'f', 1, 0]}
 SIZE = {'oneOf': [{'type': 'integer', 'minimum': 1, 'maximum': MAX_INT},
-                  {'type': 'string', 'pattern': '^0*[1-9][0-9]{0,8}$', 'maxLength': 20}]}
+                  {'type': 'string', 'pattern': r'^0*[1-9][0-9]{0,8}\Z', 'maxLength': 20}]}
 METADATA = {'type': 'object', 'additionalProperties': False,
-            'patternProperties': {'^.{1,255}$': {'type': 'string', 'maxLength': 255}}}
+            'patternProperties': {
+                r'^[a-zA-Z0-9\-_:. /]{1,255}\Z': {'type': 'string', 'maxLength': 255}}}
 OPTIONAL_METADATA = {'oneOf': [{'type': 'null'}, METADATA]}
 
 

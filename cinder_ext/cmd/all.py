@@ -80,7 +80,14 @@ def services(conf):
                      Later('cinder_ext.cmd.volume:services', conf)])
 
 
-def _run(argv):
+def run(argv, compose=services):
+    """Run until a signal ends it.
+
+    :param argv: arguments without the program's name
+    :param compose: makes the services of the process from its options
+    :returns: exit code
+    :raises Refused: it cannot start
+    """
     conf = process.prepare(argv, 'cinder-ext-all')
     with process.alone(conf):
         if not revisions.are_current():
@@ -88,7 +95,7 @@ def _run(argv):
             pkgutil.resolve_name('cinder_ext.db.schema:sync')()
         transport.init(conf, TRANSPORT_URL)
         try:
-            return launcher.Launcher([services(conf)], conf,
+            return launcher.Launcher([compose(conf)], conf,
                                      conf.graceful_shutdown_seconds).run()
         finally:
             transport.cleanup()
@@ -96,4 +103,4 @@ def _run(argv):
 
 
 def main():
-    return process.run(_run, sys.argv[1:])
+    return process.run(run, sys.argv[1:])

@@ -11,6 +11,8 @@ from cinder_ext.states import volume as volume_states
 
 _Record = models.VolumeMigration
 _Link = models.MigrationLink
+_PREVIOUS = {'retype': volume_states.AVAILABLE, 'lock': volume_states.AVAILABLE,
+             'retype-attached': volume_states.IN_USE}
 _ACTIONS = {'retype': 'be retyped', 'migrate': 'be migrated'}
 
 
@@ -24,18 +26,18 @@ def start(context, volume_id, values, lock):
     :returns: models.VolumeMigration in phase ``scheduling``
     :raises MigrationActive, InvalidState, VolumeNotFound: nothing was changed
     """
-    volume = volumes.get(context, volume_id)
-    previous = volume.status
     if lock is None:
         volumes.hold(context, volume_id, 'be migrated',
                      (volume_states.AVAILABLE, volume_states.IN_USE))
     else:
         volumes.begin(context, volume_id, lock, _ACTIONS[values['operation']])
+    # Read after the row is locked: before, it may be stale where reads do not wait.
+    volume = volumes.get(context, volume_id)
     _refuse_busy_snapshots(context, volume_id)
     record = transition.insert(context, states.MACHINE, {
         **values, 'volume_id': volume_id, 'project_id': volume.project_id,
         'user_id': context.user_id, 'request_id': context.request_id,
-        'previous_status': previous, 'source_host': volume.host,
+        'previous_status': _PREVIOUS.get(lock, volume.status), 'source_host': volume.host,
         'source_type_id': volume.volume_type_id,
         'source_name_id': volume.name_id or volume.id,
         'source_location': volume.provider_location,

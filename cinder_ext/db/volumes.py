@@ -125,12 +125,19 @@ def metadata(context, volume_id):
 
 def _explained(context, volume_id, action, refusal):
     """The error that tells a user why: a migration by its id, else the status."""
-    volume = get(context, volume_id)
+    # What is committed now, not what this transaction has read before: the winner of the race.
+    volume = context.session.execute(
+        sa.select(models.Volume.status, models.Volume.migration_status)
+        .where(models.Volume.id == volume_id, models.Volume.deleted_at.is_(None))
+        .with_for_update(read=True)).first()
+    if volume is None:
+        return exceptions.VolumeNotFound(id=volume_id)
     if volume.migration_status in MIGRATING:
         migration_id = context.session.execute(
             sa.select(models.VolumeMigration.id)
             .where(models.VolumeMigration.volume_id == volume_id)
-            .order_by(models.VolumeMigration.created_at.desc()).limit(1)).scalar()
+            .order_by(models.VolumeMigration.created_at.desc()).limit(1)
+            .with_for_update(read=True)).scalar()
         return exceptions.MigrationActive(volume_id=volume_id, migration_id=migration_id,
                                           action=action)
     return exceptions.InvalidState(

@@ -7,8 +7,9 @@ Run like ``cinder-ext-all``; the environment says where and counts:
     ``commit:N``         instead of the Nth commit of a migration's thread, any database
     ``committed:N``      after that commit
     ``bytes:N``          in the middle of the write that copies the Nth byte of this process
-``FAIL_AT``
-    name of a file-driver call that fails, for the undoing of flows: ``seal``
+``FILL_AT``
+    ``NAME:DIRECTORY``  fill the file system of a directory when a step begins, so that the
+    flow is undone
 ``COUNTER``
     a file of 8 bytes that holds how much was copied by all processes together
 """
@@ -29,13 +30,12 @@ from sqlalchemy import event
 from cinder_ext.cmd import all as embedded
 from cinder_ext.cmd import process
 from cinder_ext.cmd.api import ApiService
-from cinder_ext.drivers import file
-from cinder_ext.drivers.generic import blockio
-from cinder_ext import exceptions
+from cinder_ext.drivers.generic import attach, blockio
 from cinder_ext.scheduler.manager import SchedulerService
 from cinder_ext.volume.manager import VolumeServices
 
 KIND, _, POINT = os.environ.get('KILL_AT', '::').partition(':')
+FILL_STEP, _, FILL_DIRECTORY = os.environ.get('FILL_AT', ':').partition(':')
 MIGRATION = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 
 
@@ -44,6 +44,8 @@ def die():
 
 
 def watch(flow, step, state):
+    if FILL_STEP == step and state == 'RUNNING':
+        fill(FILL_DIRECTORY)
     if KIND == 'step' and f'{step}:{state}' == POINT:
         die()
 
@@ -89,15 +91,18 @@ class Copied:
         return self.write(descriptor, view, offset)
 
 
-def fail_on_demand():
-    """A driver call that fails: not the project's code under test, but the backend's medium."""
-    if os.environ.get('FAIL_AT') == 'seal':
-        class Full(file.FileDriver):
-            def create_snapshot(self, snapshot):
-                if 'beta' in self._base:
-                    raise exceptions.NoSpace(reason='made by the test')
-                return super().create_snapshot(snapshot)
-        file.FileDriver = Full
+def fill(directory):
+    """Leave no room in a file system."""
+    with open(os.path.join(directory, 'ballast'), 'wb') as ballast:
+        free = os.statvfs(directory)
+        ballast.write(bytes(free.f_bavail * free.f_frsize))
+
+
+def services(conf):
+    """All services of the process, with somebody who watches the flows."""
+    attach.setup(conf)
+    return embedded.Together([ApiService(conf), SchedulerService(conf),
+                              VolumeServices(conf, watchers=[watch])])
 
 
 def main():
@@ -105,9 +110,7 @@ def main():
     event.listen(sqlalchemy.engine.Engine, 'commit', commits.before)
     event.listen(sqlalchemy.engine.Engine, 'begin', commits.after)
     blockio.write_from = Copied(os.environ['COUNTER']).write_from
-    fail_on_demand()
-    return process.run(embedded.serve, sys.argv[1:], lambda conf: [
-        ApiService(conf), SchedulerService(conf), VolumeServices(conf, watchers=[watch])])
+    return process.run(embedded.run, sys.argv[1:], services)
 
 
 if __name__ == '__main__':

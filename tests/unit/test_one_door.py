@@ -134,6 +134,11 @@ def _sources():
             if path != THE_DOOR and 'osc' not in path.relative_to(ROOT).parts]
 
 
+def _words(source):
+    # gabbi takes every test whose id has a colon for one of its own.
+    return ' '.join(re.findall(r'\w+', source))
+
+
 def test_only_the_door_writes_a_status_column():
     found = [f'{path.relative_to(ROOT)}:{line}: {reason}'
              for path in _sources() for line, reason in violations(path.read_text())]
@@ -173,7 +178,7 @@ def test_the_door_itself_would_be_found():
     'context.session.execute(statement, [{"status": "error"}])',
     'connection.exec_driver_sql("UPDATE volumes SET size = 1, status = 2")',
     'x = "insert into volumes (id, status) values (1, 2)"',
-])
+], ids=_words)
 def test_a_write_beside_the_door_is_found(source):
     assert violations(source)
 
@@ -189,6 +194,6 @@ def test_a_write_beside_the_door_is_found(source):
     'from cinder_ext.db import transition\ntransition.insert(c, m, {}, also={"attach_status": "x"})',
     'from cinder_ext.db import volumes\nvolumes.update(c, i, {"size": 1})',
     '"""Docs: UPDATE x SET status."""',
-])
+], ids=_words)
 def test_what_only_reads_or_goes_through_the_door_is_not_found(source):
     assert violations(source) == []

@@ -47,6 +47,8 @@ CREATE_BODY = validation.schemas({
 UPDATE_BODY = validation.schemas({'3.27': validation.wrapped(
     'attachment', {'connector': {**_CONNECTOR, 'minProperties': 1}},
     required=('connector',))})
+COMPLETE_BODY = validation.schemas({'3.44': {}})
+"""Clients send null, an empty text or an empty object."""
 
 # view
 
@@ -181,5 +183,5 @@ DELETE = Operation('attachments.delete', target=load, policy=POLICY_DELETE, hand
                    since='3.27')
 ACTIONS = {
     'os-complete': Operation('attachments.os-complete', target=load, policy=POLICY_COMPLETE,
-                             handler=complete, success=204, since='3.44'),
+                             body=COMPLETE_BODY, handler=complete, success=204, since='3.44'),
 }

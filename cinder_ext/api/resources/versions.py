@@ -26,8 +26,13 @@ def view(call):
 # handlers
 
 
+def choices(call):
+    """Show the versions to choose from: v3 with its lowest and highest microversion."""
+    return {'versions': [view(call)]}
+
+
 def show(call):
-    """Show the versions of the API: v3 with its lowest and highest microversion."""
+    """Show what v3 is: its lowest and highest microversion."""
     return {'versions': [view(call)]}
 
 
@@ -38,6 +43,6 @@ def health(_call):
 
 # OPERATIONS
 
-CHOICES = Operation('versions.choices', policy=None, handler=show, success=300)
+CHOICES = Operation('versions.choices', policy=None, handler=choices, success=300)
 SHOW = Operation('versions.show', policy=None, handler=show)
 HEALTH = Operation('versions.health', policy=None, handler=health)

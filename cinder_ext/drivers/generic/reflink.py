@@ -14,20 +14,21 @@ _REFUSED = frozenset({
 
 
 def is_served_by(directory):
-    """Whether two files in a directory can share blocks; tried with two small ones.
+    """Whether two files in a directory can share blocks; tried with two empty ones.
+
+    Empty, so that it can be told of a full file system too; where there is no room even for a
+    file's name, the answer is no.
 
     :raises OSError: the directory cannot be written
     """
-    with (tempfile.TemporaryFile(dir=directory) as source,
-          tempfile.TemporaryFile(dir=directory) as target):
-        source.write(bytes(4096))
-        source.flush()
-        try:
+    try:
+        with (tempfile.TemporaryFile(dir=directory) as source,
+              tempfile.TemporaryFile(dir=directory) as target):
             share(source.fileno(), target.fileno())
-        except OSError as fault:
-            if fault.errno in _REFUSED:
-                return False
-            raise
+    except OSError as fault:
+        if fault.errno in _REFUSED | {errno.ENOSPC, errno.EDQUOT}:
+            return False
+        raise
     return True
 
 

@@ -1,6 +1,8 @@
 """Removing one end's volumes and snapshots, and keeping a list of what resists."""
 # SPDX-License-Identifier: Apache-2.0
 
+import time
+
 from oslo_log import log
 
 from cinder_ext import exceptions
@@ -11,6 +13,8 @@ LOG = log.getLogger(__name__)
 
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 1.0
+_PATIENCE_SECONDS = 10.0
+"""An end that took longer to fail is not asked again in this run."""
 
 
 def remove(work, end, resource):
@@ -19,23 +23,36 @@ def remove(work, end, resource):
     :param end: ends.Source or ends.Destination
     :returns: whether it is gone
 
-    Idempotent; a backend that does not answer is asked a few times.
+    Idempotent.  An end that fails at once is asked a few times.  One that does not answer is
+    asked once for all that is to be removed: the volume must not be kept from its owner.
     """
     noted = _leftover(work, end, resource)
+    reason = 'the backend did not answer before'
     for attempt in range(_ATTEMPTS):
-        try:
-            end.remove(resource)
-        except exceptions.DriverError as fault:
-            noted['reason'] = fault.message
-            LOG.warning('migration %s: %s %s at %s cannot be removed: %s', work.id, noted['kind'],
-                        noted['name_id'], noted['host'], fault.message)
-        else:
+        if end in work.silent:
+            break
+        if attempt and work.tools.stopping.wait(_PAUSE_SECONDS):
+            break
+        reason = _try(work, end, resource)
+        if reason is None:
             volume_migrations.drop_leftover(work.context, work.id, noted)
             return True
-        if attempt + 1 < _ATTEMPTS and work.tools.stopping.wait(_PAUSE_SECONDS):
-            break
-    volume_migrations.note_leftover(work.context, work.id, noted)
+    LOG.warning('migration %s: %s %s at %s is left for later: %s', work.id, noted['kind'],
+                noted['name_id'], noted['host'], reason)
+    volume_migrations.note_leftover(work.context, work.id, {**noted, 'reason': reason})
     return False
+
+
+def _try(work, end, resource):
+    """Ask an end once; returns what it said, or None when the thing is gone."""
+    began = time.monotonic()
+    try:
+        end.remove(resource)
+    except exceptions.DriverError as fault:
+        if time.monotonic() - began > _PATIENCE_SECONDS:
+            work.silent.add(end)
+        return fault.message
+    return None
 
 
 def retry(work):

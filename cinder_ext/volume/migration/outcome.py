@@ -98,11 +98,22 @@ def _tell(context, record, detail, text):
 
 
 def _explained(flow_failures):
-    """What the record says of the first failure: text, code, remedy."""
+    """What the record says of the first failure: text, code, remedy.
+
+    After a restart a failure has only the names of its error's classes and its text.
+    """
     failure = next(iter((flow_failures or {}).values()), None)
-    fault = failure.exception if isinstance(failure, failures.Failure) else None
+    if not isinstance(failure, failures.Failure):
+        return _columns('unknown', exceptions.MigrationError)
+    fault = failure.exception
     if isinstance(fault, exceptions.CinderExtError):
-        return {'error': fault.message, 'error_code': fault.code, 'remedy': fault.remedy}
-    text = failure.exception_str if isinstance(failure, failures.Failure) else 'unknown'
-    return {'error': text, 'error_code': exceptions.MigrationError.code,
-            'remedy': exceptions.MigrationError.remedy}
+        return _columns(fault.message, fault)
+    names = (name.rpartition('.')[2] for name in failure.exception_type_names)
+    kinds = (getattr(exceptions, name, None) for name in names)
+    # The text of an error that came from another service ends with its traceback.
+    return _columns(failure.exception_str.partition('\n')[0],
+                    next(filter(None, kinds), exceptions.MigrationError))
+
+
+def _columns(text, kind):
+    return {'error': text, 'error_code': kind.code, 'remedy': kind.remedy}

@@ -30,6 +30,7 @@ class Work:
 
     :ivar source, destination: the two ends
     :ivar control: asked between units
+    :ivar silent: ends that did not answer in time
     """
 
     def __init__(self, tools, context, migration_id):
@@ -39,6 +40,7 @@ class Work:
         self.conf = tools.conf
         self.source_host = record.source_host
         self.tools = tools
+        self.silent = set()
         self.source = ends.Source(tools.driver, tools.connector, migration_id)
         self.destination = ends.Destination(
             tools.destination_api, context, record.destination_host, tools.connector, migration_id)

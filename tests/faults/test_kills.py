@@ -1,0 +1,151 @@
+"""A volume service that is killed anywhere: its successor ends the migration, whole.
+
+Each test kills the service many times in the course of one migration.  The
+number of all kills is printed at the end of a run and checked to be 40 at
+least.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import os
+import random
+import subprocess
+
+import pytest
+
+MIB = 1024 ** 2
+LONG = bool(os.environ.get('CINDER_EXT_LONG'))
+INTERVAL = 4 * MIB
+"""The checkpoint interval of these tests: what may be copied again after a kill."""
+
+MOVE = ['own-failure', 'create-target', 'copy-link-0000', 'seal-link-0000', 'copy-link-0001',
+        'seal-link-0001', 'copy-link-0002', 'verify-chain', 'swap-records']
+TIDY = ['begin-tidy', 'remove-source-0001', 'remove-source-0000', 'remove-source-0002',
+        'finish-migration']
+
+
+class Story:
+    """One migration of one chain, through any number of kills."""
+
+    def __init__(self, service, noise):
+        self.service = service
+        service.begin()
+        service.create_types()
+        self.volume_id, self.snapshot_ids, self.unique = service.chain(noise)
+        self.before = service.contents(self.volume_id, self.snapshot_ids)
+        self.shown = self._shown()
+
+    def _shown(self):
+        """What must be the same after the migration."""
+        api = self.service.api
+        kept = [api.volume(self.volume_id)] + [api.snapshot(each) for each in self.snapshot_ids]
+        return [{key: item[key] for key in ('id', 'name', 'created_at', 'size', 'status', 'metadata')}
+                for item in kept]
+
+    def retype_until_killed(self, kill_at, fill_at=''):
+        """Start the migration in a service that will be killed."""
+        self.service.stop()
+        self.service.begin(kill_at, fill_at)
+        self.service.api.retype(self.volume_id, 'beta')
+        return self.service.dies(self.is_over)
+
+    def is_over(self):
+        found = self.service.api.latest_migration(self.volume_id)
+        return found is not None and found['phase'] in ('finished', 'failed')
+
+    def ends_well(self):
+        """The last, unharmed service ends it; everything is at the destination and nowhere else."""
+        service = self.service
+        if not service.is_running:
+            service.begin()
+        service.dies(self.is_over)
+        record = service.api.latest_migration(self.volume_id)
+        assert record['phase'] == 'finished', record['error']
+        assert record['leftovers'] == []
+        assert service.moved_contents(self.volume_id) == self.before
+        assert service.files('alpha') == []
+        assert len(service.files('beta')) == 1 + len(self.snapshot_ids)
+        assert self._shown() == self.shown
+        volume = service.api.volume(self.volume_id)
+        assert volume['migration_status'] == 'success'
+        assert volume['os-vol-host-attr:host'] == 'host@beta#beta'
+        assert service.copied() <= self.unique + service.kills * INTERVAL
+        return record
+
+
+@pytest.fixture
+def story(service, noise):
+    return Story(service, noise)
+
+
+@pytest.mark.parametrize('state', ['RUNNING', 'SUCCESS'])
+def test_killed_at_every_step_of_both_flows(story, state, record_property):
+    points = [f'step:{step}:{state}' for step in MOVE + TIDY]
+    assert story.retype_until_killed(points[0])
+    for point in points[1:]:
+        story.service.begin(point)
+        assert story.service.dies(story.is_over) or point.startswith('step:finish'), point
+    record = story.ends_well()
+    assert story.service.kills >= len(points) - 1
+    assert record['attempt'] >= story.service.kills
+    record_property('kills', story.service.kills)
+
+
+@pytest.mark.parametrize('kind', ['commit', 'committed'])
+def test_killed_around_commits(story, kind, record_property):
+    """Each process dies a few commits further on than its predecessor came."""
+    steps = random.Random(5)
+    story.retype_until_killed(f'{kind}:3')
+    for _ in range(40 if LONG else 8):
+        if story.service.is_running:
+            break
+        story.service.begin(f'{kind}:{steps.randrange(1, 30)}')
+        story.service.dies(story.is_over)
+    story.ends_well()
+    assert story.service.kills >= 3
+    record_property('kills', story.service.kills)
+
+
+def test_killed_in_the_middle_of_writes(story, record_property):
+    moments = random.Random(6)
+    assert story.retype_until_killed(f'bytes:{3 * MIB}')
+    for _ in range(30 if LONG else 8):
+        story.service.begin(f'bytes:{moments.randrange(MIB, 9 * MIB)}')
+        if not story.service.dies(story.is_over):
+            break
+    story.ends_well()
+    assert story.service.kills >= 4
+    record_property('kills', story.service.kills)
+
+
+def test_killed_while_it_is_undone(service, noise, record_property):
+    """A destination that fills up: the flow is reverted, through kills, and nothing is left."""
+    beta = service.state_dir / 'beta'
+    beta.mkdir(parents=True)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=300m', 'tmpfs', str(beta)], check=True)
+    try:
+        story = Story(service, noise)
+        points = [f'step:{step}:{state}'
+                  for step in ('copy-link-0001', 'seal-link-0000', 'copy-link-0000',
+                               'create-target', 'own-failure')
+                  for state in ('REVERTING', 'REVERTED')]
+        assert story.retype_until_killed(points[0], f'copy-link-0001:{beta}')
+        for point in points[1:]:
+            service.begin(point)
+            service.dies(story.is_over)
+            if service.is_running:
+                service.stop()
+        service.begin()
+        service.dies(story.is_over)
+        record = service.api.latest_migration(story.volume_id)
+        assert (record['phase'], record['error_code']) == ('failed', 'cinder_ext.no_space')
+        assert record['leftovers'] == []
+        assert service.files('beta') == []
+        assert service.contents(story.volume_id, story.snapshot_ids) == story.before
+        volume = service.api.volume(story.volume_id)
+        assert (volume['status'], volume['migration_status'], volume['volume_type']) == (
+            'available', 'error', 'alpha')
+        assert service.kills >= len(points) - 2
+        record_property('kills', service.kills)
+    finally:
+        service.kill()
+        subprocess.run(['umount', '-l', str(beta)], check=True)

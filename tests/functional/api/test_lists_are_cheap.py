@@ -1,0 +1,44 @@
+"""A list takes the same few statements, however long it is."""
+# SPDX-License-Identifier: Apache-2.0
+
+import os
+
+import pytest
+import sqlalchemy as sa
+import webob
+
+from cinder_ext import context
+from cinder_ext.db import session, volumes
+
+
+def _statements(application, path):
+    seen = []
+
+    def note(_connection, _cursor, statement, *_more):
+        if statement.lstrip().upper().startswith('SELECT'):
+            seen.append(statement)
+
+    engine = session.get_engine()
+    sa.event.listen(engine, 'before_cursor_execute', note)
+    try:
+        response = webob.Request.blank(
+            path, headers={'OpenStack-API-Version': 'volume latest'}).get_response(application)
+    finally:
+        sa.event.remove(engine, 'before_cursor_execute', note)
+    assert response.status_int == 200
+    return len(seen), response.json
+
+
+@pytest.mark.parametrize(('path', 'most'), [('/v3/volumes', 1), ('/v3/volumes/detail', 5),
+                                            ('/v3/volume-migrations', 1)])
+def test_a_longer_list_takes_no_more_statements(known, application, path, most):
+    before, _shorter = _statements(application, path)
+    ctxt = context.admin_context()
+    for number in range(30):
+        volumes.create(ctxt, {'project_id': '0123456789abcdef0123456789abcdef', 'user_id': 'u',
+                              'size': 1, 'volume_type_id': os.environ['TYPE_ALPHA'],
+                              'name': str(number)}, {'number': str(number)})
+    after, longer = _statements(application, path)
+    assert after == before <= most
+    if path != '/v3/volume-migrations':
+        assert len(longer['volumes']) == 32

@@ -1,0 +1,74 @@
+"""Requests for one volume that arrive at once: what wins keeps the others out."""
+# SPDX-License-Identifier: Apache-2.0
+
+import concurrent.futures
+import threading
+
+import pytest
+
+from cinder_ext import context as contexts
+from cinder_ext import exceptions
+from cinder_ext.db import attachments, snapshots, transition, volume_migrations, volumes
+from cinder_ext.states import snapshot as snapshot_states
+
+
+def _race(*functions):
+    """What each function returns or raises; all start together, each in a thread."""
+    barrier = threading.Barrier(len(functions))
+
+    def run(function):
+        barrier.wait()
+        try:
+            return function(contexts.RequestContext(user_id='user', overwrite=False))
+        except (exceptions.InvalidState, exceptions.MigrationActive) as refusal:
+            return refusal
+
+    with concurrent.futures.ThreadPoolExecutor(len(functions)) as threads:
+        return list(threads.map(run, functions))
+
+
+def _won(results):
+    return [each for each in results if not isinstance(each, exceptions.CinderExtError)]
+
+
+@pytest.fixture
+def volume_id(make_volume):
+    return make_volume()
+
+
+def _migrate(volume_id):
+    return lambda ctxt: volume_migrations.start(ctxt, volume_id, {'operation': 'migrate'}, None)
+
+
+def test_a_migration_and_reservations_exclude_each_other(volume_id):
+    reserve = [lambda ctxt: attachments.reserve(ctxt, volume_id, 'server')] * 10
+    assert len(_won(_race(_migrate(volume_id), *reserve[:9]))) >= 1
+    # The same server may reserve again, so count kinds and not winners.
+    kinds = {bool(attachments.of_volume(contexts.admin_context(), volume_id)),
+             bool(volume_migrations.of_volumes(contexts.admin_context(), [volume_id]))}
+    assert kinds == {True, False}
+
+
+def test_a_migration_and_new_snapshots_exclude_each_other(volume_id, ctxt):
+    create = [lambda context: snapshots.create(context, {'volume_id': volume_id})] * 10
+    assert _won(_race(*create[:5], _migrate(volume_id), *create[5:]))
+    migrated = bool(volume_migrations.of_volumes(ctxt, [volume_id]))
+    assert migrated != bool(snapshots.of_volume(ctxt, volume_id))
+
+
+def test_a_migration_and_the_removal_of_a_snapshot_exclude_each_other(volume_id, ctxt):
+    snapshot = snapshots.create(ctxt, {'volume_id': volume_id})
+    transition.move(ctxt, snapshot_states.MACHINE, snapshot.id, 'created')
+    remove = [lambda context: snapshots.begin_delete(context, snapshot.id)] * 10
+    assert len(_won(_race(*remove[:5], _migrate(volume_id), *remove[5:]))) == 1
+    migrated = bool(volume_migrations.of_volumes(ctxt, [volume_id]))
+    assert migrated == (snapshots.get(ctxt, snapshot.id).status == 'available')
+
+
+def test_a_removal_and_reservations_exclude_each_other(volume_id, ctxt):
+    results = _race(
+        lambda context: volumes.begin(context, volume_id, 'delete', 'be deleted'),
+        *[lambda context: attachments.reserve(context, volume_id)] * 10)
+    assert len(_won(results)) == 1
+    deleting = volumes.get(ctxt, volume_id).status == 'deleting'
+    assert deleting != bool(attachments.of_volume(ctxt, volume_id))

@@ -1,0 +1,46 @@
+"""Errors as answers."""
+# SPDX-License-Identifier: Apache-2.0
+
+import inspect
+
+import pytest
+import webob
+
+from cinder_ext import exceptions
+from cinder_ext.api import faults
+
+TREE = [found for _name, found in inspect.getmembers(exceptions, inspect.isclass)
+        if issubclass(found, exceptions.CinderExtError)]
+
+
+@pytest.mark.parametrize('kind', TREE, ids=lambda kind: kind.__name__)
+def test_every_error_has_an_answer_with_its_code(kind):
+    response = faults.of(kind('what happened'))
+    (name, fault), = response.json.items()
+    assert response.status_int == fault['code'] == kind.http_status
+    assert name == faults.NAMES.get(kind.http_status, 'computeFault')
+    if kind.http_status != 500:
+        assert fault['message'] == 'what happened'
+        assert fault['error_code'] == kind.code
+
+
+def test_what_a_fault_of_the_server_was_about_is_not_told():
+    response = faults.of(exceptions.DriverError('secret path'))
+    assert response.json == {'computeFault': {'code': 500, 'message': faults.UNEXPECTED,
+                                              'error_code': 'cinder_ext.fault'}}
+
+
+def test_a_remedy_is_shown():
+    assert 'remedy' in faults.of(exceptions.NoValidBackend(reason='none')).json[
+        'serviceUnavailable']
+
+
+def test_other_errors_get_the_shape():
+    def plain(environ, start_response):
+        response = webob.Response('no', status=401, content_type='text/plain')
+        response.headers['WWW-Authenticate'] = 'Keystone uri="x"'
+        return response(environ, start_response)
+
+    response = webob.Request.blank('/').get_response(faults.Shape(plain))
+    assert response.json['unauthorized']['code'] == 401
+    assert response.headers['WWW-Authenticate'] == 'Keystone uri="x"'

@@ -1,0 +1,88 @@
+"""Guards of the declarations: what every operation and every table must have."""
+# SPDX-License-Identifier: Apache-2.0
+
+import pathlib
+import re
+
+import jsonschema
+import pytest
+
+from cinder_ext.api import microversion, policy, routes
+from cinder_ext.api.validation import Schema
+
+GABBITS = pathlib.Path(__file__).parents[2] / 'functional' / 'api' / 'gabbits'
+OPERATIONS = list(routes.operations())
+IDS = [entry[3].name for entry in OPERATIONS]
+RULES = {rule.name for rule in policy.list_rules()}
+REQUEST = re.compile(r'^\s+(GET|POST|PUT|PATCH|DELETE): "?(/.*)', re.MULTILINE)
+WITHOUT_BODY = {'os-force_delete', 'os-complete'}
+"""Actions under whose name nothing is read."""
+
+
+def _requests():
+    """(method, path of routes.py) of every request in the YAML tests, and the actions in them."""
+    found = set()
+    for page in GABBITS.glob('*.yaml'):
+        text = page.read_text()
+        found |= {(None, None, action) for action in re.findall(r'\{(os-[\w-]+):', text)}
+        found |= {(None, None, action) for action in re.findall(r'^ {6}(os-[\w-]+):', text, re.M)}
+        for method, url in REQUEST.findall(text):
+            path = re.sub(r"\$\w+(\['[^']*'\])?(\.\$\w+\['[^']*'\])?", 'abc', url.partition('?')[0])
+            match = routes.match(path)
+            if match is not None:
+                found.add((method, id(match.methods), None))
+    return found
+
+
+TESTED = _requests()
+
+
+@pytest.mark.parametrize(('method', 'path', 'action', 'operation'), OPERATIONS, ids=IDS)
+def test_every_operation_is_declared_whole(method, path, action, operation):
+    assert operation.policy in RULES or (operation.policy is None and path in routes.OPEN)
+    assert operation.documentation, 'the handler has no docstring'
+    assert operation.since in microversion.VERSIONS
+    if method in ('POST', 'PUT') and action not in WITHOUT_BODY:
+        assert operation.body is not None, 'no schema'
+
+
+@pytest.mark.parametrize(('method', 'path', 'action', 'operation'), OPERATIONS, ids=IDS)
+def test_every_operation_has_a_test_request(method, path, action, operation):
+    if action is not None:
+        assert (None, None, action) in TESTED
+    else:
+        assert (method, id({**routes.UNVERSIONED, **routes.ROUTES}[path]), None) in TESTED
+
+
+@pytest.mark.parametrize(('method', 'path', 'action', 'operation'), OPERATIONS, ids=IDS)
+def test_every_schema_is_one(method, path, action, operation):
+    for schema in operation.body.entries.values() if operation.body else ():
+        assert isinstance(schema, Schema)
+        jsonschema.Draft202012Validator.check_schema(schema.document)
+
+
+def test_names_of_operations_are_unique():
+    found = {id(entry[3]): entry[3].name for entry in OPERATIONS}
+    assert len(set(found.values())) == len(found)
+
+
+def test_every_rule_is_declared_once():
+    names = [rule.name for rule in policy.list_rules()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize('path', ['/v3/volumes', '/v3/0123456789abcdef0123456789abcdef/volumes',
+                                  '/v3/01234567-89ab-cdef-0123-456789abcdef/volumes'])
+def test_a_path_is_found_with_and_without_a_project_id(path):
+    assert routes.match(path).methods is routes.ROUTES['/volumes']
+
+
+@pytest.mark.parametrize('path', ['/v3/demo/volumes', '/v3//volumes', '/v3/volumes/', '/v2/volumes',
+                                  'volumes', '/v3/volumes/a/b', '/v3/abc', '/v3/abc/', '//', ''' '''])
+def test_other_paths_are_not(path):
+    assert routes.match(path) is None
+
+
+def test_a_word_goes_before_a_variable():
+    assert routes.match('/v3/volumes/detail').path == {}
+    assert routes.match('/v3/volumes/details').path == {'volume_id': 'details'}
