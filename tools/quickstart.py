@@ -132,20 +132,21 @@ class Home:
         if keep:
             self.service.process = None
             return
-        self.service.stop()
-        with contextlib.suppress(FileNotFoundError):
-            (self.path / PID_FILE).unlink()
-        if not self.existed:
+        if self.existed:
+            self.service.stop()
+            (self.path / PID_FILE).unlink(missing_ok=True)
+        else:
+            self.service.kill()
             shutil.rmtree(self.path, ignore_errors=True)
 
 
-def journey(service, scratch, options, console, say):
+def journey(show, options, console, say):
     """Build, move, compare.
 
-    :returns: (Showcase, True when everything is as it was)
+    :returns: True when everything is as it was
     """
+    service = show.service
     service.create_types()
-    show = showcase.Showcase(service, scratch, say, options.size, options.files)
     show.build(f'demo-{secrets.token_hex(2)}')
     before = show.look()
     there_before = show.files('beta')
@@ -158,7 +159,7 @@ def journey(service, scratch, options, console, say):
     record = watch.watch(lambda: service.api.migration(migration_id), console, interval=0.2)
     if record['phase'] != 'finished':
         console.print(f"[red]{record['phase']}[/]: {record['error']} {record['remedy'] or ''}")
-        return show, False
+        return False
     console.print(f"{watch.size(record['bytes']['written'])} written in "
                   f"{time.monotonic() - began:.1f} s, verify {record['verify']}, "
                   f"method {record['method']}", highlight=False)
@@ -168,7 +169,7 @@ def journey(service, scratch, options, console, say):
     proven = [prove_contents(show, before, after, console), prove_file_systems(show, console),
               prove_place(show, console)]
     tell_space(show, made, console)
-    return show, all(proven)
+    return all(proven)
 
 
 def prove_contents(show, before, after, console):
@@ -241,7 +242,7 @@ openstack volume list --long
 openstack volume create --type alpha --size 1 mine
 openstack volume snapshot create --volume mine mine-1
 openstack volume migration start --type beta --include-snapshots --wait mine
-openstack volume migration start --host host@alpha#alpha --include-snapshots {name}
+openstack volume migration start --type alpha --include-snapshots {name}
 openstack volume migration show --watch {name}
 openstack volume migration list --long
 openstack volume show {name}
@@ -258,21 +259,33 @@ def tell_state(home, console):
                   f'Remove it:    rm -r {home.path}', highlight=False, soft_wrap=True)
 
 
+def remove(show, console):
+    """Take what a broken run has made out of a state that was there before."""
+    try:
+        show.remove()
+    except (rest.ApiError, rest.TimedOut) as fault:
+        console.print(f'{show.name} could not be removed: {fault}', highlight=False, markup=False)
+
+
 def run(options, console):
     """:returns: exit code: 0 when the proof holds"""
     def say(line):
         console.print(f'[green]*[/] {line}', highlight=False)
 
     home = Home(options, say)
-    finished = False
     scratch = home.path / f'scratch-{os.getpid()}'
+    show = showcase.Showcase(home.service, scratch, say, options.size, options.files)
+    finished = False
     try:
         home.open()
         (scratch / 'files').mkdir(parents=True)
-        show, proven = journey(home.service, scratch, options, console, say)
+        proven = journey(show, options, console, say)
         finished = True
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         shutil.rmtree(scratch, ignore_errors=True)
+        if not finished and home.existed and home.service.answers():
+            remove(show, console)
         stays = finished and (options.keep or home.was_running)
         if stays:
             tell_how(home, show, console)
@@ -293,12 +306,12 @@ def _interrupt(_number, _frame):
 def main(argv=None):
     options = parse(argv)
     console = rich.console.Console()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _interrupt)
     try:
         return run(options, console)
     except KeyboardInterrupt:
-        console.print('Interrupted: the service is stopped and what was made is removed.')
+        console.print('Interrupted; what this run has made is removed.')
         return 130
     except (Unable, embedded.NotStarted, rest.ApiError, rest.TimedOut, ext4.Broken) as fault:
         rich.console.Console(stderr=True).print(str(fault), style='red', highlight=False, markup=False)

@@ -4,6 +4,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import os
 import pathlib
@@ -17,6 +18,7 @@ SNAPSHOTS = ('monday', 'tuesday', 'wednesday')
 KEPT = ('id', 'name', 'description', 'created_at', 'metadata', 'size', 'status')
 """Fields of a volume and of a snapshot that a move must not change."""
 SECTOR = 512
+ZEROS = memoryview(bytes(1 << 20))
 
 
 @dataclasses.dataclass
@@ -45,12 +47,17 @@ class Showcase:
         self._scratch = pathlib.Path(scratch)
         self._say = say
         self._count = files
+        self.name = None
         self.volume = None
         self.snapshots = []
         self.expected = {}
 
     def build(self, name):
-        """Make the volume on alpha, its file system, and snapshots with changes between them."""
+        """Make the volume on alpha, its file system, and snapshots with changes between them.
+
+        :param name: unlike that of any other volume; all that is made has it in its own name
+        """
+        self.name = name
         self.volume = self.api.create_volume(self.size_gib, name=name, volume_type='alpha',
                                              metadata={'made-by': 'quickstart'})
         self._say(f'volume [bold]{name}[/] of {self.size_gib} GiB on '
@@ -69,25 +76,39 @@ class Showcase:
         self.expected[name] = dict(content.files)
         shutil.rmtree(self._scratch / 'files')
 
+    def remove(self):
+        """Remove all that was made, also after a run that broke off anywhere.
+
+        :raises rest.ApiError: something is busy, a migration for instance
+        """
+        for kind, clear in (('volume', self._let_go), ('snapshot', self.api.delete_snapshot),
+                            ('volume', self.api.delete_volume)):
+            found = self.api.get(f'/{kind}s/detail')[f'{kind}s']
+            for item in found:
+                if self.name and self.name in item['name']:
+                    clear(item['id'])
+
+    def _let_go(self, volume_id):
+        """Delete the attachments of a volume."""
+        query = f'/attachments?volume_id={volume_id}'
+        for attachment in self.api.get(query)['attachments']:
+            self.api.detach(attachment['id'], volume_id)
+
     @contextlib.contextmanager
     def attached(self, volume_id):
         """The device path of a volume while it is attached to this host."""
         attachment_id, path = self.api.attach(volume_id)
-        try:
-            yield path
-        finally:
-            self.api.detach(attachment_id, volume_id)
+        yield path
+        self.api.detach(attachment_id, volume_id)
 
     @contextlib.contextmanager
     def readable(self, snapshot):
         """The device path of a temporary volume with the content of a snapshot."""
         made = self.api.create_volume(snapshot['size'], name='look-into-' + snapshot['name'],
                                       snapshot_id=snapshot['id'])
-        try:
-            with self.attached(made['id']) as path:
-                yield path
-        finally:
-            self.api.delete_volume(made['id'])
+        with self.attached(made['id']) as path:
+            yield path
+        self.api.delete_volume(made['id'])
 
     def look(self):
         """The content and the records as they are now, read like any consumer reads them."""
@@ -151,9 +172,29 @@ def used_bytes(files):
 
 
 def sha256(path):
-    """SHA-256 of a device or file, whole."""
-    with open(path, 'rb') as stream:
-        return hashlib.file_digest(stream, 'sha256').hexdigest()
+    """SHA-256 of a file, whole; the zeros of its holes are not read but counted in."""
+    total = hashlib.sha256()
+    with open(path, 'rb', buffering=0) as stream:
+        size, done = os.fstat(stream.fileno()).st_size, 0
+        while done < size:
+            start = _next_data(stream.fileno(), done, size)
+            for _ in range(done, start, len(ZEROS)):
+                total.update(ZEROS[:start - done])
+                done = min(done + len(ZEROS), start)
+            piece = os.pread(stream.fileno(), len(ZEROS), done)
+            total.update(piece)
+            done += len(piece)
+    return total.hexdigest()
+
+
+def _next_data(descriptor, offset, size):
+    """Where data begins at or after an offset; the size when only a hole follows."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_DATA)
+    except OSError as fault:
+        if fault.errno != errno.ENXIO:
+            raise
+        return size
 
 
 def _unique_bytes(files):
