@@ -24,6 +24,8 @@
     │   └── NoValidBackend
     ├── MigrationError                 500
     │   ├── PreflightFailed            says which checks failed
+    │   ├── MoveNotAskedFor            the policy is never, the type needs another backend
+    │   ├── SnapshotsNotIncluded       names the word to use
     │   ├── VerifyFailed               destination differs from the source
     │   └── RecordLost                 the record is not in the expected state
     └── DriverError                    500
@@ -223,6 +225,19 @@ class PreflightFailed(MigrationError):
     template = 'The preflight failed: {reason}'
     code = 'cinder_ext.preflight_failed'
     remedy = 'Mend what the failed checks name and start the migration again.'
+
+
+class MoveNotAskedFor(MigrationError):
+    template = 'The new type needs another backend ({reason}) and the migration policy is never.'
+    code = 'cinder_ext.move_not_asked_for'
+    remedy = 'Use the migration policy on-demand, or on-demand-include-snapshots with snapshots.'
+
+
+class SnapshotsNotIncluded(MigrationError):
+    template = 'The volume has {count} snapshots and the request did not include them.'
+    code = 'cinder_ext.snapshots_not_included'
+    remedy = ('Use the migration policy on-demand-include-snapshots (include_snapshots for a '
+              "migration), or set migration:include_snapshots='<is> True' on the volume type.")
 
 
 class VerifyFailed(MigrationError):

@@ -1,9 +1,8 @@
 """What a backend tells the schedulers about itself."""
 # SPDX-License-Identifier: Apache-2.0
 
-import datetime
+import time
 
-from oslo_utils import timeutils
 from oslo_versionedobjects import fields
 
 from cinder_ext.objects import base
@@ -40,7 +39,9 @@ class BackendReport(base.CinderExtObject):
     """One backend at one moment.
 
     ``host`` is ``host@backend``; ``words`` are the capability classes that its driver serves,
-    ``promises`` what a migration may count on there.  A backend that is not ``up`` has no pools.
+    ``promises`` what a migration may count on there.  A backend that is not up has no pools.
+    ``reported_at`` is seconds since the epoch: oslo's times lose what orders two reports of one
+    second.
 
     Version history::
 
@@ -59,7 +60,7 @@ class BackendReport(base.CinderExtObject):
         'promises': base.DocumentField(),
         'max_over_subscription_ratio': fields.FloatField(),
         'reserved_percentage': fields.IntegerField(),
-        'reported_at': fields.DateTimeField(),
+        'reported_at': fields.FloatField(),
     }
 
     @classmethod
@@ -75,7 +76,7 @@ class BackendReport(base.CinderExtObject):
         return cls(host=host, availability_zone=availability_zone, is_up=True, fault=None,
                    pools=[PoolReport.from_value(pool) for pool in pools], words=list(words),
                    promises=promises.as_dict(), max_over_subscription_ratio=ratio,
-                   reserved_percentage=reserved, reported_at=_now())
+                   reserved_percentage=reserved, reported_at=time.time())
 
     @classmethod
     def of_fault(cls, host, availability_zone, fault):
@@ -85,8 +86,4 @@ class BackendReport(base.CinderExtObject):
         """
         return cls(host=host, availability_zone=availability_zone, is_up=False, fault=fault,
                    pools=[], words=[], promises={}, max_over_subscription_ratio=1.0,
-                   reserved_percentage=0, reported_at=_now())
-
-
-def _now():
-    return timeutils.utcnow().replace(tzinfo=datetime.UTC)
+                   reserved_percentage=0, reported_at=time.time())

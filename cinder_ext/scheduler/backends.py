@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import dataclasses
+import datetime
 import threading
 
 from oslo_utils import timeutils
@@ -78,7 +79,7 @@ class Backends:
                 reserved_percentage=report.reserved_percentage,
                 availability_zone=report.availability_zone, is_alive=is_alive,
                 is_enabled=service is not None and not service.disabled, fault=report.fault,
-                reported_at=report.reported_at.isoformat())
+                reported_at=_time(report.reported_at))
             yield _less(found, placed.get(host, 0))
 
 
@@ -92,3 +93,8 @@ def _less(pool, placed_bytes):
     free = pool.free_bytes if pool.is_thin else pool.free_bytes - placed_bytes
     return dataclasses.replace(pool, free_bytes=free,
                                provisioned_bytes=pool.provisioned_bytes + placed_bytes)
+
+
+def _time(seconds):
+    """ISO 8601, in UTC, of seconds since the epoch."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()

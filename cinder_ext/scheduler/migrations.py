@@ -1,6 +1,8 @@
 """Places migrations: retypes in place what needs no move, finds a destination for the rest."""
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
+
 from oslo_log import log
 
 from cinder_ext import exceptions
@@ -13,18 +15,12 @@ from cinder_ext.states import migration as states
 LOG = log.getLogger(__name__)
 
 
-class MoveNotAskedFor(exceptions.MigrationError):
-    template = ('The new volume type needs another backend ({reason}) and the migration policy '
-                'is never.')
-    code = 'cinder_ext.move_not_asked_for'
-    remedy = 'Use the migration policy on-demand, or on-demand-include-snapshots with snapshots.'
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What a decision is made from: the pools, and whether a refusal may be final."""
 
-
-class SnapshotsNotIncluded(exceptions.MigrationError):
-    template = 'The volume has {count} snapshots and the request did not include them.'
-    code = 'cinder_ext.snapshots_not_included'
-    remedy = ("Use the migration policy on-demand-include-snapshots (include_snapshots for a "
-              "migration), or set migration:include_snapshots='<is> True' on the volume type.")
+    is_settled: bool
+    pools: list
 
 
 class MigrationPlacer:
@@ -50,26 +46,27 @@ class MigrationPlacer:
         except exceptions.NotFound as fault:
             LOG.warning('migration %s cannot be placed: %s', migration_id, fault.message)
             return
-        pools = self._backends.pools(context)
+        # Asked first: a report that comes in between must not make a refusal final.
+        view = View(self._is_settled(context), self._backends.pools(context))
         if record.operation == 'retype':
-            self._retype(context, record, volume, pools)
+            self._retype(context, record, volume, view)
         else:
-            self._move(context, record, volume, pools, 'fail')
+            self._move(context, record, volume, view, 'fail')
 
-    def _retype(self, context, record, volume, pools):
+    def _retype(self, context, record, volume, view):
         """In place, refused, or moved."""
-        here = next((pool for pool in pools if pool.host == volume.host), None)
-        if here is None and not self._is_settled(context):
+        here = next((pool for pool in view.pools if pool.host == volume.host), None)
+        if here is None and not view.is_settled:
             return
         reason = self._reason_to_move(context, record, here)
         if reason is None:
             if placement.retype_in_place(context, record.id):
                 LOG.info('migration %s: volume %s was retyped in place', record.id, volume.id)
         elif record.requested_policy in (None, 'never'):
-            self._end(context, record, 'refuse', MoveNotAskedFor(reason=reason),
+            self._end(context, record, 'refuse', exceptions.MoveNotAskedFor(reason=reason),
                       words.MOVE_NOT_ASKED_FOR)
         else:
-            self._move(context, record, volume, pools, 'refuse')
+            self._move(context, record, volume, view, 'refuse')
 
     def _reason_to_move(self, context, record, here):
         """Why the present pool cannot have the new type; None if it can."""
@@ -79,17 +76,17 @@ class MigrationPlacer:
         return pick.refusal(here, request.Request(size_bytes=0, extra_specs=specs),
                             (filters.capabilities,))
 
-    def _move(self, context, record, volume, pools, refusal_event):
+    def _move(self, context, record, volume, view, refusal_event):
         """Schedule it, or end it with ``refusal_event``."""
         chain = snapshots.of_volume(context, volume.id)
         if chain and not record.include_snapshots:
-            self._end(context, record, refusal_event, SnapshotsNotIncluded(count=len(chain)),
+            self._end(context, record, refusal_event, exceptions.SnapshotsNotIncluded(count=len(chain)),
                       words.SNAPSHOTS_NOT_INCLUDED)
             return
-        choice = pick.pick(pools, self._request(context, record, volume))
+        choice = pick.pick(view.pools, self._request(context, record, volume))
         if choice.pool is not None:
             self._send(context, record, volume, choice.pool)
-        elif self._is_settled(context):
+        elif view.is_settled:
             log_refusals('migration', record.id, choice)
             self._end(context, record, refusal_event,
                       exceptions.NoValidBackend(reason=choice.summary), words.NO_DESTINATION,

@@ -39,10 +39,12 @@ class VolumePlacer:
         except exceptions.NotFound as fault:
             placement.refuse_volume(context, volume_id, fault.message)
             return
+        # Asked first: a report that comes in between must not make a refusal final.
+        is_settled = self._is_settled(context)
         choice = pick.pick(self._backends.pools(context), wanted)
         if choice.pool is not None:
             self._send(context, volume, choice.pool)
-        elif self._is_settled(context):
+        elif is_settled:
             log_refusals('volume', volume_id, choice)
             placement.refuse_volume(context, volume_id, choice.summary)
 

@@ -185,6 +185,8 @@ def _database(conf):
 
 def _tune_sqlite(connection, _record):
     cursor = connection.cursor()
-    for pragma in ('journal_mode=WAL', 'synchronous=NORMAL', 'busy_timeout=30000'):
+    # Without foreign_keys a book that is destroyed leaves its flows behind.
+    for pragma in ('journal_mode=WAL', 'synchronous=NORMAL', 'busy_timeout=30000',
+                   'foreign_keys=ON'):
         cursor.execute(f'PRAGMA {pragma}')
     cursor.close()

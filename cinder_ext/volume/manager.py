@@ -73,11 +73,14 @@ class VolumeService:
         self._sweeper = periodic.Periodic(conf.sweep_interval, self._sweep, f'sweep-{section}')
 
     def announce(self):
-        """Make the service known to be alive."""
+        """Be known as alive.  Before anything is reported: a report of a service that nobody
+        has heard of is not believed.
+        """
         self._beat()
 
     def start(self):
-        """Begin to report, and start the driver in the background."""
+        """Start the driver in the background, and report."""
+        self.announce()
         self._reporter = reports.Reporter(self._conf, self.host, self._conf[self._section],
                                           SchedulerAPI(self._conf))
         self._heart.start()
@@ -186,7 +189,7 @@ class VolumeServices:
                           for section in sections or conf.enabled_backends]
 
     def start(self):
-        """Announce all before one can report: a scheduler waits for those that it knows of."""
+        """Announce all before one reports: the schedulers wait for the reports of all."""
         for service in self._services:
             service.announce()
         for service in self._services:

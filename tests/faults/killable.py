@@ -22,11 +22,10 @@ import signal
 import sys
 import threading
 
-import cinder_ext  # noqa: F401 - before oslo.messaging
-
 import sqlalchemy
 from sqlalchemy import event
 
+import cinder_ext  # noqa: F401 - before oslo.messaging
 from cinder_ext.cmd import all as embedded
 from cinder_ext.cmd import process
 from cinder_ext.cmd.api import ApiService
@@ -44,7 +43,7 @@ def die():
 
 
 def watch(flow, step, state):
-    if FILL_STEP == step and state == 'RUNNING':
+    if step == FILL_STEP and state == 'RUNNING':
         fill(FILL_DIRECTORY)
     if KIND == 'step' and f'{step}:{state}' == POINT:
         die()

@@ -124,10 +124,8 @@ def test_killed_while_it_is_undone(service, noise, record_property):
     subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=300m', 'tmpfs', str(beta)], check=True)
     try:
         story = Story(service, noise)
-        points = [f'step:{step}:{state}'
-                  for step in ('copy-link-0001', 'seal-link-0000', 'copy-link-0000',
-                               'create-target', 'own-failure')
-                  for state in ('REVERTING', 'REVERTED')]
+        points = ['step:copy-link-0001:REVERTING', 'step:seal-link-0000:REVERTING',
+                  *(f'{kind}:{number}' for number in (1, 2, 3) for kind in ('commit', 'committed'))]
         assert story.retype_until_killed(points[0], f'copy-link-0001:{beta}')
         for point in points[1:]:
             service.begin(point)

@@ -30,12 +30,30 @@ def go(tools, engine, context, migration_id):
     if work.record().phase == states.PREFLIGHT:
         _prepare(work)
     if work.record().phase in states.MOVING:
-        engine.run(flow.MOVE, migration_id, lambda: flow.move(work), store)
+        _move(work, engine, store)
     if work.record().phase in states.TIDY:
         engine.forget(flow.MOVE, migration_id)
         _tidy(work, engine, store)
     elif work.record().phase == states.FAILED and work.record().leftovers:
         leftovers.retry(work)
+
+
+def _move(work, engine, store):
+    """Run the flow; what began to be undone is undone to its end by the record alone."""
+    if work.record().phase != states.REVERTING:
+        engine.run(flow.MOVE, work.id, lambda: flow.move(work), store)
+    if work.record().phase == states.REVERTING:
+        engine.forget(flow.MOVE, work.id)
+        _undo(work)
+
+
+def _undo(work):
+    """Remove the destination, newest to oldest, and close the record.  Idempotent."""
+    *snapshots, head = work.links
+    for link in [*reversed(snapshots), head]:
+        leftovers.remove(work, work.destination, link.destination)
+    volume_migrations.forget_copies(work.context, work.id)
+    outcome.end_failed(work)
 
 
 def _tidy(work, engine, store):
