@@ -43,9 +43,10 @@ def _details(record):
 
 
 def _check(item):
-    if not isinstance(item, dict):
-        return str(item)
-    return ', '.join(f'{key}={value}' for key, value in item.items() if value not in (None, ''))
+    """One check of the preflight: its outcome, and the remedy where it did not pass."""
+    if item['passed']:
+        return f"passed: {item['name']}: {item['detail']}"
+    return f"FAILED: {item['name']}: {item['detail']}. {item['remedy']}"
 
 
 def _link(link):
