@@ -50,28 +50,36 @@ def main():
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.directory))
-        place = directory
+        place, other = f'{directory}/place', f'{directory}/other'
+        for path in (place, other):
+            os.mkdir(path)
         if not arguments.plain:
-            place = stack.enter_context(media.mounted_xfs(directory, 32 * GIB, direct=True))
+            place, other = (stack.enter_context(media.mounted_xfs(path, 16 * GIB, direct=True))
+                            for path in (place, other))
         print(f'{os.cpu_count()} cores, {"plain directory" if arguments.plain else "XFS, reflink"}, '
               f'{arguments.repeat} repetitions', flush=True)
         rows = {}
         for _ in range(arguments.repeat):
             for verify in ('off', 'written'):
-                with service(pathlib.Path(place), verify) as served:
+                with service(pathlib.Path(place), pathlib.Path(other), verify) as served:
                     for count in arguments.snapshots:
                         rows.setdefault((verify, count), []).append(measure(served, count))
         table(rows)
 
 
 @contextlib.contextmanager
-def service(place, verify):
-    state = place / 'state'
-    served = embedded.EmbeddedService(state, options={'migration': {'verify': verify}})
+def service(place, other, verify):
+    """The embedded service; beta is on a medium of its own, so that its space can be told."""
+    state, beta = place / 'state', other / 'beta'
+    beta.mkdir()
+    served = embedded.EmbeddedService(state, options={
+        'migration': {'verify': verify}, 'beta': {'file_path': beta}})
+    served.beta = beta
     with served:
         served.create_types()
         yield served
     shutil.rmtree(state)
+    shutil.rmtree(beta)
 
 
 def measure(served, count):
@@ -81,13 +89,13 @@ def measure(served, count):
     row = {'unique': unique, 'qemu': qemu(served, source),
            'flushed': qemu(served, source, '-T', 'none', '-t', 'none')}
     settle()
-    before = taken(served.state_dir / 'beta')
+    before = taken(served.beta)
     served.api.retype(volume, 'beta')
     record = served.api.wait_migration(served.api.latest_migration(volume)['id'], timeout=600)
     assert record['phase'] == 'finished', record['error']
     row['time'] = seconds(record['started_at'], record['finished_at'])
     row['written'] = record['bytes']['written']
-    row['space'] = taken(served.state_dir / 'beta') - before
+    row['space'] = taken(served.beta) - before
     clear(served, volume)
     return row
 
@@ -139,10 +147,12 @@ def settle():
 
 
 def taken(directory):
-    """Bytes in use of the file system: shared blocks count once."""
+    """Bytes in use: of the file system where blocks are shared, else of the files."""
     os.sync()
     found = os.statvfs(directory)
-    return (found.f_blocks - found.f_bfree) * found.f_frsize
+    if os.path.ismount(directory.parent):
+        return (found.f_blocks - found.f_bfree) * found.f_frsize
+    return sum(path.stat().st_blocks * 512 for path in directory.rglob('*.raw'))
 
 
 def seconds(start, end):

@@ -110,20 +110,22 @@ class LinkCopy:
                 checkpoint_seconds=work.conf.migration.checkpoint_seconds,
                 on_checkpoint=self._checkpoint, on_progress=self._progress)
             copier.copy(self._ranges, self._row.position, self._is_relative)
-        volume_migrations.update_link(work.context, work.id, link.number, {
-            'copied_at': timeutils.utcnow(), 'digest': self._map.root()})
         work.maps.keep(link.number, self._map)
 
     def _progress(self, stats):
         self._work.progress.copied(self._others + self._before + stats.read)
 
     def _checkpoint(self, position, deltas, stats):
+        """Store where the copy stands; the last one, at the link's end, closes the link."""
         before, self._counted = self._counted, stats
+        closing = {}
+        if position == self._link.size_bytes:
+            closing = {'copied_at': timeutils.utcnow(), 'digest': self._map.root()}
         skipped = stats.skipped + stats.zeroed - before.skipped - before.zeroed
         volume_migrations.checkpoint(
             self._work.context, self._work.id, self._link.number, deltas,
             {'position': position, 'bytes_done': plan.bytes_below(self._blocks, position),
-             'bytes_written': self._row.bytes_written + stats.written},
+             'bytes_written': self._row.bytes_written + stats.written, **closing},
             {'bytes_read': stats.read - before.read,
              'bytes_written': stats.written - before.written, 'bytes_skipped': skipped})
 

@@ -7,6 +7,9 @@ from oslo_utils import timeutils
 
 from cinder_ext.db import volume_migrations
 
+_SHORTEST_SECONDS = 0.5
+"""A migration of two seconds stores four figures, not a hundred."""
+
 
 class Progress:
     """Figures of one migration, stored every few seconds or at each percent.
@@ -59,7 +62,8 @@ class Progress:
             self._store(now, done, percent, figures)
             return
         elapsed = now - self._stored_at
-        if elapsed < 0.1 or (elapsed < self._interval_seconds() and percent == self._percent):
+        is_due = elapsed >= self._interval_seconds() or percent != self._percent
+        if elapsed < _SHORTEST_SECONDS or not is_due:
             return
         rate = (done - self._done) / elapsed
         self._rate = int(rate if self._rate is None else (self._rate + rate) / 2)

@@ -77,7 +77,7 @@ class CopyLink(LinkStep):
         work, link = self.work, self.link
         if work.rows()[link.number].copied_at is not None:
             return
-        if link.number:
+        if link.number and link.size_bytes > work.links[link.number - 1].size_bytes:
             work.destination.extend(link.destination_volume, link.size_bytes)
         links.LinkCopy(work, link).run()
         if link.is_head:
@@ -103,7 +103,7 @@ class VerifyChain(MoveStep):
     def execute(self):
         work = self.work
         outcome.enter(work, 'verify')
-        rows, done = work.rows(), 0
+        rows, done, self._how = work.rows(), 0, None
         expected = sum(length for *_, length in self._plans())
         for link, digest_map, blocks, length in self._plans():
             if rows[link.number].verified_at is None:
@@ -117,7 +117,9 @@ class VerifyChain(MoveStep):
                               lambda read: work.progress.verified(done + read, expected))
         volume_migrations.update_link(work.context, work.id, link.number,
                                       {'verified_at': timeutils.utcnow()})
-        volume_migrations.update(work.context, work.id, {'read_back': how})
+        if how != self._how:
+            volume_migrations.update(work.context, work.id, {'read_back': how})
+            self._how = how
 
     def _plans(self):
         """Yield (link, map, blocks, bytes) of each link, with the maps of two links in memory."""
