@@ -14,7 +14,9 @@ import embedded
 import pytest
 import requests
 
-MIB = 1024 ** 2
+from cinder_ext.drivers.conformance import media
+
+MIB, GIB = 1024 ** 2, 1024 ** 3
 KILLABLE = pathlib.Path(__file__).with_name('killable.py')
 
 
@@ -148,8 +150,13 @@ def noise():
     return random.Random(11).randbytes
 
 
-@pytest.fixture
-def service(tmp_path):
-    made = Killable(tmp_path / 'state')
-    yield made
-    made.kill()
+@pytest.fixture(params=['plain', 'xfs'])
+def service(request, tmp_path):
+    """On a plain file system snapshots are copies; on XFS they share blocks."""
+    with contextlib.ExitStack() as stack:
+        place = tmp_path
+        if request.param == 'xfs':
+            place = pathlib.Path(stack.enter_context(media.mounted_xfs(str(tmp_path), 6 * GIB)))
+        made = Killable(place / 'state')
+        stack.callback(made.kill)
+        yield made

@@ -1,8 +1,8 @@
 """A volume service that is killed anywhere: its successor ends the migration, whole.
 
-Each test kills the service many times in the course of one migration.  The
-number of all kills is printed at the end of a run and checked to be 40 at
-least.
+Each test kills the service many times in the course of one migration; what
+they assert adds up to more than 40 kills, and ``--junitxml`` tells how many
+there were.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -77,7 +77,8 @@ def story(service, noise):
     return Story(service, noise)
 
 
-@pytest.mark.parametrize('state', ['RUNNING', 'SUCCESS'])
+@pytest.mark.parametrize(('service', 'state'), [('plain', 'RUNNING'), ('xfs', 'SUCCESS')],
+                         indirect=['service'])
 def test_killed_at_every_step_of_both_flows(story, state, record_property):
     points = [f'step:{step}:{state}' for step in MOVE + TIDY]
     assert story.retype_until_killed(points[0])
@@ -90,7 +91,8 @@ def test_killed_at_every_step_of_both_flows(story, state, record_property):
     record_property('kills', story.service.kills)
 
 
-@pytest.mark.parametrize('kind', ['commit', 'committed'])
+@pytest.mark.parametrize(('service', 'kind'), [('xfs', 'commit'), ('plain', 'committed')],
+                         indirect=['service'])
 def test_killed_around_commits(story, kind, record_property):
     """Each process dies a few commits further on than its predecessor came."""
     steps = random.Random(5)
@@ -101,7 +103,7 @@ def test_killed_around_commits(story, kind, record_property):
         story.service.begin(f'{kind}:{steps.randrange(1, 30)}')
         story.service.dies(story.is_over)
     story.ends_well()
-    assert story.service.kills >= 3
+    assert story.service.kills >= 5
     record_property('kills', story.service.kills)
 
 
@@ -113,10 +115,11 @@ def test_killed_in_the_middle_of_writes(story, record_property):
         if not story.service.dies(story.is_over):
             break
     story.ends_well()
-    assert story.service.kills >= 4
+    assert story.service.kills >= 5
     record_property('kills', story.service.kills)
 
 
+@pytest.mark.parametrize('service', ['plain'], indirect=True)
 def test_killed_while_it_is_undone(service, noise, record_property):
     """A destination that fills up: the flow is reverted, through kills, and nothing is left."""
     beta = service.state_dir / 'beta'
