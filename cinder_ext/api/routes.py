@@ -3,11 +3,14 @@
 A path is found with and without a project id after ``/v3``, at every
 microversion.  What counts as a project id: hexadecimal digits and dashes.  An
 entry that is a dictionary holds actions: the only key of the body chooses.
+The library Routes compares the paths in the order of this page: a word stands
+before a variable in its place.
 """
 # SPDX-License-Identifier: Apache-2.0
 
 import dataclasses
-import re
+
+import routes
 
 from cinder_ext.api.resources import (
     attachments,
@@ -89,7 +92,8 @@ ROUTES = {
     '/scheduler-stats/get_pools': {'GET': scheduler_stats.POOLS},
 }
 
-_PROJECT_ID = re.compile(r'[0-9a-f-]+')
+_PREFIXES = ('/v3', '/v3/{project_id:[0-9a-f-]+}')
+"""Before each path of ROUTES.  No resource has a name of hexadecimal digits only."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,42 +118,30 @@ def operations():
 
 def match(path):
     """What is served under a path; None when nothing is."""
-    if (path or '/') in UNVERSIONED:
-        return Found(UNVERSIONED[path or '/'], {}, None)
-    words = path.split('/')
-    if words[:2] != ['', 'v3']:
+    # "$" of a regular expression, with which Routes ends each, matches before a last newline too.
+    if path.endswith('\n'):
         return None
-    words, project_id = words[2:], None
-    # No resource has a name of hexadecimal digits only.
-    if _PROJECT_ID.fullmatch(words[0]):
-        project_id, words = words[0], words[1:]
-    node, variables = _TREE, []
-    for word in words:
-        if word in node:
-            node = node[word]
-        elif word and None in node:
-            node = node[None]
-            variables.append(word)
-        else:
-            return None
-    if '' not in node:
+    variables = _MAPPER.match(path or '/')
+    if variables is None:
         return None
-    methods, names = node['']
-    return Found(methods, dict(zip(names, variables, strict=True)), project_id)
+    methods = _SERVED[variables.pop('page')]
+    project_id = variables.pop('project_id', None)
+    return Found(methods, variables, project_id)
 
 
-def _grow():
-    """The routes as a tree of words; None stands for a variable, '' for the leaf."""
-    tree = {}
-    for path, methods in ROUTES.items():
-        node, names = tree, []
-        for word in path.split('/')[1:]:
-            if word.startswith('{'):
-                names.append(word[1:-1])
-                word = None
-            node = node.setdefault(word, {})
-        node[''] = (methods, names)
-    return tree
+def _mapper():
+    """Routes' matcher of every path; ``page`` is the key of ROUTES or UNVERSIONED."""
+    made = routes.Mapper(controller_scan=None, explicit=True)
+    made.minimization = False
+    for page in UNVERSIONED:
+        made.connect(page, page=page)
+    for prefix in _PREFIXES:
+        for page in ROUTES:
+            made.connect(prefix + page, page=page)
+    # Once, here: a mapper that makes its expressions at its first match is not safe with threads.
+    made.create_regs([])
+    return made
 
 
-_TREE = _grow()
+_SERVED = {**UNVERSIONED, **ROUTES}
+_MAPPER = _mapper()

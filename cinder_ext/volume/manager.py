@@ -155,10 +155,11 @@ class VolumeService:
     def _serve(self, driver):
         """Register the endpoints of a started driver."""
         backend = backends.Backend(self.host, driver, self._reporter.soon)
+        of_snapshots = SnapshotEndpoint(backend)
         endpoints = [
             ReportEndpoint(self._reporter),
-            LifecycleEndpoint(backend),
-            SnapshotEndpoint(backend),
+            LifecycleEndpoint(backend, of_snapshots.delete_snapshot),
+            of_snapshots,
             AttachmentEndpoint(backend),
             MigrationEndpoint(self._conf, self.host, driver, self._engine),
             DestinationEndpoint(driver),

@@ -176,7 +176,7 @@ LIST = Operation('attachments.list', policy=POLICY_GET, handler=index, since='3.
 LIST_DETAIL = Operation('attachments.list_detail', policy=POLICY_GET, handler=detail, since='3.27')
 SHOW = Operation('attachments.show', target=load, policy=POLICY_GET, handler=show, since='3.27')
 CREATE = Operation('attachments.create', policy=POLICY_CREATE, body=CREATE_BODY, handler=create,
-                   success=202, since='3.27')
+                   since='3.27')
 UPDATE = Operation('attachments.update', target=load, policy=POLICY_UPDATE, body=UPDATE_BODY,
                    handler=update, since='3.27')
 DELETE = Operation('attachments.delete', target=load, policy=POLICY_DELETE, handler=delete,

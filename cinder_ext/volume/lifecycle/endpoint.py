@@ -9,6 +9,7 @@ from cinder_ext import context as request_context
 from cinder_ext import exceptions
 from cinder_ext.db import snapshots, transition, volumes
 from cinder_ext.states import messages as words
+from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as states
 from cinder_ext.volume import backend as backends
 from cinder_ext.volume import values
@@ -34,9 +35,12 @@ class LifecycleEndpoint:
 
     target = oslo_messaging.Target(version='1.0')
 
-    def __init__(self, backend):
-        """:param backend: volume.backend.Backend"""
+    def __init__(self, backend, remove_snapshot):
+        """:param backend: volume.backend.Backend
+        :param remove_snapshot: called with (context, snapshot_id): remove one that is ``deleting``
+        """
         self._backend = backend
+        self._remove_snapshot = remove_snapshot
         self._driver = backend.driver
         self._steps = {states.CREATING: self._create, states.DELETING: self._delete,
                        states.EXTENDING: self._extend}
@@ -101,6 +105,8 @@ class LifecycleEndpoint:
         return self._driver.create_volume(wanted)
 
     def _delete(self, context, volume):
+        if not self._is_free_of_snapshots(context, volume):
+            return
         try:
             self._driver.delete_volume(values.volume_value(volume))
         except exceptions.BackendDown:
@@ -112,6 +118,21 @@ class LifecycleEndpoint:
         else:
             volumes.mark_deleted(context, volume.id)
             LOG.info('volume %s is deleted', volume.id)
+
+    def _is_free_of_snapshots(self, context, volume):
+        """Remove what a cascade left to remove: the messages for the snapshots may be lost.
+
+        :returns: False when some remain; the volume then stays ``deleting`` for the next sweep,
+            or is in error if they are not going to be removed
+        """
+        for snapshot in reversed(snapshots.of_volume(context, volume.id)):
+            if snapshot.status == snapshot_states.DELETING:
+                self._remove_snapshot(context, snapshot.id)
+        left = {each.id: each.status for each in snapshots.of_volume(context, volume.id)}
+        if left and set(left.values()) != {snapshot_states.DELETING}:
+            fault = exceptions.ResourceBusy(reason=f'it has snapshots: {left}')
+            backends.failed(context, states.MACHINE, volume, 'delete-failed', fault, _DELETE)
+        return not left
 
     def _extend(self, context, volume):
         size_gib = (volume.request or {}).get('new_size')

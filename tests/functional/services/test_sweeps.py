@@ -4,7 +4,14 @@
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, placement, snapshots, volume_migrations, volumes
+from cinder_ext.db import (
+    attachments,
+    placement,
+    snapshots,
+    volume_migrations,
+    volume_requests,
+    volumes,
+)
 
 
 def _is_gone(get, cloud, identity):
@@ -13,6 +20,10 @@ def _is_gone(get, cloud, identity):
     except exceptions.NotFound:
         return True
     return False
+
+
+def _files(cloud):
+    return [path for path in (cloud.directory / 'alpha').rglob('*') if path.is_file()]
 
 
 @pytest.fixture
@@ -58,10 +69,54 @@ def test_snapshots_are_created_and_deleted_at_the_next_start(sleeping):
 
 
 def test_volume_is_deleted_at_the_next_start(sleeping):
+    snapshots.begin_delete(sleeping.context, sleeping.snapshot_id)
+    snapshots.mark_deleted(sleeping.context, sleeping.snapshot_id)
     volumes.begin(sleeping.context, sleeping.volume_id, 'delete', 'be deleted')
     sleeping.start()
     sleeping.until(lambda: _is_gone(volumes.get, sleeping, sleeping.volume_id))
     assert not sleeping.path(sleeping.volume_id).exists()
+
+
+def test_cascade_is_finished_although_every_message_was_lost(sleeping):
+    snapshot_id = snapshots.create(sleeping.context, {'volume_id': sleeping.volume_id}).id
+    snapshots.report(sleeping.context, snapshot_id, 'available')
+    doomed = volume_requests.begin_delete(sleeping.context, sleeping.volume_id, cascade=True)
+    assert doomed == [snapshot_id, sleeping.snapshot_id]
+    sleeping.start()
+    sleeping.until(lambda: _is_gone(volumes.get, sleeping, sleeping.volume_id))
+    assert all(_is_gone(snapshots.get, sleeping, each) for each in doomed)
+    assert _files(sleeping) == []
+
+
+def test_cascade_is_finished_when_only_the_volume_s_message_arrives(cloud):
+    volume_id = cloud.volume()
+    doomed = {cloud.snapshot(volume_id) for _ in range(3)}
+    assert set(volume_requests.begin_delete(cloud.context, volume_id, cascade=True)) == doomed
+    cloud.volume_api.delete_volume(cloud.context, 'node@alpha#alpha', volume_id)
+    cloud.until(lambda: _is_gone(volumes.get, cloud, volume_id))
+    assert all(_is_gone(snapshots.get, cloud, each) for each in doomed)
+    assert _files(cloud) == []
+
+
+def test_cascade_is_finished_when_every_message_comes_twice_and_in_any_order(cloud):
+    volume_id = cloud.volume()
+    doomed = [cloud.snapshot(volume_id) for _ in range(3)]
+    volume_requests.begin_delete(cloud.context, volume_id, cascade=True)
+    for _ in range(2):
+        cloud.volume_api.delete_volume(cloud.context, 'node@alpha#alpha', volume_id)
+        for snapshot_id in doomed:
+            cloud.volume_api.delete_snapshot(cloud.context, 'node@alpha#alpha', snapshot_id)
+    cloud.until(lambda: _is_gone(volumes.get, cloud, volume_id))
+    assert _files(cloud) == []
+
+
+def test_volume_whose_snapshots_are_to_stay_is_not_deleted(sleeping):
+    volumes.begin(sleeping.context, sleeping.volume_id, 'delete', 'be deleted')
+    sleeping.start()
+    sleeping.becomes(sleeping.volume_id, 'error_deleting')
+    assert snapshots.get(sleeping.context, sleeping.snapshot_id).status == 'available'
+    assert sleeping.path(sleeping.volume_id).exists()
+    assert sleeping.path(sleeping.snapshot_id, kind='snapshot').exists()
 
 
 def test_detaching_attachment_is_removed_at_the_next_start(sleeping):

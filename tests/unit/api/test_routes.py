@@ -83,6 +83,27 @@ def test_other_paths_are_not(path):
     assert routes.match(path) is None
 
 
-def test_a_word_goes_before_a_variable():
-    assert routes.match('/v3/volumes/detail').path == {}
-    assert routes.match('/v3/volumes/details').path == {'volume_id': 'details'}
+@pytest.mark.parametrize('prefix', ['/v3', '/v3/abc'])
+def test_a_word_goes_before_a_variable(prefix):
+    assert routes.match(f'{prefix}/volumes/detail').path == {}
+    assert routes.match(f'{prefix}/volumes/details').path == {'volume_id': 'details'}
+
+
+@pytest.mark.parametrize('path', ['/v3/volumes\n', '/v3/abc\n/volumes', '/v3/ABC/volumes'])
+def test_what_is_no_project_id_is_not_found_at_any_path(path):
+    assert routes.match(path) is None
+
+
+@pytest.mark.parametrize('word', ['a.b', 'a b', '\xe4', '%2F', '{x}', 'a\tb'])
+def test_a_variable_is_anything_but_a_slash(word):
+    found = routes.match(f'/v3/abc/volumes/{word}/metadata/{word}')
+    assert (found.path, found.project_id) == ({'volume_id': word, 'key': word}, 'abc')
+
+
+def test_every_path_of_the_page_is_found_as_itself():
+    for page, methods in routes.ROUTES.items():
+        path = re.sub(r'{\w+}', 'x', page)
+        for prefix, project_id in (('/v3', None), ('/v3/0a-', '0a-')):
+            found = routes.match(prefix + path)
+            assert (found.methods, found.project_id) == (methods, project_id)
+            assert set(found.path) == set(re.findall(r'{(\w+)}', page))
