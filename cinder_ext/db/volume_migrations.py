@@ -156,12 +156,14 @@ def checkpoint(context, migration_id, number, deltas, link_values, added):
     :param link_values: columns of the link
     :param added: bytes to add to figures of the record, column -> bytes
     """
-    table = models.MigrationDelta
-    for segment, delta in deltas:
+    if deltas:
+        table = models.MigrationDelta
         context.session.execute(sa.delete(table).where(
-            table.migration_id == migration_id, table.number == number, table.segment == segment))
-        context.session.execute(sa.insert(table).values(
-            migration_id=migration_id, number=number, segment=segment, delta=delta))
+            table.migration_id == migration_id, table.number == number,
+            table.segment.in_([segment for segment, _ in deltas])))
+        context.session.execute(sa.insert(table), [
+            {'migration_id': migration_id, 'number': number, 'segment': segment, 'delta': delta}
+            for segment, delta in deltas])
     update_link(context, migration_id, number, link_values)
     update(context, migration_id,
            {column: getattr(_Record, column) + value for column, value in added.items()})

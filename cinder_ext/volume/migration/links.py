@@ -83,13 +83,14 @@ class LinkCopy:
     def __init__(self, work, link):
         self._work = work
         self._link = link
-        self._row = work.rows()[link.number]
+        rows = work.rows()
+        self._row = rows[link.number]
         self._map, self._written = work.maps.before(work.links, link.number)
         older = work.links[link.number - 1].source if link.number else None
         self._ranges, self._is_relative = transfer.ranges(
             work.source.driver, work.method, older, link.source, self._map)
         self._blocks = units.coalesced(self._ranges, values.BLOCK_BYTES, link.size_bytes)
-        self._others = work.resize_link(link.number, self._row.bytes_total,
+        self._others = work.resize_link(rows, link.number,
                                         sum(part.length for part in self._blocks))
         self._before = plan.bytes_below(self._blocks, self._row.position)
         self._counted = copy.CopyStats()

@@ -77,13 +77,13 @@ class Work:
         return progress.Progress(self.context, self.record(), self.verify != 'off',
                                  lambda: self.conf.migration.progress_seconds)
 
-    def resize_link(self, number, planned, bytes_total):
+    def resize_link(self, rows, number, bytes_total):
         """Correct the sums when a link has another length than planned.
 
+        :param rows: the rows of all links
         :returns: bytes that count as done in all other links
         """
-        rows = self.rows()
-        if planned != bytes_total:
+        if rows[number].bytes_total != bytes_total:
             volume_migrations.update_link(self.context, self.id, number,
                                           {'bytes_total': bytes_total})
             total = bytes_total + sum(row.bytes_total for row in rows if row.number != number)
