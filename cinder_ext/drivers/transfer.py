@@ -11,7 +11,8 @@ from cinder_ext.drivers import capabilities, values
 from cinder_ext.drivers.generic import copy
 
 CHANGED_RANGES = 'changed-ranges'
-"""Of each snapshot only what the source says changed since the one before is read."""
+"""Of each snapshot only what the source says changed since the one before is read; of the first,
+or where it cannot tell, what was ever written if it knows that, else everything."""
 ALLOCATED_RANGES = 'allocated-ranges'
 """Of each snapshot everything that was ever written is read."""
 READ_COMPARE = 'read-compare'
@@ -66,6 +67,6 @@ def ranges(driver, method, older, resource, digests):
             pass
         else:
             return copy.changed_or_unknown(changed, digests), True
-    if method == READ_COMPARE:
+    if method == READ_COMPARE or not capabilities.has(driver, capabilities.AllocatedRanges):
         return [values.Range(0, resource.size_bytes)], False
     return copy.needed_ranges(driver.allocated_ranges(resource), digests), False

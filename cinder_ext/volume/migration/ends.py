@@ -18,12 +18,15 @@ class Source:
 
     :param driver: the source backend's, started
     :param connector: properties of this host, as os-brick collects them
+    :param temporary: ``temporary(end, volume)``: a context in which the record names the volume,
+        and which removes it
     """
 
-    def __init__(self, driver, connector, migration_id):
+    def __init__(self, driver, connector, migration_id, temporary):
         self.driver = driver
         self._connector = connector
         self._migration_id = migration_id
+        self._temporary = temporary
 
     @contextlib.contextmanager
     def opened(self, link):
@@ -46,18 +49,9 @@ class Source:
         else:
             copy = values.Volume(plan.temporary_name(self._migration_id, link, 'source'),
                                  link.size_bytes)
-            driver.create_volume_from_snapshot(copy, link.source)
-            try:
+            with self._temporary(self, copy):
+                driver.create_volume_from_snapshot(copy, link.source)
                 yield copy, driver.connect_volume, driver.disconnect_volume
-            finally:
-                driver.delete_volume(copy)
-
-    def temporaries(self, links):
-        """The temporary volumes that a killed process may have left: a list of values.Volume."""
-        if capabilities.has(self.driver, capabilities.SnapshotConnect):
-            return []
-        return [values.Volume(plan.temporary_name(self._migration_id, link, 'source'),
-                              link.size_bytes) for link in links if not link.is_head]
 
     def remove(self, resource):
         """Delete a volume or a snapshot."""
@@ -72,14 +66,16 @@ class Destination:
 
     :param api: rpc.destination.DestinationAPI
     :param host: ``host@backend#pool``
+    :param temporary: as with Source
     """
 
-    def __init__(self, api, context, host, connector, migration_id):
+    def __init__(self, api, context, host, connector, migration_id, temporary):  # noqa: PLR0917
         self._api = api
         self._context = context
         self.host = host
         self._connector = connector
         self._migration_id = migration_id
+        self._temporary = temporary
         self._examined = None
 
     @property
@@ -129,9 +125,7 @@ class Destination:
             return
         copy = values.Volume(plan.temporary_name(self._migration_id, link, 'destination'),
                              link.size_bytes)
-        self._api.create_from_snapshot(self._context, self.host, copy, link.destination)
-        try:
+        with self._temporary(self, copy):
+            self._api.create_from_snapshot(self._context, self.host, copy, link.destination)
             with self.opened(copy) as path:
                 yield path
-        finally:
-            self.remove(copy)

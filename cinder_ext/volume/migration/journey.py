@@ -49,15 +49,15 @@ def _move(work, engine, store):
 
 def _undo(work):
     """Remove the destination, newest to oldest, and close the record.  Idempotent."""
-    *snapshots, head = work.links
-    for link in [*reversed(snapshots), head]:
+    leftovers.remove_temporaries(work)
+    for link in flow.newest_first(work.links):
         leftovers.remove(work, work.destination, link.destination)
     volume_migrations.forget_copies(work.context, work.id)
     outcome.end_failed(work)
 
 
 def _tidy(work, engine, store):
-    _remove_temporaries(work)
+    leftovers.remove_temporaries(work)
     engine.run(flow.TIDY, work.id, lambda: flow.tidy(work), store)
 
 
@@ -95,11 +95,3 @@ def _subject(work, record):
         snapshots=snapshots.of_volume(context, record.volume_id),
         attachments=attachments.of_volume(context, record.volume_id),
         clones=volume_migrations.being_cloned(context, record.volume_id))
-
-
-def _remove_temporaries(work):
-    """What a killed process materialized and could not remove."""
-    for temporary in work.source.temporaries(work.links):
-        leftovers.remove(work, work.source, temporary)
-
-

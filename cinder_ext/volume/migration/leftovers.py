@@ -1,6 +1,7 @@
 """Removing one end's volumes and snapshots, and keeping a list of what resists."""
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import time
 
 from oslo_log import log
@@ -43,29 +44,59 @@ def remove(work, end, resource):
     return False
 
 
+@contextlib.contextmanager
+def temporary(work, end, volume):
+    """Keep a temporary volume in the record for as long as the block may use it.
+
+    It is noted before it is made, so that whoever goes on after a kill finds it.  One that
+    resists its removal stays noted: that does not fail the migration.
+    """
+    noted = {**_leftover(work, end, volume), 'temporary': True}
+    volume_migrations.note_leftover(work.context, work.id,
+                                    {**noted, 'reason': 'the migration reads a snapshot through it'})
+    try:
+        yield volume
+    finally:
+        reason = _try(work, end, volume)
+        if reason is None:
+            volume_migrations.drop_leftover(work.context, work.id, noted)
+        else:
+            LOG.warning('migration %s: temporary volume %s at %s is removed later: %s', work.id,
+                        volume.name_id, noted['host'], reason)
+
+
+def remove_temporaries(work):
+    """Remove the temporary volumes that are still noted, before what they hang on.  Idempotent."""
+    _retry(work, [noted for noted in work.record().leftovers or [] if noted.get('temporary')])
+
+
 def _try(work, end, resource):
     """Ask an end once; returns what it said, or None when the thing is gone."""
     began = time.monotonic()
     try:
         end.remove(resource)
-    except exceptions.DriverError as fault:
+    except (exceptions.DriverError, OSError) as fault:
         if time.monotonic() - began > _PATIENCE_SECONDS:
             work.silent.add(end)
-        return fault.message
+        return getattr(fault, 'message', None) or str(fault)
     return None
 
 
 def retry(work):
     """Try again what could not be removed; returns whether nothing is left."""
+    _retry(work, work.record().leftovers or [])
+    return not work.record().leftovers
+
+
+def _retry(work, leftovers):
     ends = {work.destination.host: work.destination, work.source_host: work.source}
-    for noted in work.record().leftovers or []:
+    for noted in leftovers:
         size_bytes = noted['size_bytes']
         if noted['kind'] == 'snapshot':
             resource = values.Snapshot(noted['name_id'], noted['volume_name_id'], size_bytes)
         else:
             resource = values.Volume(noted['name_id'], size_bytes)
         remove(work, ends[noted['host']], resource)
-    return not work.record().leftovers
 
 
 def _leftover(work, end, resource):

@@ -81,7 +81,7 @@ def finish(work):
 @session.writer
 def _leave(context, record):
     remedy = ('The volume is whole at its destination. What is listed as leftovers is removed '
-              'as soon as the source backend lets it be.')
+              'as soon as its backend lets it be.')
     transition.move(context, states.MACHINE, record.id, 'leave', {'remedy': remedy})
     if record.remedy != remedy:
         _tell(context, record, words.LEFTOVERS, None)

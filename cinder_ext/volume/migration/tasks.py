@@ -83,6 +83,9 @@ class CopyLink(LinkStep):
         if link.is_head:
             work.progress.end_copy()
 
+    def undo(self):
+        leftovers.remove_temporaries(self.work)
+
 
 class SealLink(LinkStep):
     """Take the native snapshot at the destination that becomes the link."""
@@ -120,6 +123,9 @@ class VerifyChain(MoveStep):
         if how != self._how:
             volume_migrations.update(work.context, work.id, {'read_back': how})
             self._how = how
+
+    def undo(self):
+        leftovers.remove_temporaries(self.work)
 
     def _plans(self):
         """Yield (link, map, blocks, bytes) of each link, with the maps of two links in memory."""

@@ -4,7 +4,7 @@
 import functools
 
 from cinder_ext.db import volume_migrations
-from cinder_ext.volume.migration import control, ends, links, plan, progress
+from cinder_ext.volume.migration import control, ends, leftovers, links, plan, progress
 
 
 class Tools:
@@ -41,9 +41,11 @@ class Work:
         self.source_host = record.source_host
         self.tools = tools
         self.silent = set()
-        self.source = ends.Source(tools.driver, tools.connector, migration_id)
+        temporary = functools.partial(leftovers.temporary, self)
+        self.source = ends.Source(tools.driver, tools.connector, migration_id, temporary)
         self.destination = ends.Destination(
-            tools.destination_api, context, record.destination_host, tools.connector, migration_id)
+            tools.destination_api, context, record.destination_host, tools.connector, migration_id,
+            temporary)
         self.control = control.Control(tools.stopping, self._bytes_per_second)
 
     def record(self):

@@ -27,10 +27,14 @@ from cinder_ext.volume.migration import destination, endpoint
 
 
 class Cloud:
-    """Backends alpha and beta; volumes are put on alpha and migrated to beta."""
+    """Backends alpha and beta; volumes are put on alpha and migrated to beta.
 
-    def __init__(self, directory, **backend_options):
+    :param kinds: backend -> driver class; FileDriver where none is named
+    """
+
+    def __init__(self, directory, kinds=None, **backend_options):
         self.directory = directory
+        self.kinds = kinds or {}
         self.context = context.RequestContext(user_id='user', project_id='project',
                                               is_admin=True, overwrite=False)
         self.conf = options.new()
@@ -56,6 +60,7 @@ class Cloud:
         for key, value in backend_options.items():
             self.conf.set_override(key, value, name)
         driver = loader.load(self.conf, name)
+        driver = self.kinds.get(name, type(driver))(driver.settings)
         driver.start()
         host = f'host@{name}'
         served = endpoint.MigrationEndpoint(self.conf, host, driver, self.engine)
@@ -76,6 +81,23 @@ class Cloud:
         transport.cleanup()
         self.engine.close()
         session.dispose()
+
+    def restart(self):
+        """A new process takes over: other endpoints, other flows in memory, the same records."""
+        for served in self.endpoints.values():
+            assert served.stop(), 'a migration does not park'
+        for server in self.servers:
+            server.stop()
+            server.wait()
+        transport.cleanup()
+        self.engine.close()
+        transport.init(self.conf, f'local:///{uuid.uuid4()}')
+        self.servers = []
+        self.engine = engine.Engine(self.conf, watchers=[self._watch])
+        for name in ('alpha', 'beta'):
+            self._start(name, {})
+        for served in self.endpoints.values():
+            served.resume()
 
     def volume(self, size=1, backend='alpha'):
         """A new volume; returns its id."""
@@ -180,6 +202,19 @@ def cloud(tmp_path):
     made = Cloud(tmp_path)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def cloud_of(tmp_path):
+    """cloud_of(alpha=Driver, beta=Driver): a cloud of these drivers; one per test."""
+    made = []
+
+    def make(**kinds):
+        made.append(Cloud(tmp_path, kinds))
+        return made[0]
+
+    yield make
+    made[0].stop()
 
 
 @pytest.fixture(scope='session')
