@@ -14,6 +14,7 @@ from cinder_ext.db import (
     transition,
     volume_migrations,
     volume_requests,
+    volume_types,
     volumes,
 )
 from cinder_ext.states import snapshot as snapshot_states
@@ -119,3 +120,18 @@ def test_a_volume_that_was_never_made_is_not_reset_to_available(make_volume, ctx
         volume_requests.reset_status(ctxt, volume_id, 'available')
     volume_requests.reset_status(ctxt, volume_id, 'error_deleting')
     assert volumes.get(ctxt, volume_id).status == 'error_deleting'
+
+
+def test_of_many_new_types_of_one_name_one_is_made(database, ctxt):
+    results = _race(*[lambda context: volume_types.create(context, {'name': 'fast'})] * 10)
+    assert len(_won(results)) == 1
+    assert [each.name for each in volume_types.list_all(ctxt)] == ['fast']
+
+
+def test_of_many_renames_to_one_name_one_is_done(database, ctxt):
+    made = [volume_types.create(ctxt, {'name': f'type-{number}'}).id for number in range(8)]
+    results = _race(*[
+        lambda context, each=each: volume_types.update(context, each, {'name': 'fast'})
+        for each in made])
+    assert len(_won(results)) == 1
+    assert [each.name for each in volume_types.list_all(ctxt)].count('fast') == 1
