@@ -63,10 +63,13 @@ class Service(Base):
 
 
 class VolumeType(Base):
+    """``live_name`` is the name, and null once the type is deleted: its index keeps it unique."""
+
     __tablename__ = 'volume_types'
 
     id = _id()
     name = orm.mapped_column(Name, nullable=False, index=True)
+    live_name = orm.mapped_column(Name, index=True, unique=True)
     description = orm.mapped_column(Name)
     is_public = orm.mapped_column(sa.Boolean, default=True, nullable=False)
     qos_specs_id = orm.mapped_column(Id)

@@ -97,12 +97,6 @@ def begin_delete(context, snapshot_id, force=False):
         ) from refusal
 
 
-@session.writer
-def reset_status(context, snapshot_id, status):
-    """Set a status whatever it was: an administrator's os-reset_status."""
-    transition.force(context, states.MACHINE, snapshot_id, status)
-
-
 _REPORTS = {
     ('creating', 'available'): 'created',
     ('creating', 'error'): 'create-failed',

@@ -34,6 +34,7 @@ def start(context, volume_id, values, lock):
     # Read after the row is locked: before, it may be stale where reads do not wait.
     volume = volumes.get(context, volume_id)
     _refuse_busy_snapshots(context, volume_id)
+    _refuse_source(context, volume_id)
     record = transition.insert(context, states.MACHINE, {
         **values, 'volume_id': volume_id, 'project_id': volume.project_id,
         'user_id': context.user_id, 'request_id': context.request_id,
@@ -56,6 +57,14 @@ def _refuse_busy_snapshots(context, volume_id):
     if busy is not None:
         raise exceptions.InvalidState(
             kind='snapshot', reason=f'snapshot {busy.id} of the volume is {busy.status}.')
+
+
+def _refuse_source(context, volume_id):
+    clones = being_cloned(context, volume_id)
+    if clones:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {clones[0]} is being created from volume {volume_id} '
+                                  'or from one of its snapshots.')
 
 
 @session.reader
@@ -282,6 +291,27 @@ def ended(context, migration_ids):
         sa.select(_Record.id).where(_Record.id.in_(migration_ids),
                                     _Record.phase.not_in(states.ENDED))).scalars())
     return set(migration_ids) - alive
+
+
+@session.writer
+def refuse_active(context, volume_id, action):
+    """Lock a volume, whatever its statuses say, unless a migration of it is on its way.
+
+    For what sets statuses by force: they are what keeps others away from a migrating volume.
+
+    :raises MigrationActive: names the migration
+    """
+    context.session.execute(
+        sa.update(models.Volume).where(models.Volume.id == volume_id)
+        .values(updated_at=models.Volume.updated_at)
+        .execution_options(synchronize_session=False))
+    # A locking read: MariaDB's plain ones show the start of the transaction.
+    found = context.session.execute(
+        sa.select(_Record.id)
+        .where(_Record.volume_id == volume_id, _Record.phase.in_(states.ACTIVE))
+        .limit(1).with_for_update(read=True)).scalar()
+    if found is not None:
+        raise exceptions.MigrationActive(volume_id=volume_id, migration_id=found, action=action)
 
 
 @session.reader

@@ -114,6 +114,38 @@ def _refuse_used(context, volume_id):
             kind='volume', reason=f'volume {volume_id} cannot be deleted: {reason}.')
 
 
+@session.writer
+def reset_status(context, volume_id, status, also=None):
+    """Set a volume's statuses whatever they were: an administrator's os-reset_status.
+
+    :param status: None leaves it
+    :param also: attach_status, migration_status
+    :raises MigrationActive: names the migration
+    :raises InvalidInput: it was never made, and what has ``status`` is at a backend
+    :raises VolumeNotFound: there is no such volume
+    """
+    volume_migrations.refuse_active(context, volume_id, 'have its status reset')
+    volume = volumes.get(context, volume_id)
+    status = status or volume.status
+    if volume.host is None and status not in (states.CREATING, states.ERROR,
+                                              states.ERROR_DELETING):
+        raise exceptions.InvalidInput(
+            reason=f'volume {volume_id} has no backend: it can be creating or in error only.')
+    transition.force(context, states.MACHINE, volume_id, status, also)
+
+
+@session.writer
+def reset_snapshot_status(context, snapshot_id, status):
+    """Set a snapshot's status whatever it was: an administrator's os-reset_status.
+
+    :raises MigrationActive: names the migration of its volume
+    :raises SnapshotNotFound: there is no such snapshot
+    """
+    volume_id = snapshots.get(context, snapshot_id).volume_id
+    volume_migrations.refuse_active(context, volume_id, "have a snapshot's status reset")
+    transition.force(context, snapshot_states.MACHINE, snapshot_id, status)
+
+
 @session.reader
 def totals(context, project_id=None):
     """How many volumes there are, of how many GiB in all: (count, size)."""

@@ -1,7 +1,10 @@
 """Volume types and their extra specs."""
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+
 import sqlalchemy as sa
+from oslo_db import exception as oslo_db_exception
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
@@ -52,10 +55,10 @@ def create(context, values, extra_specs=None):
     :returns: models.VolumeType
     :raises AlreadyExists: a type has that name
     """
-    row = _Type(**values)
-    context.session.add(row)
-    context.session.flush()
-    _refuse_taken_name(context, row.name, row.id)
+    row = _Type(**values, live_name=values['name'])
+    with _name_is_free(values['name']):
+        context.session.add(row)
+        context.session.flush()
     for key, value in (extra_specs or {}).items():
         context.session.add(_Spec(volume_type_id=row.id, key=key, value=value))
     return row
@@ -69,24 +72,25 @@ def update(context, type_id, values):
     :raises AlreadyExists: another type has that name
     :raises VolumeTypeNotFound: there is no such type
     """
-    changed = context.session.execute(
-        sa.update(_Type).where(_Type.id == type_id, _Type.deleted_at.is_(None))
-        .values({**values, 'updated_at': timeutils.utcnow()})
-        .execution_options(synchronize_session=False)).rowcount
+    columns = {**values, 'updated_at': timeutils.utcnow()}
+    if 'name' in values:
+        columns['live_name'] = values['name']
+    with _name_is_free(values.get('name')):
+        changed = context.session.execute(
+            sa.update(_Type).where(_Type.id == type_id, _Type.deleted_at.is_(None))
+            .values(columns).execution_options(synchronize_session=False)).rowcount
     if not changed:
         raise exceptions.VolumeTypeNotFound(id=type_id)
-    if 'name' in values:
-        _refuse_taken_name(context, values['name'], type_id)
     return _found(context, type_id, _Type.id == type_id)
 
 
-def _refuse_taken_name(context, name, own_id):
-    # Names of deleted types are free again, so no unique index can hold this.
-    taken = context.session.execute(
-        sa.select(_Type.id).where(_Type.name == name, _Type.id != own_id,
-                                  _Type.deleted_at.is_(None)).with_for_update()).first()
-    if taken is not None:
-        raise exceptions.AlreadyExists(kind='Volume Type', name=name)
+@contextlib.contextmanager
+def _name_is_free(name):
+    """Of requests for one name at once, the index of ``live_name`` lets one through."""
+    try:
+        yield
+    except oslo_db_exception.DBDuplicateEntry as fault:
+        raise exceptions.AlreadyExists(kind='Volume Type', name=name) from fault
 
 
 @session.writer
@@ -99,7 +103,7 @@ def delete(context, type_id):
     now = timeutils.utcnow()
     changed = context.session.execute(
         sa.update(_Type).where(_Type.id == type_id, _Type.deleted_at.is_(None))
-        .values(deleted_at=now, updated_at=now)
+        .values(deleted_at=now, updated_at=now, live_name=None)
         .execution_options(synchronize_session=False)).rowcount
     if not changed:
         raise exceptions.VolumeTypeNotFound(id=type_id)

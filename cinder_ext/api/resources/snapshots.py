@@ -7,7 +7,7 @@ from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources.volume_view import moment
-from cinder_ext.db import listing, models, snapshots, volumes
+from cinder_ext.db import listing, models, snapshots, volume_requests, volumes
 from cinder_ext.states import snapshot as states
 
 POLICY_LIST = 'volume:get_all_snapshots'
@@ -225,7 +225,7 @@ def _delete(call, force):
 
 def reset_status(call):
     """Set the status of a snapshot; nothing else happens to it."""
-    snapshots.reset_status(call.context, call.target.id, call.body['status'])
+    volume_requests.reset_snapshot_status(call.context, call.target.id, call.body['status'])
 
 
 def report(call):

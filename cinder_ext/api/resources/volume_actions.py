@@ -8,7 +8,6 @@ from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import (
     services,
     snapshots,
-    transition,
     volume_migrations,
     volume_requests,
     volume_types,
@@ -165,8 +164,7 @@ def reset_status(call):
             if column in call.body}
     if also.get('migration_status') == 'none':
         also['migration_status'] = None
-    transition.force(call.context, states.MACHINE, call.target.id,
-                     call.body.get('status', call.target.status), also)
+    volume_requests.reset_status(call.context, call.target.id, call.body.get('status'), also)
 
 
 def force_delete(call):

@@ -31,6 +31,7 @@ from cinder_ext.db import (
     snapshots,
     transition,
     volume_migrations,
+    volume_requests,
     volume_types,
     volumes,
 )
@@ -258,7 +259,7 @@ class RowsFixture(CloudFixture):
                                      'name': 'hidden'})
         for volume_id, snapshot_id in ((6, 60), (5, 50)):
             snapshots.create(self.ctxt, {'volume_id': number(volume_id), 'id': number(snapshot_id)})
-            snapshots.reset_status(self.ctxt, number(snapshot_id), 'available')
+            volume_requests.reset_snapshot_status(self.ctxt, number(snapshot_id), 'available')
         volume_migrations.start(self.ctxt, number(5), {'operation': 'migrate', 'id': number(55)}, None)
 
 

@@ -1,6 +1,9 @@
 """The schema that alembic makes is the one that the models describe."""
 # SPDX-License-Identifier: Apache-2.0
 
+import datetime
+
+import sqlalchemy as sa
 from alembic import autogenerate, migration
 
 from cinder_ext.db import models, schema, session
@@ -41,4 +44,21 @@ def test_sync_twice_changes_nothing(database):
 
 def test_expand_alone_brings_the_additive_branch(empty_database):
     schema.sync('expand@head')
-    assert schema.current() == ['0001_expand']
+    assert schema.current() == ['0002_expand']
+
+
+def test_unique_names_are_filled_in_although_a_race_made_two_of_one(empty_database):
+    schema.sync('0001_expand')
+    with session.get_engine().begin() as connection:
+        for number, name in enumerate(('fast', 'FAST', 'fast', 'slow', 'gone')):
+            connection.execute(sa.text(
+                'INSERT INTO volume_types (id, name, is_public, created_at, deleted_at) '
+                'VALUES (:id, :name, :public, :at, :gone)'), {
+                    'id': str(number), 'name': name, 'public': True,
+                    'at': datetime.datetime(2026, 1, 1 + number),
+                    'gone': datetime.datetime(2026, 2, 1) if name == 'gone' else None})
+    schema.sync()
+    with session.get_engine().connect() as connection:
+        found = connection.execute(
+            sa.text('SELECT live_name FROM volume_types ORDER BY id')).scalars().all()
+    assert found == ['fast', None, None, 'slow', None]

@@ -4,7 +4,7 @@
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import snapshots, transition, volume_migrations, volumes
+from cinder_ext.db import snapshots, transition, volume_migrations, volume_requests, volumes
 from cinder_ext.states import snapshot as states
 
 
@@ -150,7 +150,7 @@ def test_an_update_leaves_the_volume_free_to_be_held(volume_id, ctxt):
 ])
 def test_a_report_that_fits_is_taken_with_its_progress(volume_id, ctxt, current, reported, after):
     snapshot_id = snapshots.create(ctxt, {'volume_id': volume_id}).id
-    snapshots.reset_status(ctxt, snapshot_id, current)
+    volume_requests.reset_snapshot_status(ctxt, snapshot_id, current)
     snapshots.report(ctxt, snapshot_id, reported, '70%')
     found = snapshots.get(ctxt, snapshot_id)
     assert (found.status, found.progress) == (after, '70%')
@@ -162,7 +162,7 @@ def test_a_report_that_fits_is_taken_with_its_progress(volume_id, ctxt, current,
     ('error_deleting', 'deleting')])
 def test_a_report_that_does_not_fit_is_refused(volume_id, ctxt, current, reported):
     snapshot_id = snapshots.create(ctxt, {'volume_id': volume_id}).id
-    snapshots.reset_status(ctxt, snapshot_id, current)
+    volume_requests.reset_snapshot_status(ctxt, snapshot_id, current)
     with pytest.raises(exceptions.InvalidState, match=current):
         snapshots.report(ctxt, snapshot_id, reported)
     assert snapshots.get(ctxt, snapshot_id).status == current
