@@ -158,6 +158,14 @@ def update_link(context, migration_id, number, values):
 
 
 @session.writer
+def note_removed(context, migration_id, numbers):
+    """The sources of these links are gone."""
+    context.session.execute(
+        sa.update(_Link).where(_Link.migration_id == migration_id, _Link.number.in_(numbers))
+        .values(source_removed_at=timeutils.utcnow()))
+
+
+@session.writer
 def checkpoint(context, migration_id, number, deltas, link_values, added):
     """Store how far a link is; what it describes is on the destination's medium.
 

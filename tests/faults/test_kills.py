@@ -19,8 +19,7 @@ INTERVAL = 4 * MIB
 
 MOVE = ['own-failure', 'create-target', 'copy-link-0000', 'seal-link-0000', 'copy-link-0001',
         'seal-link-0001', 'copy-link-0002', 'verify-chain', 'swap-records']
-TIDY = ['begin-tidy', 'remove-source-0001', 'remove-source-0000', 'remove-source-0002',
-        'finish-migration']
+TIDY = ['begin-tidy', 'remove-source', 'finish-migration']
 
 
 class Story:

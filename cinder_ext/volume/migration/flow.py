@@ -31,14 +31,5 @@ def move(work):
 def tidy(work):
     """Remove the source: snapshots newest to oldest, then the volume."""
     flow = linear_flow.Flow(TIDY)
-    flow.add(tasks.begin_tidy(work))
-    for link in newest_first(work.links):
-        flow.add(tasks.RemoveSource(work, link))
-    flow.add(tasks.finish_migration(work))
+    flow.add(tasks.begin_tidy(work), tasks.remove_source(work), tasks.finish_migration(work))
     return flow
-
-
-def newest_first(links):
-    """The order of removal: snapshots newest to oldest, then the volume."""
-    return [*(link for link in reversed(links) if not link.is_head),
-            *(link for link in links if link.is_head)]

@@ -50,7 +50,7 @@ def _move(work, engine, store):
 def _undo(work):
     """Remove the destination, newest to oldest, and close the record.  Idempotent."""
     leftovers.remove_temporaries(work)
-    for link in flow.newest_first(work.links):
+    for link in plan.newest_first(work.links):
         leftovers.remove(work, work.destination, link.destination)
     volume_migrations.forget_copies(work.context, work.id)
     outcome.end_failed(work)

@@ -87,6 +87,12 @@ def restore(record, rows):
                  row.source_location, row.destination_location) for row in rows]
 
 
+def newest_first(links):
+    """The order of removal: snapshots newest to oldest, then the volume."""
+    return [*(link for link in reversed(links) if not link.is_head),
+            *(link for link in links if link.is_head)]
+
+
 def columns(link):
     """What is stored of a planned link."""
     return {'snapshot_id': link.snapshot_id, 'size_bytes': link.size_bytes,

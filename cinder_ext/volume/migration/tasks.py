@@ -14,7 +14,7 @@ from taskflow import task
 
 from cinder_ext import exceptions
 from cinder_ext.db import volume_migrations
-from cinder_ext.volume.migration import leftovers, links, outcome
+from cinder_ext.volume.migration import leftovers, links, outcome, plan
 
 LOG = log.getLogger(__name__)
 
@@ -178,17 +178,18 @@ class BeginTidy(TidyStep):
 
 
 class RemoveSource(TidyStep):
-    """Remove one snapshot, or the volume, from the source; what resists becomes a leftover."""
+    """Remove the source, snapshots newest to oldest, then the volume.
 
-    def __init__(self, work, link):
-        super().__init__(f'remove-source-{link.number:04d}', work)
-        self.link = link
+    What resists becomes a leftover.  One step for all: removing again is cheap, storing a step
+    is not.
+    """
 
     def execute(self):
-        work = self.work
-        if leftovers.remove(work, work.source, self.link.source):
-            volume_migrations.update_link(work.context, work.id, self.link.number,
-                                          {'source_removed_at': timeutils.utcnow()})
+        work, removed = self.work, []
+        for link in plan.newest_first(work.links):
+            if leftovers.remove(work, work.source, link.source):
+                removed.append(link.number)
+        volume_migrations.note_removed(work.context, work.id, removed)
 
 
 class FinishMigration(TidyStep):
@@ -224,6 +225,10 @@ def swap_records(work):
 
 def begin_tidy(work):
     return BeginTidy('begin-tidy', work)
+
+
+def remove_source(work):
+    return RemoveSource('remove-source', work)
 
 
 def finish_migration(work):
