@@ -8,6 +8,7 @@ Version history of the namespace ``destination``::
 # SPDX-License-Identifier: Apache-2.0
 
 import oslo_messaging
+from oslo_log import log
 
 from cinder_ext import exceptions
 from cinder_ext.objects import backend_resource, base
@@ -15,6 +16,11 @@ from cinder_ext.rpc import transport
 
 NAMESPACE = 'destination'
 VERSION = '1.0'
+
+LONGEST_SECONDS = 24 * 3600
+"""A call that takes longer is given up; a message that nobody takes is dropped after it."""
+
+LOG = log.getLogger(__name__)
 
 
 def _object(value):
@@ -24,13 +30,39 @@ def _object(value):
     return kind.from_value(value)
 
 
+class _Translated:
+    """What a call may raise, in the words of the driver contract.
+
+    A fault of the other service's program arrives as RemoteError, or as a built-in exception
+    that looks like one of this process.  Neither may keep a migration from being undone.
+    """
+
+    def __init__(self, backend, method):
+        self._backend = backend
+        self._method = method
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, fault, trace):
+        if isinstance(fault, oslo_messaging.MessagingTimeout | oslo_messaging.MessageDeliveryFailure):
+            raise exceptions.BackendDown(reason=f'the volume service of {self._backend} did not '
+                                                f'answer {self._method}') from fault
+        if isinstance(fault, Exception) and not isinstance(fault, exceptions.CinderExtError):
+            LOG.error('%s failed at %s: %s', self._method, self._backend, fault)
+            raise exceptions.DriverError(reason=f'the volume service of {self._backend} failed in '
+                                                f'{self._method}; see its log') from fault
+
+
 class DestinationAPI:
     """Calls one backend, ``host@backend``.
 
-    :param timeout_seconds: callable; how long a call may take.  A service that restarts within
-        it answers after its start.
+    :param timeout_seconds: callable; how long the service may give no sign of life, at least 2.
+        One that restarts within it answers after its start.  While it works it gives signs, so
+        that a snapshot that is a copy may take its time.
 
-    Every method raises BackendDown when there is no answer, else what the driver raised.
+    Every method raises BackendDown when there is no answer, else what the driver raised; what
+    is no error of ours becomes a DriverError.
     """
 
     def __init__(self, timeout_seconds, transport_=None):
@@ -42,12 +74,10 @@ class DestinationAPI:
 
     def _call(self, ctxt, host, method, **arguments):
         backend = host.partition('#')[0]
-        client = self._client.prepare(server=backend, timeout=self._timeout_seconds())
-        try:
+        client = self._client.prepare(server=backend, timeout=LONGEST_SECONDS,
+                                      call_monitor_timeout=max(2, self._timeout_seconds()))
+        with _Translated(backend, method):
             return client.call(ctxt, method, **arguments)
-        except oslo_messaging.MessagingTimeout as fault:
-            raise exceptions.BackendDown(
-                reason=f'the volume service of {backend} did not answer {method}') from fault
 
     def examine(self, ctxt, host):
         """What the destination promises and offers, and its room.

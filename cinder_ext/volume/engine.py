@@ -30,7 +30,7 @@ _NAMESPACE = uuid.UUID('6cbf1a35-1de3-5c5f-9a3c-4ac1f1d1a1c0')
 
 
 class Parked(BaseException):
-    """The service is stopping: the step is left as it stands and is resumed at the next start.
+    """The step is left as it stands and is resumed later: the service is stopping, say.
 
     Not an Exception, so that taskflow does not take it for a failure and revert the flow.
     """
@@ -73,17 +73,23 @@ class Engine:
         :param build: makes the taskflow flow, with the same steps each time
         :param store: plain data for the steps
         :returns: True when every step was executed, False when the flow was reverted
-        :raises Parked: the service is stopping
+        :raises Parked: a step was left as it stands
 
         A flow that has ended is forgotten.  A step's fault is not raised: the flow's first
-        step records it.
+        step records it.  When undoing it fails too, that is raised, and the flow is forgotten:
+        the next run begins at the first step, and the steps see where they stood.
         """
         backend = self._backend()
         book, detail = self._open_book(backend, name, key)
         engine = engines.load(build(), flow_detail=detail, book=book, backend=backend,
                               engine='serial', store=store)
         with _Watch(engine, name, key, self._watchers):
-            done = _run(engine, name, key)
+            try:
+                done = _run(engine, name, key)
+            finally:
+                # A revert that failed is where taskflow's flow stays for ever.
+                if engine.storage.get_flow_state() == taskflow_states.FAILURE:
+                    self.forget(name, key)
         self.forget(name, key)
         return done
 

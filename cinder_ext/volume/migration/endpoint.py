@@ -87,7 +87,7 @@ class MigrationEndpoint:
                     engines.guarded(f'migration {migration_id}', journey.go, self._tools,
                                     self._engine, request_context.admin_context(), migration_id)
         except engines.Parked:
-            LOG.info('migration %s is parked until the next start', migration_id)
+            LOG.info('migration %s is parked until the next sweep or start', migration_id)
         finally:
             with self._lock:
                 self._running.discard(threading.current_thread())

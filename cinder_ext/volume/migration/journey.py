@@ -28,7 +28,7 @@ def go(tools, engine, context, migration_id):
     work = works.Work(tools, context, migration_id)
     store = {'migration_id': migration_id}
     if work.record().phase == states.PREFLIGHT:
-        _prepare(work)
+        prepare(work)
     if work.record().phase in states.MOVING:
         _move(work, engine, store)
     if work.record().phase in states.TIDY:
@@ -61,7 +61,7 @@ def _tidy(work, engine, store):
     engine.run(flow.TIDY, work.id, lambda: flow.tidy(work), store)
 
 
-def _prepare(work):
+def prepare(work):
     """Preflight and plan.  A failed preflight leaves no trace but the record."""
     record = work.record()
     subject = _subject(work, record)

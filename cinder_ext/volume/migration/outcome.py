@@ -16,6 +16,10 @@ LOG = log.getLogger(__name__)
 DATABASE_FAULTS = (oslo_db_exception.DBError,)
 """What a lost connection looks like; the transaction may have been committed."""
 
+DATABASE_AWAY = (oslo_db_exception.DBConnectionError, oslo_db_exception.DBDeadlock,
+                 oslo_db_exception.CantStartEngineError)
+"""What passes; nothing can be decided before."""
+
 _DETAILS = {
     exceptions.PreflightFailed.code: words.PREFLIGHT_FAILED,
     exceptions.VerifyFailed.code: words.VERIFY_FAILED,
@@ -108,7 +112,7 @@ def _explained(flow_failures):
     fault = failure.exception
     if isinstance(fault, exceptions.CinderExtError):
         return _columns(fault.message, fault)
-    names = (name.rpartition('.')[2] for name in failure.exception_type_names)
+    names = (name.rpartition('.')[2] for name in failure)
     kinds = (getattr(exceptions, name, None) for name in names)
     # The text of an error that came from another service ends with its traceback.
     return _columns(failure.exception_str.partition('\n')[0],

@@ -6,6 +6,7 @@ killed predecessor stood.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import time
 
 from oslo_log import log
@@ -14,6 +15,7 @@ from taskflow import task
 
 from cinder_ext import exceptions
 from cinder_ext.db import volume_migrations
+from cinder_ext.volume import engine
 from cinder_ext.volume.migration import leftovers, links, outcome, plan
 
 LOG = log.getLogger(__name__)
@@ -21,8 +23,25 @@ LOG = log.getLogger(__name__)
 _SWAP_ATTEMPTS = 5
 
 
+@contextlib.contextmanager
+def _parked_when_it_must_wait(work):
+    """Leave a step as it stands, to be resumed, when what stops it is no fault of either end.
+
+    :raises Parked: the database is away, or the service is stopping and its messages with it
+    """
+    try:
+        yield
+    except outcome.DATABASE_AWAY as fault:
+        LOG.warning('migration %s waits for the database: %s', work.id, fault)
+        raise engine.Parked from fault
+    except exceptions.DriverError as fault:
+        if work.tools.stopping.is_set():
+            raise engine.Parked from fault
+        raise
+
+
 class MoveStep(task.Task):
-    """A step before the commit.
+    """A step before the commit: ``do`` and ``undo``.
 
     Its revert is refused once the record is committed: nothing undoes a committed migration.
     """
@@ -32,11 +51,16 @@ class MoveStep(task.Task):
         self.work = work
 
     def execute(self):
-        """Do the step."""
+        with _parked_when_it_must_wait(self.work):
+            self.do()
 
     def revert(self, flow_failures, **kwargs):
-        if outcome.begin_revert(self.work, flow_failures):
-            self.undo()
+        with _parked_when_it_must_wait(self.work):
+            if outcome.begin_revert(self.work, flow_failures):
+                self.undo()
+
+    def do(self):
+        """Do the step; nothing by default."""
 
     def undo(self):
         """Take back what this step did; nothing by default."""
@@ -52,7 +76,7 @@ class OwnFailure(MoveStep):
 class CreateTarget(MoveStep):
     """Make the destination's volume, with the size of the first link."""
 
-    def execute(self):
+    def do(self):
         location = self.work.destination.create(self.work.links[0].destination_volume)
         volume_migrations.update(self.work.context, self.work.id,
                                  {'destination_location': location})
@@ -73,7 +97,7 @@ class LinkStep(MoveStep):
 class CopyLink(LinkStep):
     """Make the destination's content equal to a snapshot's or to the head's."""
 
-    def execute(self):
+    def do(self):
         work, link = self.work, self.link
         if work.rows()[link.number].copied_at is not None:
             return
@@ -90,7 +114,9 @@ class CopyLink(LinkStep):
 class SealLink(LinkStep):
     """Take the native snapshot at the destination that becomes the link."""
 
-    def execute(self):
+    def do(self):
+        if self.work.rows()[self.link.number].sealed_at is not None:
+            return
         location = self.work.destination.seal(self.link.destination)
         volume_migrations.update_link(
             self.work.context, self.work.id, self.link.number,
@@ -103,10 +129,12 @@ class SealLink(LinkStep):
 class VerifyChain(MoveStep):
     """Read back from the destination what the policy asks for, link by link."""
 
-    def execute(self):
+    def do(self):
         work = self.work
-        outcome.enter(work, 'verify')
         rows, done, self._how = work.rows(), 0, None
+        if all(row.verified_at is not None for row in rows):
+            return
+        outcome.enter(work, 'verify')
         expected = sum(length for *_, length in self._plans())
         for link, digest_map, blocks, length in self._plans():
             if rows[link.number].verified_at is None:
@@ -143,7 +171,7 @@ class VerifyChain(MoveStep):
 class SwapRecords(MoveStep):
     """THE COMMIT.  The outcome of an interrupted transaction is read, never guessed."""
 
-    def execute(self):
+    def do(self):
         outcome.enter(self.work, 'commit', {
             'digest': self.work.rows()[-1].digest, 'digest_algorithm': links.ALGORITHM})
         for attempt in range(_SWAP_ATTEMPTS):

@@ -1,0 +1,220 @@
+"""What interrupts a migration and is no fault of either end: it goes on, or it ends; never stuck."""
+# SPDX-License-Identifier: Apache-2.0
+
+import threading
+import time
+
+import pytest
+from oslo_db import exception as oslo_db_exception
+from sqlalchemy import event
+
+from cinder_ext.db import session, transition, volume_migrations, volumes
+from cinder_ext.drivers import values
+from cinder_ext.drivers.file import FileDriver
+from cinder_ext.rpc import transport
+from cinder_ext.states import migration as states
+from cinder_ext.volume.migration import flow, journey, outcome
+from cinder_ext.volume.migration import work as works
+
+MIB = values.MIB
+
+
+class Slow(FileDriver):
+    """Takes its time with snapshots.
+
+    :ivar begun: set when a snapshot is being made
+    """
+
+    seconds = 4
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.begun = threading.Event()
+
+    def create_snapshot(self, snapshot):
+        self.begun.set()
+        time.sleep(self.seconds)
+        super().create_snapshot(snapshot)
+
+
+class Broken(FileDriver):
+    """Falls over itself when something is deleted, until it is mended."""
+
+    is_mended = False
+
+    def delete_volume(self, volume):
+        if not self.is_mended:
+            raise TypeError('a programming error')
+        super().delete_volume(volume)
+
+    def extend_volume(self, volume, size_bytes):
+        raise TypeError('a programming error')
+
+
+class Outage:
+    """The database is away for one migration's thread, while ``is_on``."""
+
+    def __init__(self):
+        self.is_on = False
+        self.count = 0
+
+    def __call__(self, conn, cursor, statement, parameters, context, many):
+        if self.is_on and threading.current_thread().name.count('-') == 4:
+            self.count += 1
+            raise oslo_db_exception.DBConnectionError()
+
+
+@pytest.fixture
+def chain(noise):
+    def fill(cloud):
+        volume_id = cloud.volume(1)
+        cloud.write(volume_id, 0, noise(6 * MIB))
+        cloud.snapshot(volume_id)
+        cloud.write(volume_id, 3 * MIB, noise(2 * MIB))
+        return volume_id
+    return fill
+
+
+def test_snapshot_may_take_longer_than_an_answer(cloud_of, chain):
+    """The destination gives signs of life meanwhile."""
+    cloud = cloud_of(beta=Slow)
+    cloud.conf.set_override('destination_timeout', 2, 'migration')
+    record = cloud.record(cloud.migrate(chain(cloud)))
+    assert record.phase == 'finished', record.error
+
+
+def test_stop_in_the_middle_of_a_call_undoes_nothing(cloud_of, chain):
+    cloud = cloud_of(beta=Slow)
+    volume_id = chain(cloud)
+    before = cloud.contents(volume_id)
+    migration_id = cloud.migrate(volume_id, wait=False)
+    assert cloud.drivers['beta'].begun.wait(20)
+
+    cloud.endpoints['alpha'].stop(0.1)
+    transport.cleanup()
+    cloud.restart()
+
+    assert cloud.wait(migration_id).phase == 'finished'
+    assert not [step for step in cloud.steps if step[2] == 'REVERTING']
+    assert cloud.contents(volume_id) == before
+
+
+def test_backend_with_a_programming_error_ends_the_migration(cloud_of, chain):
+    cloud = cloud_of(beta=Broken)
+    volume_id = chain(cloud)
+    cloud.extend(volume_id, 2)
+
+    record = cloud.record(cloud.migrate(volume_id))
+
+    assert record.phase == 'failed'
+    assert [left['kind'] for left in record.leftovers] == ['volume']
+    assert 'Traceback' not in record.error
+    assert volumes.get(cloud.context, volume_id).status == 'available'
+    cloud.drivers['beta'].is_mended = True
+    cloud.endpoints['alpha'].resume()
+    deadline = time.monotonic() + 20
+    while cloud.files('beta') and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert cloud.files('beta') == []
+
+
+@pytest.mark.parametrize('step', ['create-target', 'copy-link-0000', 'seal-link-0000',
+                                  'copy-link-0001', 'verify-chain', 'swap-records'])
+def test_database_that_is_away_for_a_while(cloud, chain, step):
+    volume_id = chain(cloud)
+    before = cloud.contents(volume_id)
+    outage = Outage()
+    event.listen(session.get_engine(), 'before_cursor_execute', outage)
+
+    def switch(_flow, name, state):
+        outage.is_on = outage.is_on or ((name, state) == (step, 'RUNNING') and not outage.count)
+
+    cloud.engine._watchers = (switch, cloud._watch)
+    migration_id = cloud.migrate(volume_id, wait=False)
+    _idle(cloud, migration_id)
+    assert outage.count
+    assert cloud.record(migration_id).phase in states.MOVING
+    outage.is_on = False
+    cloud.endpoints['alpha'].resume()
+
+    assert cloud.wait(migration_id).phase == 'finished'
+    assert not [step for step in cloud.steps if step[2] == 'REVERTING']
+    assert cloud.contents(volume_id) == before
+
+
+def test_database_that_is_away_when_it_is_undone(cloud_of, chain):
+    """Which leaves taskflow's flow in a state that it never leaves by itself."""
+    cloud = cloud_of(beta=Broken)
+    cloud.drivers['beta'].is_mended = True
+    volume_id = chain(cloud)
+    cloud.extend(volume_id, 2)
+    before = cloud.contents(volume_id)
+    outage = Outage()
+    event.listen(session.get_engine(), 'before_cursor_execute', outage)
+
+    def switch(_flow, _name, state):
+        outage.is_on = outage.is_on or (state == 'REVERTING' and not outage.count)
+
+    cloud.engine._watchers = (switch,)
+    migration_id = cloud.migrate(volume_id, wait=False)
+    _idle(cloud, migration_id)
+    assert outage.count
+    outage.is_on = False
+    cloud.endpoints['alpha'].resume()
+
+    assert cloud.wait(migration_id).phase == 'failed'
+    assert cloud.files('beta') == []
+    assert cloud.contents(volume_id) == before
+    assert volumes.get(cloud.context, volume_id).status == 'available'
+
+
+def _idle(cloud, migration_id):
+    """Wait until nobody works on it."""
+    deadline = time.monotonic() + 30
+    while any(thread.name == migration_id for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize('steps', [3, 5, 6])
+def test_flow_whose_memory_is_lost_goes_on_by_the_record(cloud, chain, steps):
+    """taskflow's store is not synced: a loss of power may take what it knew last, or all."""
+    volume_id = chain(cloud)
+    before = cloud.contents(volume_id)
+    work = _planned(cloud, volume_id)
+    built = [step for step, _ in flow.move(work).iter_nodes()]
+    assert built[steps].name == {3: 'seal-link-0000', 5: 'verify-chain', 6: 'swap-records'}[steps]
+    for step in built[:steps]:
+        step.execute()
+    if steps == 6:
+        outcome.enter(work, 'commit')
+
+    cloud.endpoints['alpha'].resume()
+
+    assert cloud.wait(work.id).phase == 'finished'
+    assert cloud.contents(volume_id) == before
+
+
+def test_sealed_snapshot_that_vanished_is_not_made_again(cloud, chain):
+    """It would get the content of a later link."""
+    work = _planned(cloud, chain(cloud))
+    create, copy, seal, copy_head = [step for step, _ in flow.move(work).iter_nodes()][1:5]
+    for step in (create, copy, seal, copy_head):
+        step.execute()
+    snapshot, = (cloud.directory / 'beta' / 'snapshots').iterdir()
+    snapshot.unlink()
+
+    seal.execute()
+
+    assert not snapshot.exists()
+
+
+def _planned(cloud, volume_id):
+    """A migration in phase copying that nobody works on: work.Work."""
+    record = volume_migrations.start(cloud.context, volume_id, {
+        'operation': 'retype', 'include_snapshots': True}, 'retype')
+    transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
+                    {'destination_host': 'host@beta#beta'})
+    work = works.Work(cloud.endpoints['alpha']._tools, cloud.context, record.id)
+    journey.prepare(work)
+    return work
