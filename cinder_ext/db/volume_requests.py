@@ -101,6 +101,19 @@ def begin_delete(context, volume_id, force=False, cascade=False):
     return doomed
 
 
+@session.writer
+def reset_status(context, volume_id, status, also):
+    """Set a volume's statuses whatever they were: an administrator's last resort.
+
+    A ``migration_status`` that says that no migration is active gives up the one that is.
+
+    :param also: other status columns to set, column -> state
+    """
+    if 'migration_status' in also and also['migration_status'] not in volumes.MIGRATING:
+        volume_migrations.abandon(context, volume_id)
+    transition.force(context, states.MACHINE, volume_id, status, also)
+
+
 def _refuse_used(context, volume_id):
     attached = attachments.of_volume(context, volume_id)
     clones = volume_migrations.being_cloned(context, volume_id)

@@ -8,7 +8,6 @@ from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import (
     services,
     snapshots,
-    transition,
     volume_migrations,
     volume_requests,
     volume_types,
@@ -160,13 +159,16 @@ def _flag(call, name):
 
 
 def reset_status(call):
-    """Set a volume's status, attach status or migration status: an administrator's last resort."""
+    """Set a volume's status, attach status or migration status: an administrator's last resort.
+
+    A migration status that says that no migration is active undoes the one that is.
+    """
     also = {column: call.body[column] for column in ('attach_status', 'migration_status')
             if column in call.body}
     if also.get('migration_status') == 'none':
         also['migration_status'] = None
-    transition.force(call.context, states.MACHINE, call.target.id,
-                     call.body.get('status', call.target.status), also)
+    volume_requests.reset_status(call.context, call.target.id,
+                                 call.body.get('status', call.target.status), also)
 
 
 def force_delete(call):

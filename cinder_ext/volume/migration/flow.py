@@ -39,6 +39,6 @@ def tidy(work):
 
 
 def newest_first(links):
-    """The order of removal: snapshots newest to oldest, then the volume."""
+    """The order of removal: snapshots newest to oldest, then the volume; none before a plan."""
     return [*(link for link in reversed(links) if not link.is_head),
             *(link for link in links if link.is_head)]
