@@ -112,10 +112,16 @@ def waiting(context, phases, source_host=None):
 
     :param source_host: ``host@backend``: only those whose volume is (or was) there
     """
-    query = sa.select(_Record.id).where(_Record.phase.in_(phases))
+    query = sa.select(_Record.id, _Record.source_host).where(_Record.phase.in_(phases))
     if source_host is not None:
-        query = query.where(_Record.source_host.startswith(source_host + '#'))
-    return list(context.session.execute(query.order_by(_Record.created_at)).scalars())
+        query = query.where(_Record.source_host.startswith(source_host + '#', autoescape=True))
+    rows = context.session.execute(query.order_by(_Record.created_at))
+    return [row.id for row in rows if _is_of(row.source_host, source_host)]
+
+
+def _is_of(host, backend):
+    """Whether a host is of a backend; LIKE and some collations do not tell cases apart."""
+    return backend is None or host.partition('#')[0] == backend
 
 
 @session.writer
@@ -145,8 +151,13 @@ def update(context, migration_id, values):
 
 @session.writer
 def begin_attempt(context, migration_id):
-    """Another process goes on with the work: count it."""
+    """Another process goes on with the work: count it.
+
+    :returns: the number of this attempt; what holds an earlier one stores nothing any more
+    """
     update(context, migration_id, {'attempt': _Record.attempt + 1})
+    return context.session.execute(
+        sa.select(_Record.attempt).where(_Record.id == migration_id)).scalar_one()
 
 
 @session.writer
@@ -166,13 +177,25 @@ def note_removed(context, migration_id, numbers):
 
 
 @session.writer
-def checkpoint(context, migration_id, number, deltas, link_values, added):
+def checkpoint(context, migration_id, number, deltas, link_values, added, attempt):
     """Store how far a link is; what it describes is on the destination's medium.
 
     :param deltas: a list of (segment, bytes); each replaces what was stored for the segment
     :param link_values: columns of the link
     :param added: bytes to add to figures of the record, column -> bytes
+    :param attempt: number of the caller's
+    :raises RecordLost: another attempt has begun, or the migration is being undone
     """
+    figures = {column: getattr(_Record, column) + value for column, value in added.items()}
+    held = context.session.execute(
+        sa.update(_Record)
+        .where(_Record.id == migration_id, _Record.attempt == attempt,
+               _Record.phase == states.COPYING)
+        .values({**figures, 'updated_at': timeutils.utcnow()})
+        .execution_options(synchronize_session=False)).rowcount
+    if not held:
+        raise exceptions.RecordLost(id=migration_id, phase=get(context, migration_id).phase,
+                                    expected=f'{states.COPYING} in attempt {attempt}')
     if deltas:
         table = models.MigrationDelta
         context.session.execute(sa.delete(table).where(
@@ -182,8 +205,6 @@ def checkpoint(context, migration_id, number, deltas, link_values, added):
             {'migration_id': migration_id, 'number': number, 'segment': segment, 'delta': delta}
             for segment, delta in deltas])
     update_link(context, migration_id, number, link_values)
-    update(context, migration_id,
-           {column: getattr(_Record, column) + value for column, value in added.items()})
 
 
 @session.reader
@@ -208,16 +229,19 @@ def forget_copies(context, migration_id):
 
 
 @session.writer
-def swap(context, migration_id):
+def swap(context, migration_id, attempt):
     """THE COMMIT: from here on the volume and its snapshots are those at the destination.
 
     One transaction.  Ids, names, times and status stay; host, type and the backend's names
     change.
 
-    :raises TransitionRefused: the record is not in phase ``committing``; nothing was changed
+    :param attempt: number of the caller's
+    :raises TransitionRefused: the record is not in phase ``committing``, or another attempt has
+        begun; nothing was changed
     """
     transition.move(context, states.MACHINE, migration_id, 'committed',
-                    {'committed_at': timeutils.utcnow(), 'percent': 100})
+                    {'committed_at': timeutils.utcnow(), 'percent': 100},
+                    (_Record.attempt == attempt,))
     record = get(context, migration_id)
     type_id = record.destination_type_id or record.source_type_id
     volumes.update(context, record.volume_id, {
@@ -250,10 +274,24 @@ def fail(context, migration_id, event, error, code, remedy):
 
 @session.writer
 def release(context, record):
-    """Give a volume back the status that it had before its migration."""
-    event = ('release-attached' if record.previous_status == volume_states.IN_USE
-             else 'release')
-    transition.try_move(context, volume_states.MACHINE, record.volume_id, event)
+    """Give a volume back the status that it had before its migration.
+
+    A volume that lost its attachments meanwhile is available.  One that is on its next
+    migration stays with that.
+    """
+    volume = models.Volume
+    next_one = context.session.execute(
+        sa.select(_Record.id).where(_Record.volume_id == record.volume_id,
+                                    _Record.created_at > record.created_at).limit(1)).first()
+    if next_one is not None:
+        return
+    is_attached = context.session.execute(
+        sa.select(volume.id).where(volume.id == record.volume_id,
+                                   volume.attach_status == 'attached')
+        .with_for_update()).first() is not None
+    was_attached = record.previous_status == volume_states.IN_USE
+    transition.try_move(context, volume_states.MACHINE, record.volume_id,
+                        'release-attached' if was_attached and is_attached else 'release')
 
 
 @session.writer
@@ -286,10 +324,10 @@ def without(leftovers, leftover):
 def failed_with_leftovers(context, source_host):
     """Ids of failed migrations of a backend's volumes that left something at a destination."""
     rows = context.session.execute(
-        sa.select(_Record.id, _Record.leftovers)
+        sa.select(_Record.id, _Record.leftovers, _Record.source_host)
         .where(_Record.phase == states.FAILED, _Record.leftovers.is_not(None),
-               _Record.source_host.startswith(source_host + '#')))
-    return [row.id for row in rows if row.leftovers]
+               _Record.source_host.startswith(source_host + '#', autoescape=True)))
+    return [row.id for row in rows if row.leftovers and _is_of(row.source_host, source_host)]
 
 
 @session.reader

@@ -99,11 +99,15 @@ def unfinished(context, host):
     :param host: ``host@backend``; None for volumes that no scheduler has placed yet
     :returns: a list of (id, status), oldest first
     """
-    query = sa.select(models.Volume.id, models.Volume.status).where(
+    query = sa.select(models.Volume.id, models.Volume.status, models.Volume.host).where(
         models.Volume.deleted_at.is_(None),
         models.Volume.status.in_((states.CREATING, states.DELETING, states.EXTENDING)),
-        models.Volume.host.is_(None) if host is None else models.Volume.host.startswith(host + '#'))
-    return [tuple(row) for row in context.session.execute(query.order_by(models.Volume.created_at))]
+        models.Volume.host.is_(None) if host is None
+        else models.Volume.host.startswith(host + '#', autoescape=True))
+    # LIKE does not tell cases apart.
+    return [(row.id, row.status)
+            for row in context.session.execute(query.order_by(models.Volume.created_at))
+            if host is None or row.host.partition('#')[0] == host]
 
 
 @session.writer

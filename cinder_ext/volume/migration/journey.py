@@ -24,8 +24,8 @@ def go(tools, engine, context, migration_id):
     :param engine: volume.engine.Engine
     :raises Parked: the service is stopping
     """
-    volume_migrations.begin_attempt(context, migration_id)
-    work = works.Work(tools, context, migration_id)
+    attempt = volume_migrations.begin_attempt(context, migration_id)
+    work = works.Work(tools, context, migration_id, attempt)
     store = {'migration_id': migration_id}
     if work.record().phase == states.PREFLIGHT:
         prepare(work)

@@ -128,7 +128,8 @@ class LinkCopy:
             {'position': position, 'bytes_done': plan.bytes_below(self._blocks, position),
              'bytes_written': self._row.bytes_written + stats.written, **closing},
             {'bytes_read': stats.read - before.read,
-             'bytes_written': stats.written - before.written, 'bytes_skipped': skipped})
+             'bytes_written': stats.written - before.written, 'bytes_skipped': skipped},
+            self._work.attempt)
 
 
 def blocks_to_verify(policy, promises, is_head, digest_map, written):

@@ -27,15 +27,18 @@ _SWAP_ATTEMPTS = 5
 def _parked_when_it_must_wait(work):
     """Leave a step as it stands, to be resumed, when what stops it is no fault of either end.
 
-    :raises Parked: the database is away, or the service is stopping and its messages with it
+    :raises Parked: the database is away, the service is stopping and its messages with it, or
+        another process has taken the migration up
     """
     try:
+        if work.is_superseded():
+            raise engine.Parked
         yield
     except outcome.DATABASE_AWAY as fault:
         LOG.warning('migration %s waits for the database: %s', work.id, fault)
         raise engine.Parked from fault
-    except exceptions.DriverError as fault:
-        if work.tools.stopping.is_set():
+    except (exceptions.DriverError, exceptions.RecordLost) as fault:
+        if work.tools.stopping.is_set() or work.is_superseded():
             raise engine.Parked from fault
         raise
 
@@ -176,7 +179,7 @@ class SwapRecords(MoveStep):
             'digest': self.work.rows()[-1].digest, 'digest_algorithm': links.ALGORITHM})
         for attempt in range(_SWAP_ATTEMPTS):
             try:
-                volume_migrations.swap(self.work.context, self.work.id)
+                volume_migrations.swap(self.work.context, self.work.id, self.work.attempt)
             except (exceptions.TransitionRefused, *outcome.DATABASE_FAULTS) as fault:
                 if outcome.is_committed(self.work):
                     return

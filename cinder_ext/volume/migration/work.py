@@ -31,11 +31,14 @@ class Work:
     :ivar source, destination: the two ends
     :ivar control: asked between units
     :ivar silent: ends that did not answer in time
+
+    :param attempt: number of this attempt (begin_attempt); by default the one of the record
     """
 
-    def __init__(self, tools, context, migration_id):
+    def __init__(self, tools, context, migration_id, attempt=None):
         record = volume_migrations.get(context, migration_id)
         self.id = migration_id
+        self.attempt = record.attempt if attempt is None else attempt
         self.context = context
         self.conf = tools.conf
         self.source_host = record.source_host
@@ -51,6 +54,10 @@ class Work:
     def record(self):
         """The record as it is now."""
         return volume_migrations.get(self.context, self.id)
+
+    def is_superseded(self):
+        """Whether another process has taken the migration up since."""
+        return self.record().attempt != self.attempt
 
     def rows(self):
         """The rows of the links as they are now."""
