@@ -21,7 +21,8 @@ OPTS = [
                help='Seconds that a step waits for the destination service to answer before the '
                     'migration fails.'),
     cfg.IntOpt('tidy_retry_interval', default=60, min=1, mutable=True,
-               help='Seconds between attempts to remove what could not be removed at the source.'),
+               help='Seconds between attempts to remove what could not be removed at either end; '
+                    'looked at with each sweep.'),
 ]
 
 

@@ -75,6 +75,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
                 directory = os.path.join(self._base, room)
                 os.makedirs(directory, mode=0o700, exist_ok=True)
                 _sweep(directory)
+            _sync(self._base)
             self._reflink = (self.settings.options.file_reflink == 'auto'
                              and reflink.is_served_by(os.path.join(self._base, 'volumes')))
 
@@ -135,7 +136,8 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
         with self._lock(path), self._opened(volume, os.O_RDWR) as descriptor:
             if os.fstat(descriptor).st_size < size_bytes:
                 os.ftruncate(descriptor, size_bytes)
-                os.fsync(descriptor)
+            # Also when it is so large already: who made it so may have been killed before.
+            os.fsync(descriptor)
 
     def connect_volume(self, volume, connector):
         return self._connect(volume, 'rw')
@@ -221,6 +223,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
         with self._lock(path), self._mapped(f'creating {os.path.basename(path)}'):
             if os.path.lexists(path):
                 _check_size(path, size_bytes)
+                _sync(os.path.dirname(path))
                 return
             with _made_whole(path) as target:
                 if source is not None:

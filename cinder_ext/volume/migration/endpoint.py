@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import threading
+import time
 
 import oslo_messaging
 from oslo_log import log
@@ -38,7 +39,11 @@ class MigrationEndpoint:
         self._stopping = threading.Event()
         self._running = set()
         self._lock = threading.Lock()
+        self._conf = conf
         self._places = threading.Semaphore(conf.migration.concurrent)
+        # Ends that do not answer must not take the places of what can be done.
+        self._retries = threading.Semaphore(1)
+        self._retry_at = 0.0
         self._tools = works.Tools(
             conf, driver,
             destination_rpc.DestinationAPI(lambda: conf.migration.destination_timeout),
@@ -46,16 +51,24 @@ class MigrationEndpoint:
 
     def run_migration(self, context, migration_id):
         """Take a migration up.  Harmless while it runs already."""
-        self._take_up(migration_id)
+        self._take_up(migration_id, self._places)
 
     def resume(self):
         """Take up what was recorded and is not being done; called at start and periodically."""
         context = request_context.admin_context()
-        for phases in (states.MOVING, states.TIDY):
+        for phases in (states.MOVING, (states.COMMITTED, states.TIDYING)):
             for migration_id in volume_migrations.waiting(context, phases, self._host):
-                self._take_up(migration_id)
-        for migration_id in volume_migrations.failed_with_leftovers(context, self._host):
-            self._take_up(migration_id)
+                self._take_up(migration_id, self._places)
+        if time.monotonic() >= self._retry_at:
+            self._retry_at = time.monotonic() + self._conf.migration.tidy_retry_interval
+            self._retry(context)
+
+    def _retry(self, context):
+        """Try again to remove what could not be removed, of one migration after the other."""
+        for migration_id in (
+                *volume_migrations.waiting(context, (states.LEFTOVERS,), self._host),
+                *volume_migrations.failed_with_leftovers(context, self._host)):
+            self._take_up(migration_id, self._retries)
 
     def stop(self, timeout_seconds=5):
         """Park what runs, at the next unit of its copy; it is resumed at the next start.
@@ -69,20 +82,20 @@ class MigrationEndpoint:
             thread.join(timeout_seconds)
         return not any(thread.is_alive() for thread in threads)
 
-    def _take_up(self, migration_id):
+    def _take_up(self, migration_id, places):
         with self._lock:
             if self._stopping.is_set() or any(thread.name == migration_id
                                               for thread in self._running):
                 return
             # A daemon: a step that hangs in a backend must not keep the process from ending.
-            thread = threading.Thread(target=self._work, args=(migration_id,), daemon=True,
-                                      name=migration_id)
+            thread = threading.Thread(target=self._work, args=(migration_id, places),
+                                      daemon=True, name=migration_id)
             self._running.add(thread)
             thread.start()
 
-    def _work(self, migration_id):
+    def _work(self, migration_id, places):
         try:
-            with self._places:
+            with places:
                 if not self._stopping.is_set():
                     engines.guarded(f'migration {migration_id}', journey.go, self._tools,
                                     self._engine, request_context.admin_context(), migration_id)

@@ -93,9 +93,10 @@ def _retry(work, leftovers):
     for noted in leftovers:
         size_bytes = noted['size_bytes']
         if noted['kind'] == 'snapshot':
-            resource = values.Snapshot(noted['name_id'], noted['volume_name_id'], size_bytes)
+            resource = values.Snapshot(noted['name_id'], noted['volume_name_id'], size_bytes,
+                                       noted.get('location'))
         else:
-            resource = values.Volume(noted['name_id'], size_bytes)
+            resource = values.Volume(noted['name_id'], size_bytes, noted.get('location'))
         remove(work, ends[noted['host']], resource)
 
 
@@ -104,6 +105,8 @@ def _leftover(work, end, resource):
     host = work.destination.host if end is work.destination else work.source_host
     noted = {'host': host, 'kind': 'volume', 'name_id': resource.name_id,
              'size_bytes': resource.size_bytes}
+    if resource.location is not None:
+        noted['location'] = resource.location
     if isinstance(resource, values.Snapshot):
         noted.update(kind='snapshot', volume_name_id=resource.volume_name_id)
     return noted

@@ -132,7 +132,7 @@ class LinkCopy:
             self._work.attempt)
 
 
-def blocks_to_verify(policy, promises, is_head, digest_map, written):
+def blocks_to_verify(policy, promises, digest_map, written):
     """Which blocks of a link are read back.
 
     :param policy: ``written`` or ``full``

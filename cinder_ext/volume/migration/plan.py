@@ -28,6 +28,7 @@ class Link:
     destination_volume_name_id: str
     source_location: str | None = None
     destination_location: str | None = None
+    destination_volume_location: str | None = None
 
     @property
     def is_head(self):
@@ -57,7 +58,8 @@ class Link:
     @property
     def destination_volume(self):
         """The destination's volume while it has this link's size and content."""
-        return values.Volume(self.destination_volume_name_id, self.size_bytes)
+        return values.Volume(self.destination_volume_name_id, self.size_bytes,
+                             self.destination_volume_location)
 
 
 def chain(volume, snapshots, record):
@@ -84,7 +86,8 @@ def restore(record, rows):
     """The links of a stored plan, oldest first."""
     return [Link(row.number, row.snapshot_id, row.size_bytes, row.source_name_id,
                  record.source_name_id, row.destination_name_id, record.destination_name_id,
-                 row.source_location, row.destination_location) for row in rows]
+                 row.source_location, row.destination_location, record.destination_location)
+            for row in rows]
 
 
 def newest_first(links):

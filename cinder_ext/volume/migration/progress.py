@@ -16,7 +16,8 @@ class Progress:
 
     Copying and reading back weigh the same per byte.
 
-    :param record: the migration's row, for where it stood
+    :param record: the migration's row, for where it stood: after a restart up to one interval
+        is copied again, and the figures wait for it
     :param verifies: whether a verification follows the copy
     :param interval_seconds: callable
     """
@@ -29,6 +30,7 @@ class Progress:
         self._interval_seconds = interval_seconds
         self._clock = clock
         self._percent = record.percent or 0
+        self._floor = record.bytes_done or 0
         self._done = None
         self._stored_at = None
         self._rate = record.bytes_per_second
@@ -39,7 +41,8 @@ class Progress:
 
     def copied(self, done):
         """``done`` bytes of the whole chain are equal at the destination."""
-        self._at(done, done / max(self._total, 1) / self._shares, {'bytes_done': done})
+        self._at(done, done / max(self._total, 1) / self._shares,
+                 {'bytes_done': max(done, self._floor)})
 
     def verified(self, done, expected):
         """``done`` of ``expected`` bytes were read back."""

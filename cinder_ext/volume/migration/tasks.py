@@ -83,6 +83,7 @@ class CreateTarget(MoveStep):
         location = self.work.destination.create(self.work.links[0].destination_volume)
         volume_migrations.update(self.work.context, self.work.id,
                                  {'destination_location': location})
+        self.work.locate()
 
     def undo(self):
         leftovers.remove(self.work, self.work.destination, self.work.links[-1].destination)
@@ -94,7 +95,12 @@ class LinkStep(MoveStep):
 
     def __init__(self, verb, work, link):
         super().__init__(f'{verb}-{link.number:04d}', work)
-        self.link = link
+        self._number = link.number
+
+    @property
+    def link(self):
+        """As it is known now: locations come with what is made."""
+        return self.work.links[self._number]
 
 
 class CopyLink(LinkStep):
@@ -124,6 +130,7 @@ class SealLink(LinkStep):
         volume_migrations.update_link(
             self.work.context, self.work.id, self.link.number,
             {'destination_location': location, 'sealed_at': timeutils.utcnow()})
+        self.work.locate()
 
     def undo(self):
         leftovers.remove(self.work, self.work.destination, self.link.destination)
@@ -161,12 +168,11 @@ class VerifyChain(MoveStep):
     def _plans(self):
         """Yield (link, map, blocks, bytes) of each link, with the maps of two links in memory."""
         work = self.work
-        maps = links.Maps(work.context, work.id, work.destination.promises)
+        maps = links.Maps(work.context, work.id, work.promises)
         for link in work.links:
             digest_map, written = maps.before(work.links, link.number)
             maps.keep(link.number, digest_map)
-            blocks = links.blocks_to_verify(work.verify, work.destination.promises,
-                                            link.is_head, digest_map, written)
+            blocks = links.blocks_to_verify(work.verify, work.promises, digest_map, written)
             length = sum(digest_map.block_length(block) for block in blocks)
             yield link, digest_map, blocks, length
 

@@ -4,6 +4,7 @@
 import functools
 
 from cinder_ext.db import volume_migrations
+from cinder_ext.drivers import values
 from cinder_ext.volume.migration import control, ends, leftovers, links, plan, progress
 
 
@@ -68,6 +69,10 @@ class Work:
         """The stored plan: a list of plan.Link, oldest first."""
         return plan.restore(self.record(), self.rows())
 
+    def locate(self):
+        """Something was made at the destination: the links tell its location from now on."""
+        self.__dict__.pop('links', None)
+
     @functools.cached_property
     def method(self):
         return self.record().method
@@ -78,8 +83,18 @@ class Work:
         return self.record().verify
 
     @functools.cached_property
+    def promises(self):
+        """What the destination promises now and promised when the plan was made.
+
+        A snapshot that was taken as a copy stays one when the backend has learnt to share.
+        """
+        now, planned = self.destination.promises.as_dict(), self.record().promises or {}
+        return values.Promises(**{word: held and planned.get(word, True)
+                                  for word, held in now.items()})
+
+    @functools.cached_property
     def maps(self):
-        return links.Maps(self.context, self.id, self.destination.promises)
+        return links.Maps(self.context, self.id, self.promises)
 
     @functools.cached_property
     def progress(self):

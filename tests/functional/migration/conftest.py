@@ -7,6 +7,7 @@ import pathlib
 import random
 import shutil
 import subprocess
+import threading
 import time
 import uuid
 
@@ -168,9 +169,18 @@ class Cloud:
         while time.monotonic() < deadline:
             record = self.record(migration_id)
             if record.phase in phases:
-                return record
+                if record.phase in states.ENDED:
+                    self.idle(migration_id)
+                return self.record(migration_id)
             time.sleep(0.02)
         raise AssertionError(f'still {record.phase} after {seconds} s: {record.as_dict()}')
+
+    def idle(self, migration_id, seconds=30):
+        """Return when nobody works on a migration."""
+        deadline = time.monotonic() + seconds
+        while any(thread.name == migration_id for thread in threading.enumerate()):
+            assert time.monotonic() < deadline, 'somebody still works on it'
+            time.sleep(0.02)
 
     def record(self, migration_id):
         return volume_migrations.get(self.context, migration_id)

@@ -78,6 +78,31 @@ class ChangesOnly(NoSnapshotConnect):
         return [values.Range(0, 64 * MIB)]
 
 
+class Located(FileDriver):
+    """Finds things by the locations that it gave out, and only by them."""
+
+    def _path(self, resource):
+        path = super()._path(resource)
+        assert resource.location in (None, path)
+        return path
+
+    def create_volume(self, volume):
+        super().create_volume(volume)
+        return self._path(volume)
+
+    def create_snapshot(self, snapshot):
+        super().create_snapshot(snapshot)
+        return self._path(snapshot)
+
+    def _connect(self, resource, access_mode):
+        assert resource.location == self._path(resource)
+        return super()._connect(resource, access_mode)
+
+    def _delete(self, resource):
+        assert resource.location == self._path(resource)
+        super()._delete(resource)
+
+
 @pytest.fixture
 def chain(noise):
     def fill(cloud):
@@ -148,4 +173,32 @@ def test_temporary_volume_goes_when_the_migration_fails(cloud_of, chain, end):
     assert record.leftovers in (None, [])
     assert cloud.drivers[end].present == set()
     assert cloud.files('alpha') == files
+    assert cloud.files('beta') == []
+
+
+def test_locations_of_the_destination_go_with_all_that_is_asked_of_it(cloud_of, chain):
+    cloud = cloud_of(beta=Located)
+    volume_id = chain(cloud)
+    before = cloud.contents(volume_id)
+
+    record = cloud.record(cloud.migrate(volume_id))
+    assert record.phase == 'finished', record.error
+
+    record = cloud.record(cloud.migrate(volume_id, to='alpha'))
+    assert (record.phase, record.leftovers) == ('finished', None), record.error
+    assert cloud.contents(volume_id) == before
+
+
+def test_locations_go_with_what_is_undone(cloud_of, chain):
+    cloud = cloud_of(beta=Located)
+    volume_id = chain(cloud)
+
+    def spoil(flow, step, state):
+        if (step, state) == ('verify-chain', 'RUNNING'):
+            path = next((cloud.directory / 'beta' / 'snapshots').iterdir())
+            path.write_bytes(b'')
+
+    cloud.engine._watchers = (spoil,)
+    record = cloud.record(cloud.migrate(volume_id))
+    assert (record.phase, record.leftovers) == ('failed', None), record.as_dict()
     assert cloud.files('beta') == []

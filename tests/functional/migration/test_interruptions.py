@@ -131,7 +131,7 @@ def test_database_that_is_away_for_a_while(cloud, chain, step):
 
     cloud.engine._watchers = (switch, cloud._watch)
     migration_id = cloud.migrate(volume_id, wait=False)
-    _idle(cloud, migration_id)
+    cloud.idle(migration_id)
     assert outage.count
     assert cloud.record(migration_id).phase in states.MOVING
     outage.is_on = False
@@ -157,7 +157,7 @@ def test_database_that_is_away_when_it_is_undone(cloud_of, chain):
 
     cloud.engine._watchers = (switch,)
     migration_id = cloud.migrate(volume_id, wait=False)
-    _idle(cloud, migration_id)
+    cloud.idle(migration_id)
     assert outage.count
     outage.is_on = False
     cloud.endpoints['alpha'].resume()
@@ -166,14 +166,6 @@ def test_database_that_is_away_when_it_is_undone(cloud_of, chain):
     assert cloud.files('beta') == []
     assert cloud.contents(volume_id) == before
     assert volumes.get(cloud.context, volume_id).status == 'available'
-
-
-def _idle(cloud, migration_id):
-    """Wait until nobody works on it."""
-    deadline = time.monotonic() + 30
-    while any(thread.name == migration_id for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize('steps', [3, 5, 6])
@@ -218,3 +210,36 @@ def _planned(cloud, volume_id):
     work = works.Work(cloud.endpoints['alpha']._tools, cloud.context, record.id)
     journey.prepare(work)
     return work
+
+
+def test_leftovers_are_tried_again_at_intervals(cloud_of, chain):
+    cloud = cloud_of(beta=Broken)
+    volume_id = chain(cloud)
+    cloud.extend(volume_id, 2)
+    migration_id = cloud.migrate(volume_id)
+    served = cloud.endpoints['alpha']
+    attempts = []
+    for _ in range(3):
+        served.resume()
+        cloud.idle(migration_id)
+        attempts.append(cloud.record(migration_id).attempt)
+    assert attempts == [2, 2, 2]
+    served._retry_at = 0
+    served.resume()
+    cloud.idle(migration_id)
+    assert cloud.record(migration_id).attempt == 3
+
+
+@pytest.mark.parametrize('word', ['fresh_reads_zeros', 'extended_reads_zeros',
+                                  'snapshots_share_blocks'])
+@pytest.mark.parametrize('then', [True, False])
+def test_promise_counts_when_it_held_from_the_plan_on(cloud, chain, word, then):
+    """A backend that learnt to share blocks has made the first snapshots as copies."""
+    work = _planned(cloud, chain(cloud))
+    now = work.destination.examined['promises']
+    now[word] = True
+    volume_migrations.update(cloud.context, work.id, {'promises': {**now, word: then}})
+    assert getattr(work.promises, word) is then
+    now[word] = False
+    del work.__dict__['promises']
+    assert getattr(work.promises, word) is False

@@ -204,3 +204,40 @@ def test_threads_that_create_the_same_volume_make_it_once(driver, directory):
 def test_options_are_declared_by_the_driver():
     assert {option.name for option in file.FileDriver.options()} == {
         'file_path', 'file_copy_bytes_per_second', 'file_reflink'}
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """Names of the files and directories that were put on the medium, in order."""
+    seen, fsync = [], os.fsync
+
+    def watched(descriptor):
+        seen.append(os.path.basename(os.readlink(f'/proc/self/fd/{descriptor}')))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, 'fsync', watched)
+    return seen
+
+
+def test_repeated_calls_sync_what_a_killed_predecessor_may_not_have(driver, synced):
+    """It may have been killed between the change and its sync: the repetition vouches for it."""
+    volume = new_volume()
+    driver.create_volume(volume)
+    snapshot = snapshot_of(volume)
+    driver.create_snapshot(snapshot)
+    driver.extend_volume(volume, 65 * MIB)
+
+    synced.clear()
+    driver.create_volume(volume)
+    driver.create_snapshot(snapshot)
+    driver.extend_volume(volume, 65 * MIB)
+    driver.delete_snapshot(snapshot)
+    driver.delete_snapshot(snapshot)
+
+    assert synced == ['volumes', 'snapshots', f'volume-{volume.name_id}.raw', 'snapshots',
+                      'snapshots']
+
+
+def test_start_syncs_the_directories_it_makes(driver, directory, synced):
+    driver.start()
+    assert directory.name in synced

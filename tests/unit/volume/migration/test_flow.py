@@ -1,0 +1,60 @@
+"""Names and order of the steps: what is stored and resumed."""
+# SPDX-License-Identifier: Apache-2.0
+
+import types
+
+import pytest
+from taskflow import task
+
+from cinder_ext.volume.migration import flow, plan, tasks
+
+SNAPSHOTS = 2
+
+
+def work(verify='written'):
+    links = [plan.Link(number, f's{number}' if number < SNAPSHOTS else None, 1, f'from{number}',
+                       'volume', f'to{number}', 'new') for number in range(SNAPSHOTS + 1)]
+    return types.SimpleNamespace(links=links, verify=verify)
+
+
+def names(built):
+    return [step.name for step, _ in built.iter_nodes()]
+
+
+def test_move_builds_the_chain_oldest_first_and_ends_with_the_commit():
+    built = flow.move(work())
+    assert built.name == 'move'
+    assert names(built) == [
+        'own-failure', 'create-target', 'copy-link-0000', 'seal-link-0000', 'copy-link-0001',
+        'seal-link-0001', 'copy-link-0002', 'verify-chain', 'swap-records']
+
+
+def test_move_without_verification_has_no_such_step():
+    assert names(flow.move(work('off')))[-2:] == ['copy-link-0002', 'swap-records']
+
+
+def test_tidy_removes_snapshots_newest_to_oldest_then_the_volume():
+    built = flow.tidy(work())
+    assert built.name == 'tidy'
+    assert names(built) == ['begin-tidy', 'remove-source-0001', 'remove-source-0000',
+                            'remove-source-0002', 'finish-migration']
+
+
+@pytest.mark.parametrize('build', [flow.move, flow.tidy])
+def test_steps_need_nothing_from_each_other(build):
+    """So a step that is resumed finds all that it needs in the record."""
+    built = build(work())
+    assert (built.requires, built.provides) == (frozenset(), frozenset())
+    for step, _ in built.iter_nodes():
+        assert (step.requires, step.provides) == (frozenset(), frozenset()), step.name
+
+
+def test_only_move_can_be_undone_and_each_step_asks_the_record_first():
+    def reverts(built):
+        return {type(step).revert for step, _ in built.iter_nodes()}
+    assert reverts(flow.move(work())) == {tasks.MoveStep.revert}
+    assert reverts(flow.tidy(work())) == {task.Task.revert}
+
+
+def test_nothing_is_removed_before_there_is_a_plan():
+    assert flow.newest_first([]) == []
