@@ -33,11 +33,14 @@ def test_move_without_verification_has_no_such_step():
     assert names(flow.move(work('off')))[-2:] == ['copy-link-0002', 'swap-records']
 
 
-def test_tidy_removes_snapshots_newest_to_oldest_then_the_volume():
+def test_tidy_removes_the_source_between_its_beginning_and_its_end():
     built = flow.tidy(work())
     assert built.name == 'tidy'
-    assert names(built) == ['begin-tidy', 'remove-source-0001', 'remove-source-0000',
-                            'remove-source-0002', 'finish-migration']
+    assert names(built) == ['begin-tidy', 'remove-source', 'finish-migration']
+
+
+def test_removal_goes_from_the_newest_snapshot_to_the_oldest_then_the_volume():
+    assert [link.number for link in plan.newest_first(work().links)] == [1, 0, 2]
 
 
 @pytest.mark.parametrize('build', [flow.move, flow.tidy])
@@ -57,4 +60,4 @@ def test_only_move_can_be_undone_and_each_step_asks_the_record_first():
 
 
 def test_nothing_is_removed_before_there_is_a_plan():
-    assert flow.newest_first([]) == []
+    assert plan.newest_first([]) == []
