@@ -60,6 +60,10 @@ class Service(Base):
     disabled = orm.mapped_column(sa.Boolean, default=False, nullable=False)
     disabled_reason = orm.mapped_column(Name)
     availability_zone = orm.mapped_column(Name, default='nova')
+    frozen = orm.mapped_column(sa.Boolean, default=False, nullable=False,
+                               server_default=sa.false())
+    replication_status = orm.mapped_column(sa.String(32))
+    active_backend_id = orm.mapped_column(Name)
 
 
 class VolumeType(Base):
@@ -110,10 +114,13 @@ class Volume(Base):
     bootable = orm.mapped_column(sa.Boolean, default=False, nullable=False)
     multiattach = orm.mapped_column(sa.Boolean, default=False, nullable=False)
     consumes_quota = orm.mapped_column(sa.Boolean, default=True, nullable=False)
-    group_id = orm.mapped_column(Id)
+    group_id = orm.mapped_column(Id, index=True)
     service_uuid = orm.mapped_column(Id)
     shared_targets = orm.mapped_column(sa.Boolean, default=False)
     request = orm.mapped_column(Document)
+    encryption_key_id = orm.mapped_column(Id)
+    replication_status = orm.mapped_column(sa.String(32))
+    previous_status = orm.mapped_column(sa.String(32))
     launched_at = orm.mapped_column(Time)
     terminated_at = orm.mapped_column(Time)
     deleted_at = orm.mapped_column(Time, index=True)
@@ -125,6 +132,26 @@ class VolumeMetadata(Base):
     volume_id = _ref('volumes.id', primary_key=True)
     key = orm.mapped_column(Name, primary_key=True)
     value = orm.mapped_column(Name)
+
+
+class VolumeAdminMetadata(Base):
+    """What consumers are told and owners do not write: ``readonly``, ``attached_mode``."""
+
+    __tablename__ = 'volume_admin_metadata'
+
+    volume_id = _ref('volumes.id', primary_key=True)
+    key = orm.mapped_column(Name, primary_key=True)
+    value = orm.mapped_column(Name)
+
+
+class VolumeImageMetadata(Base):
+    """Properties of the image that a volume was made from, or stands for."""
+
+    __tablename__ = 'volume_image_metadata'
+
+    volume_id = _ref('volumes.id', primary_key=True)
+    key = orm.mapped_column(Name, primary_key=True)
+    value = orm.mapped_column(sa.Text)
 
 
 class Snapshot(Base):
@@ -145,7 +172,8 @@ class Snapshot(Base):
     volume_type_id = _ref('volume_types.id')
     provider_location = orm.mapped_column(sa.String(1024))
     consumes_quota = orm.mapped_column(sa.Boolean, default=True, nullable=False)
-    group_snapshot_id = orm.mapped_column(Id)
+    group_snapshot_id = orm.mapped_column(Id, index=True)
+    encryption_key_id = orm.mapped_column(Id)
     deleted_at = orm.mapped_column(Time, index=True)
 
 
@@ -155,6 +183,16 @@ class SnapshotMetadata(Base):
     snapshot_id = _ref('snapshots.id', primary_key=True)
     key = orm.mapped_column(Name, primary_key=True)
     value = orm.mapped_column(Name)
+
+
+class SnapshotImageMetadata(Base):
+    """The image properties of a snapshot's volume when it was taken."""
+
+    __tablename__ = 'snapshot_image_metadata'
+
+    snapshot_id = _ref('snapshots.id', primary_key=True)
+    key = orm.mapped_column(Name, primary_key=True)
+    value = orm.mapped_column(sa.Text)
 
 
 class Attachment(Base):

@@ -3,7 +3,10 @@
 
 from alembic import context
 
-from cinder_ext.db import models
+from cinder_ext.db import group_models, models, project_models, type_models
+
+MODELS = (models, type_models, group_models, project_models)
+"""Imported so that the metadata knows every table."""
 
 
 def _run():
