@@ -29,9 +29,22 @@ from cinder_ext.api.resources import (
     volumes,
 )
 
-RESOURCES = (versions, extensions, volumes, volume_metadata, volume_actions, volume_migrations,
-             snapshots, snapshot_metadata, volume_types, types_extra_specs, attachments, messages,
-             services, scheduler_stats)
+RESOURCES = (
+    versions,
+    extensions,
+    volumes,
+    volume_metadata,
+    volume_actions,
+    volume_migrations,
+    snapshots,
+    snapshot_metadata,
+    volume_types,
+    types_extra_specs,
+    attachments,
+    messages,
+    services,
+    scheduler_stats,
+)
 
 UNVERSIONED = {
     '/': {'GET': versions.CHOICES},
