@@ -3,10 +3,13 @@
 
 import pathlib
 import sys
+import time
 
 import daemons
 import identity
+import requests
 
+DEFAULT_TYPE = 'plain'
 BACKENDS = {'first': 'alpha', 'second': 'beta'}
 """Section -> volume_backend_name; Tempest's tests want two names."""
 
@@ -38,6 +41,22 @@ class Cloud:
         self._start('scheduler')
         self._start('volume')
         self._running.await_answer('api', self._start('api'), self.url + '/')
+        self._call('POST', '/types', {'volume_type': {'name': DEFAULT_TYPE}})
+        self._await_backends()
+
+    def _await_backends(self, timeout=30):
+        deadline = time.monotonic() + timeout
+        while len(self._call('GET', '/scheduler-stats/get_pools')['pools']) < len(BACKENDS):
+            if time.monotonic() > deadline:
+                raise daemons.Failed(f"The backends do not report:\n{self._running.tail('volume')}")
+            time.sleep(0.2)
+
+    def _call(self, method, path, body=None):
+        answer = requests.request(method, self.url + path, json=body, timeout=60,
+                                  headers={'X-Auth-Token': self._keystone.admin_token()})
+        if not answer.ok:
+            raise daemons.Failed(f'{method} {path}: {answer.status_code} {answer.text}')
+        return answer.json()
 
     def _start(self, name):
         return self._running.start(name, _command(name), '--config-file', self._config)
@@ -55,7 +74,7 @@ class Cloud:
             'DEFAULT': {
                 'auth_strategy': 'keystone', 'transport_url': servers.broker, 'host': 'host',
                 'state_path': self._state, 'enabled_backends': ','.join(BACKENDS),
-                'default_volume_type': '__DEFAULT__', 'debug': 'true',
+                'default_volume_type': DEFAULT_TYPE, 'debug': 'true',
                 'capacity_report_interval': 5},
             'database': {'connection': servers.database('cinder')},
             'flows': {'connection': servers.database('flows')},

@@ -15,6 +15,11 @@ import identity
 HERE = pathlib.Path(__file__).parent
 ALL = r'^(tempest\.api\.volume|cinder_tempest_plugin\.api)\.'
 
+NEEDS_AN_IMAGE = (
+    r'\[[^]]*\bimage\b|\.(VolumeAndVolumeTypeFromImageTest|CreateVolumesFromImageTest)\.'
+    r'|\.VolumesExtendTest\.test_volume_extend\[')
+"""Tests that make a volume from an image: those that say so, and three that do not."""
+
 
 class Suite:
     """Tempest's tests of block storage against one cloud.
@@ -44,7 +49,8 @@ class Suite:
         times.mkdir(exist_ok=True)
         words = [stestr, '--config', self._state / 'stestr.conf',
                  '--repo-url', times,
-                 'run', '--subunit', '--concurrency', concurrency, regex]
+                 'run', '--subunit', '--concurrency', concurrency,
+                 '--exclude-regex', NEEDS_AN_IMAGE, regex]
         with open(self._running.logs / 'stestr.log', 'ab') as log:
             tests = subprocess.Popen(
                 [str(word) for word in words], stdout=subprocess.PIPE, stderr=log, cwd=self._state,
@@ -84,7 +90,9 @@ def _sections(state, keystone):
                  'admin_domain_name': 'Default', 'tempest_roles': 'member',
                  'create_isolated_networks': 'false'},
         'identity': {'uri_v3': keystone.url, 'region': identity.REGION},
-        'service_available': {'cinder': 'true', 'neutron': 'true', 'nova': 'false', 'glance': 'false',
+        # Without an image service three classes fail in their set-up, although most of their
+        # tests need no image; without a network service whole classes are skipped.
+        'service_available': {'cinder': 'true', 'neutron': 'true', 'nova': 'false', 'glance': 'true',
                               'swift': 'false', 'horizon': 'false'},
         'volume': {'backend_names': 'alpha,beta', 'max_microversion': '3.71',
                    'catalog_type': 'block-storage', 'storage_protocol': 'file',

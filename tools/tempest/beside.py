@@ -1,8 +1,8 @@
-"""The network service that Tempest wants to see: nothing is there, and it says so.
+"""Services that Tempest wants to see beside block storage: they have nothing, and say so.
 
-Tempest skips whole classes of volume tests without a network service, although
-they need none; with one it looks for the default security group of every
-project that it removes.
+Tempest skips or fails whole classes of volume tests without a network and an
+image service, although most need none; it asks the network for the default
+security group of every project that it removes.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -34,7 +34,7 @@ class _Empty(http.server.BaseHTTPRequestHandler):
 def start(running):
     """Serve it from a thread of this process until ``running`` ends; its URL."""
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Empty)
-    threading.Thread(target=server.serve_forever, name='network', daemon=True).start()
+    threading.Thread(target=server.serve_forever, name='beside', daemon=True).start()
     running.callback(server.server_close)
     running.callback(server.shutdown)
     return f'http://127.0.0.1:{server.server_port}'
