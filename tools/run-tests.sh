@@ -14,13 +14,13 @@ with sudo) and runs pytest, with the style and the import rules among its tests.
   --help   this text
 
 All else is for pytest, for instance:  tools/run-tests.sh tests/unit -k copy
-Two processes run the tests (-n 2) unless the arguments say -n themselves.
+Two processes run the tests (-n 2 --dist loadgroup) unless the arguments say -n themselves.
 TEXT
 }
 
 long=()
 rest=()
-processes=(-n 2)
+processes=(-n 2 --dist loadgroup)
 for word in "$@"; do
     case $word in
         --help | -h) usage; exit ;;
