@@ -12,6 +12,8 @@
     ├── NotFound                       404
     │   ├── VolumeNotFound, SnapshotNotFound, VolumeTypeNotFound
     │   ├── ExtraSpecNotFound, MetadataNotFound, AttachmentNotFound
+    │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
+    │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
     │   └── BackendNotFound
     ├── NotAcceptable                  406
@@ -135,6 +137,31 @@ class VolumeTypeNotFound(NotFound):
 class ExtraSpecNotFound(NotFound):
     template = 'Volume type {type_id} has no extra specs with key {key}.'
     code = 'cinder_ext.extra_spec_not_found'
+
+
+class TypeAccessNotFound(NotFound):
+    template = 'Volume type {type_id} has no access for project {project_id}.'
+    code = 'cinder_ext.type_access_not_found'
+
+
+class EncryptionNotFound(NotFound):
+    template = 'Volume type {type_id} has no such encryption.'
+    code = 'cinder_ext.encryption_not_found'
+
+
+class DefaultTypeNotFound(NotFound):
+    template = 'Project {project_id} has no default volume type.'
+    code = 'cinder_ext.default_type_not_found'
+
+
+class QosSpecsNotFound(NotFound):
+    template = 'QoS specs {id} could not be found.'
+    code = 'cinder_ext.qos_specs_not_found'
+
+
+class QosKeyNotFound(NotFound):
+    template = 'QoS specs {id} have no spec with key {key}.'
+    code = 'cinder_ext.qos_key_not_found'
 
 
 class MetadataNotFound(NotFound):

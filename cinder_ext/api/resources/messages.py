@@ -61,8 +61,9 @@ def index(call):
     """List the messages of the project; from 3.5 on with pages and filters."""
     page = call.variant(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    rows = listing.rows(call.context, models.Message, page, filters.conditions(call, FILTERS),
-                        project_id, missing=exceptions.MessageNotFound)
+    wanted = filters.conditions(call, FILTERS, 'message')
+    rows = listing.rows(call.context, models.Message, page, wanted, project_id,
+                        missing=exceptions.MessageNotFound)
     return pagination.body(call, 'messages', [view(call, row) for row in rows],
                            rows[-1].id if rows else None, page)
 
