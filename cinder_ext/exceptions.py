@@ -21,6 +21,7 @@
     │   ├── MigrationActive            names the migration
     │   ├── TransitionRefused          a compare-and-swap that found another state
     │   └── AlreadyExists
+    ├── PreconditionFailed             412
     ├── OverLimit                      413
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
@@ -221,6 +222,12 @@ class TransitionRefused(Conflict):
 class AlreadyExists(Conflict):
     template = '{kind} {name} already exists.'
     code = 'cinder_ext.already_exists'
+
+
+class PreconditionFailed(CinderExtError):
+    template = 'The resource has changed: its Etag is {etag}.'
+    code = 'cinder_ext.precondition_failed'
+    http_status = 412
 
 
 class OverLimit(CinderExtError):

@@ -30,11 +30,12 @@ FILTERS = {name: filters.text(name, since='3.5') for name in (
 
 def view(call, row):
     """A message; its text is made of the numbers of action and detail."""
+    about = {name: getattr(row, name) for name in ('resource_type', 'resource_uuid')
+             if getattr(row, name)}
     return {'id': row.id, 'event_id': row.event_id, 'message_level': row.message_level,
             'user_message': catalogue.shown(row.action_id, row.detail_id, row.user_message),
             'created_at': moment(row.created_at), 'guaranteed_until': moment(row.expires_at),
-            'request_id': row.request_id, 'resource_type': row.resource_type,
-            'resource_uuid': row.resource_uuid,
+            'request_id': row.request_id, **about,
             'links': call.links.of(call.context, 'messages', row.id)}
 
 

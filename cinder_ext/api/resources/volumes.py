@@ -248,6 +248,9 @@ def _text(wanted, *names):
 
 def update(call):
     """Change a volume's name or description, or replace its metadata."""
+    if call.target.status == 'maintenance':
+        raise exceptions.InvalidState(
+            kind='volume', reason='The volume cannot be updated during maintenance.')
     wanted, values = call.body['volume'], {}
     for column in ('name', 'description'):
         for name in (column, f'display_{column}'):
