@@ -12,6 +12,8 @@
     ├── NotFound                       404
     │   ├── VolumeNotFound, SnapshotNotFound, VolumeTypeNotFound
     │   ├── ExtraSpecNotFound, MetadataNotFound, AttachmentNotFound
+    │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
+    │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
     │   └── BackendNotFound
     ├── NotAcceptable                  406
@@ -19,6 +21,7 @@
     │   ├── MigrationActive            names the migration
     │   ├── TransitionRefused          a compare-and-swap that found another state
     │   └── AlreadyExists
+    ├── PreconditionFailed             412
     ├── OverLimit                      413
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
@@ -137,6 +140,31 @@ class ExtraSpecNotFound(NotFound):
     code = 'cinder_ext.extra_spec_not_found'
 
 
+class TypeAccessNotFound(NotFound):
+    template = 'Volume type {type_id} has no access for project {project_id}.'
+    code = 'cinder_ext.type_access_not_found'
+
+
+class EncryptionNotFound(NotFound):
+    template = 'Volume type {type_id} has no such encryption.'
+    code = 'cinder_ext.encryption_not_found'
+
+
+class DefaultTypeNotFound(NotFound):
+    template = 'Project {project_id} has no default volume type.'
+    code = 'cinder_ext.default_type_not_found'
+
+
+class QosSpecsNotFound(NotFound):
+    template = 'QoS specs {id} could not be found.'
+    code = 'cinder_ext.qos_specs_not_found'
+
+
+class QosKeyNotFound(NotFound):
+    template = 'QoS specs {id} have no spec with key {key}.'
+    code = 'cinder_ext.qos_key_not_found'
+
+
 class MetadataNotFound(NotFound):
     template = '{kind} {id} has no metadata with key {key}.'
     code = 'cinder_ext.metadata_not_found'
@@ -194,6 +222,12 @@ class TransitionRefused(Conflict):
 class AlreadyExists(Conflict):
     template = '{kind} {name} already exists.'
     code = 'cinder_ext.already_exists'
+
+
+class PreconditionFailed(CinderExtError):
+    template = 'The resource has changed: its Etag is {etag}.'
+    code = 'cinder_ext.precondition_failed'
+    http_status = 412
 
 
 class OverLimit(CinderExtError):

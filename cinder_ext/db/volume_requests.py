@@ -6,6 +6,7 @@ has checked stays true until it has written.
 # SPDX-License-Identifier: Apache-2.0
 
 import sqlalchemy as sa
+from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
@@ -19,6 +20,9 @@ from cinder_ext.db import (
 )
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as states
+
+UNWRITABLE = (states.MAINTENANCE, 'uploading')
+"""Statuses in which a volume's metadata stays as it is."""
 
 
 @session.writer
@@ -172,14 +176,18 @@ def metadata_words(context, project_id=None):
 
 
 @session.writer
-def set_metadata(context, volume_id, values, replace=False):
+def set_metadata(context, volume_id, values, replace=False, check=None):
     """Add or change a volume's metadata.
 
     :param replace: what ``values`` does not name goes
+    :param check: function(metadata before), for what it raises
     :returns: all metadata afterwards
+    :raises InvalidState: the volume is in maintenance
     """
     table = models.VolumeMetadata
-    volumes.update(context, volume_id, {})
+    _hold_described(context, volume_id)
+    if check is not None:
+        check(volumes.metadata(context, volume_id))
     if replace:
         context.session.execute(sa.delete(table).where(
             table.volume_id == volume_id, table.key.not_in(list(values))))
@@ -193,11 +201,27 @@ def set_metadata(context, volume_id, values, replace=False):
 def delete_metadata(context, volume_id, key):
     """Remove one key of a volume's metadata.
 
+    :raises InvalidState: the volume is in maintenance
     :raises MetadataNotFound: there is no such key
     """
     table = models.VolumeMetadata
+    _hold_described(context, volume_id)
     gone = context.session.execute(sa.delete(table).where(
         table.volume_id == volume_id, table.key == key)).rowcount
     if not gone:
         raise exceptions.MetadataNotFound(kind='Volume', id=volume_id, key=key)
-    volumes.update(context, volume_id, {})
+
+
+def _hold_described(context, volume_id):
+    """Lock the volume's row until the transaction ends, unless its metadata has to stay."""
+    held = context.session.execute(
+        sa.update(models.Volume)
+        .where(models.Volume.id == volume_id, models.Volume.deleted_at.is_(None),
+               models.Volume.status.not_in(UNWRITABLE))
+        .values(updated_at=timeutils.utcnow())
+        .execution_options(synchronize_session=False)).rowcount
+    if not held:
+        status = volumes.get(context, volume_id).status
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'metadata of volume {volume_id} cannot change: its status is '
+                                  f'{status}.')

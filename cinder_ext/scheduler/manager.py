@@ -8,7 +8,7 @@ from oslo_log import log
 
 from cinder_ext import context as request_context
 from cinder_ext import periodic
-from cinder_ext.db import services, volume_migrations, volumes
+from cinder_ext.db import messages, services, volume_migrations, volumes
 from cinder_ext.rpc import transport
 from cinder_ext.rpc.volume import VolumeAPI
 from cinder_ext.scheduler import backends, migrations, pools
@@ -66,6 +66,7 @@ class SchedulerService:
         self.migrations = None
         self._heart = periodic.Periodic(conf.report_interval, self._beat, 'scheduler-heartbeat')
         self._sweeper = periodic.Periodic(conf.sweep_interval, self.sweep, 'scheduler-sweep')
+        self._reaper = periodic.Periodic(conf.message_reap_interval, self.reap, 'message-reaper')
 
     def start(self):
         """Take requests, and ask every backend to report."""
@@ -80,10 +81,11 @@ class SchedulerService:
         self._heart.start()
         self._volume_api.report(request_context.admin_context())
         self._sweeper.start()
+        self._reaper.start()
 
     def stop(self):
         """Take no more requests; returns when those that were taken are done."""
-        for job in (self._sweeper, self._heart):
+        for job in (self._reaper, self._sweeper, self._heart):
             job.stop()
         if self._server is not None:
             self._server.stop()
@@ -93,6 +95,7 @@ class SchedulerService:
         """Take over changed intervals."""
         self._heart.interval_seconds = self._conf.report_interval
         self._sweeper.interval_seconds = self._conf.sweep_interval
+        self._reaper.interval_seconds = self._conf.message_reap_interval
 
     def take_report(self, report):
         """Remember a backend's report; what waited for reports may be placed now."""
@@ -107,6 +110,12 @@ class SchedulerService:
             self.volumes.place(context, volume_id)
         for migration_id in volume_migrations.waiting(context, (migration_states.SCHEDULING,)):
             self.migrations.place(context, migration_id)
+
+    def reap(self):
+        """Remove user messages that have expired; harmless when several schedulers do so."""
+        gone = messages.purge_expired(request_context.admin_context())
+        if gone:
+            LOG.info('%s user messages have expired and are removed', gone)
 
     def _is_young(self):
         return time.monotonic() < self._born_at + SETTLE_SECONDS

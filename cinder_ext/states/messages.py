@@ -66,8 +66,20 @@ SNAPSHOT_CREATE_ERROR = '013'
 SNAPSHOT_UPDATE_METADATA_FAILED = '014'
 SNAPSHOT_IS_BUSY = '015'
 SNAPSHOT_DELETE_ERROR = '016'
+BACKUP_INVALID_STATE = '017'
+BACKUP_SERVICE_DOWN = '018'
+BACKUP_CREATE_DEVICE_ERROR = '019'
+BACKUP_CREATE_DRIVER_ERROR = '020'
 ATTACH_ERROR = '021'
 DETACH_ERROR = '022'
+BACKUP_CREATE_CLEANUP_ERROR = '023'
+BACKUP_SCHEDULE_ERROR = '024'
+BACKUP_DELETE_DRIVER_ERROR = '025'
+BACKUP_RESTORE_ERROR = '026'
+VOLUME_INVALID_STATE = '027'
+REIMAGE_VOLUME_FAILED = '028'
+IMAGE_FORMAT_UNACCEPTABLE = '029'
+INCREMENTAL_BACKUP_FORCES_FULL_BACKUP = '030'
 MIGRATION_FAILED = '901'
 MOVE_NOT_ASKED_FOR = '902'
 SNAPSHOTS_NOT_INCLUDED = '903'
@@ -95,8 +107,23 @@ DETAILS = {
     SNAPSHOT_UPDATE_METADATA_FAILED: 'Volume snapshot update metadata failed.',
     SNAPSHOT_IS_BUSY: 'Snapshot is busy.',
     SNAPSHOT_DELETE_ERROR: 'Snapshot failed to delete.',
+    BACKUP_INVALID_STATE: 'Backup status is invalid.',
+    BACKUP_SERVICE_DOWN: 'Backup service is down.',
+    BACKUP_CREATE_DEVICE_ERROR: 'Failed to get backup device from the volume service.',
+    BACKUP_CREATE_DRIVER_ERROR: 'Backup driver failed to create backup.',
     ATTACH_ERROR: 'Failed to attach volume.',
     DETACH_ERROR: 'Failed to detach volume.',
+    BACKUP_CREATE_CLEANUP_ERROR: 'Cleanup of temporary volume/snapshot failed.',
+    BACKUP_SCHEDULE_ERROR: ('Backup failed to schedule. Service not found for creating '
+                            'backup.'),
+    BACKUP_DELETE_DRIVER_ERROR: 'Backup driver failed to delete backup.',
+    BACKUP_RESTORE_ERROR: 'Backup driver failed to restore backup.',
+    VOLUME_INVALID_STATE: 'Volume status is invalid.',
+    REIMAGE_VOLUME_FAILED: 'Compute service failed to reimage volume.',
+    IMAGE_FORMAT_UNACCEPTABLE: ('The image disk format must be the same as the volume format for '
+                                'the volume type you are requesting.'),
+    INCREMENTAL_BACKUP_FORCES_FULL_BACKUP: ('Incremental backup not possible, forcing full '
+                                            'backup.'),
     MIGRATION_FAILED: 'The migration failed; the volume is where it was.',
     MOVE_NOT_ASKED_FOR: ('The new type needs another backend, and the migration policy does not '
                          'allow a move. The volume is unchanged.'),

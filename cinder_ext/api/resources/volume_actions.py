@@ -98,7 +98,7 @@ def retype(call):
     migration_policy: ``never`` (default) moves nothing; ``on-demand`` moves a volume without
     snapshots; ``on-demand-include-snapshots`` (3.73) moves it with them.
     """
-    new_type = volume_types.get_by_name_or_id(call.context, call.body['new_type'])
+    new_type = volume_types.get_by_name_or_id(call.context, call.body['new_type'], call.scope)
     if new_type.id == call.target.volume_type_id:
         raise exceptions.InvalidInput(
             reason=f'volume {call.target.id} has the type {new_type.name} already.')

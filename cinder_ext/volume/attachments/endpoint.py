@@ -10,6 +10,7 @@ from cinder_ext.db import attachments, messages, volumes
 from cinder_ext.states import attachment as states
 from cinder_ext.states import messages as words
 from cinder_ext.volume import values
+from cinder_ext.volume.attachments import connection_info
 
 LOG = log.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class AttachmentEndpoint:
             messages.create(context, volume.project_id, context.request_id, 'VOLUME', volume.id,
                             words.ATTACH_VOLUME, words.UNKNOWN_ERROR)
             raise
-        info = _info(attachment, found)
+        info = connection_info.of(context, volume, attachment, found)
         try:
             attachments.store_connection(context, attachment.id, info)
         except exceptions.AttachmentNotFound:
@@ -96,12 +97,3 @@ class AttachmentEndpoint:
         return any(other.attached_host == attachment.attached_host and other.connection_info
                    for other in attachments.of_volume(context, attachment.volume_id)
                    if other.id != attachment.id)
-
-
-def _info(attachment, found):
-    """connection_info as consumers read it: the driver's data, flat, with the mode allowed."""
-    data = dict(found.data)
-    if attachment.attach_mode == 'ro' or 'access_mode' not in data:
-        data['access_mode'] = attachment.attach_mode or 'rw'
-    return {'encrypted': False, **data, 'driver_volume_type': found.driver_volume_type,
-            'attachment_id': attachment.id}
