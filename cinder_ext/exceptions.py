@@ -20,6 +20,9 @@
     │   ├── TransitionRefused          a compare-and-swap that found another state
     │   └── AlreadyExists
     ├── OverLimit                      413
+    │   ├── VolumeLimitExceeded, SnapshotLimitExceeded, GroupLimitExceeded, BackupLimitExceeded
+    │   ├── VolumeSizeExceedsAvailableQuota, BackupSizeExceedsAvailableQuota
+    │   └── VolumeSizeExceedsLimit
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
     ├── MigrationError                 500
@@ -200,6 +203,44 @@ class OverLimit(CinderExtError):
     template = 'A limit has been exceeded: {reason}'
     code = 'cinder_ext.over_limit'
     http_status = 413
+    retry_after = '0'
+
+
+class _NumberExceeded(OverLimit):
+    template = ('Quota exceeded for {name}: {consumed} are in use, {requested} more were asked for '
+                'and {allowed} are allowed.')
+    remedy = 'Delete what is not needed, or ask an administrator for a higher quota.'
+
+
+class VolumeLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.volume_limit_exceeded'
+
+
+class SnapshotLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.snapshot_limit_exceeded'
+
+
+class GroupLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.group_limit_exceeded'
+
+
+class BackupLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.backup_limit_exceeded'
+
+
+class VolumeSizeExceedsAvailableQuota(_NumberExceeded):
+    template = ('Quota exceeded for {name}: {consumed} GiB are in use, {requested} GiB more were '
+                'asked for and {allowed} GiB are allowed.')
+    code = 'cinder_ext.volume_size_exceeds_available_quota'
+
+
+class BackupSizeExceedsAvailableQuota(VolumeSizeExceedsAvailableQuota):
+    code = 'cinder_ext.backup_size_exceeds_available_quota'
+
+
+class VolumeSizeExceedsLimit(OverLimit):
+    template = 'Volume size {requested} GiB exceeds the {allowed} GiB that one volume may have.'
+    code = 'cinder_ext.volume_size_exceeds_limit'
 
 
 class ServiceUnavailable(CinderExtError):

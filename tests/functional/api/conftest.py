@@ -91,6 +91,8 @@ class Cloud:
         options.parse(self.conf, [])
         self.conf.set_override('auth_strategy', 'noauth')
         self.conf.set_override('max_request_body_bytes', 4096, 'api')
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+            self.conf.set_override(option, -1)
         self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
         self._servers = []
         self.application = None
