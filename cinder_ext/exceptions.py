@@ -6,10 +6,12 @@
     ├── BadRequest                     400
     │   ├── InvalidInput
     │   ├── InvalidState               a status that does not allow the call
+    │   ├── InvalidAuthKey             not the key of the transfer
     │   └── InvalidPage                a marker, limit or sort key
     ├── Forbidden                      403
     │   └── PolicyNotAuthorized
     ├── NotFound                       404
+    │   ├── TransferNotFound
     │   ├── VolumeNotFound, SnapshotNotFound, VolumeTypeNotFound
     │   ├── ExtraSpecNotFound, MetadataNotFound, AttachmentNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
@@ -98,6 +100,11 @@ class InvalidState(BadRequest):
     code = 'cinder_ext.invalid_state'
 
 
+class InvalidAuthKey(BadRequest):
+    template = 'Invalid auth key: it is not the one of transfer {id}.'
+    code = 'cinder_ext.invalid_auth_key'
+
+
 class InvalidPage(BadRequest):
     template = 'Invalid paging or sorting: {reason}'
     code = 'cinder_ext.invalid_page'
@@ -158,6 +165,11 @@ class ServiceNotFound(NotFound):
 class MessageNotFound(NotFound):
     template = 'Message {id} could not be found.'
     code = 'cinder_ext.message_not_found'
+
+
+class TransferNotFound(NotFound):
+    template = 'Transfer {id} could not be found.'
+    code = 'cinder_ext.transfer_not_found'
 
 
 class MigrationNotFound(NotFound):

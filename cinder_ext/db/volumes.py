@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, quotas, session, transition
+from cinder_ext.db import models, project_models, quotas, session, transition
 from cinder_ext.states import volume as states
 
 MIGRATING = ('starting', 'migrating', 'completing')
@@ -121,7 +121,17 @@ def mark_deleted(context, volume_id):
     now = timeutils.utcnow()
     context.session.execute(sa.delete(models.VolumeMetadata)
                             .where(models.VolumeMetadata.volume_id == volume_id))
+    void_transfers(context, volume_id)
     update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
+
+
+@session.writer
+def void_transfers(context, volume_id):
+    """No open transfer of the volume can be accepted any more.  Idempotent."""
+    table = project_models.Transfer
+    context.session.execute(
+        sa.update(table).where(table.volume_id == volume_id, table.deleted_at.is_(None))
+        .values(deleted_at=timeutils.utcnow()).execution_options(synchronize_session=False))
 
 
 @session.reader

@@ -28,6 +28,12 @@ from cinder_ext.states import volume as states
 VOLUME = {'project_id': 'project', 'user_id': 'user', 'size': 1}
 
 
+@pytest.fixture(autouse=True)
+def limits_as_shipped(database):
+    for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+        session.options().clear_override(option)
+
+
 @pytest.fixture
 def fast(database, ctxt):
     return volume_types.create(ctxt, {'name': 'fast'}).id
