@@ -165,6 +165,15 @@ class VolumeFixture(CloudFixture):
         return row.id
 
 
+class QuotaFixture(VolumeFixture):
+    """And the limits are as shipped."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+            self.cloud.conf.clear_override(option)
+
+
 class AttachedFixture(VolumeFixture):
     """And the volume without snapshots is attached: $ENVIRON SERVER, ATTACHMENT."""
 
