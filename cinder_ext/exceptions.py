@@ -6,10 +6,12 @@
     ├── BadRequest                     400
     │   ├── InvalidInput
     │   ├── InvalidState               a status that does not allow the call
+    │   ├── InvalidAuthKey             not the key of the transfer
     │   └── InvalidPage                a marker, limit or sort key
     ├── Forbidden                      403
     │   └── PolicyNotAuthorized
     ├── NotFound                       404
+    │   ├── TransferNotFound
     │   ├── VolumeNotFound, SnapshotNotFound, VolumeTypeNotFound
     │   ├── ExtraSpecNotFound, MetadataNotFound, AttachmentNotFound
     │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
@@ -23,6 +25,9 @@
     │   └── AlreadyExists
     ├── PreconditionFailed             412
     ├── OverLimit                      413
+    │   ├── VolumeLimitExceeded, SnapshotLimitExceeded, GroupLimitExceeded, BackupLimitExceeded
+    │   ├── VolumeSizeExceedsAvailableQuota, BackupSizeExceedsAvailableQuota
+    │   └── VolumeSizeExceedsLimit
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
     ├── MigrationError                 500
@@ -96,6 +101,11 @@ class InvalidInput(BadRequest):
 class InvalidState(BadRequest):
     template = 'Invalid {kind}: {reason}'
     code = 'cinder_ext.invalid_state'
+
+
+class InvalidAuthKey(BadRequest):
+    template = 'Invalid auth key: it is not the one of transfer {id}.'
+    code = 'cinder_ext.invalid_auth_key'
 
 
 class InvalidPage(BadRequest):
@@ -185,6 +195,11 @@ class MessageNotFound(NotFound):
     code = 'cinder_ext.message_not_found'
 
 
+class TransferNotFound(NotFound):
+    template = 'Transfer {id} could not be found.'
+    code = 'cinder_ext.transfer_not_found'
+
+
 class MigrationNotFound(NotFound):
     template = 'Volume migration {id} could not be found.'
     code = 'cinder_ext.migration_not_found'
@@ -234,6 +249,44 @@ class OverLimit(CinderExtError):
     template = 'A limit has been exceeded: {reason}'
     code = 'cinder_ext.over_limit'
     http_status = 413
+    retry_after = '0'
+
+
+class _NumberExceeded(OverLimit):
+    template = ('Quota exceeded for {name}: {consumed} are in use, {requested} more were asked for '
+                'and {allowed} are allowed.')
+    remedy = 'Delete what is not needed, or ask an administrator for a higher quota.'
+
+
+class VolumeLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.volume_limit_exceeded'
+
+
+class SnapshotLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.snapshot_limit_exceeded'
+
+
+class GroupLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.group_limit_exceeded'
+
+
+class BackupLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.backup_limit_exceeded'
+
+
+class VolumeSizeExceedsAvailableQuota(_NumberExceeded):
+    template = ('Quota exceeded for {name}: {consumed} GiB are in use, {requested} GiB more were '
+                'asked for and {allowed} GiB are allowed.')
+    code = 'cinder_ext.volume_size_exceeds_available_quota'
+
+
+class BackupSizeExceedsAvailableQuota(VolumeSizeExceedsAvailableQuota):
+    code = 'cinder_ext.backup_size_exceeds_available_quota'
+
+
+class VolumeSizeExceedsLimit(OverLimit):
+    template = 'Volume size {requested} GiB exceeds the {allowed} GiB that one volume may have.'
+    code = 'cinder_ext.volume_size_exceeds_limit'
 
 
 class ServiceUnavailable(CinderExtError):

@@ -17,9 +17,12 @@ from cinder_ext.api.resources import (
     availability_zones,
     default_types,
     extensions,
+    limits,
     messages,
     qos_specs,
     resource_filters,
+    quota_class_sets,
+    quota_sets,
     scheduler_stats,
     services,
     snapshot_metadata,
@@ -31,6 +34,7 @@ from cinder_ext.api.resources import (
     volume_actions,
     volume_metadata,
     volume_migrations,
+    volume_transfers,
     volume_types,
     volumes,
 )
@@ -56,6 +60,10 @@ RESOURCES = (
     messages,
     services,
     scheduler_stats,
+    quota_sets,
+    quota_class_sets,
+    limits,
+    volume_transfers,
 )
 
 UNVERSIONED = {
@@ -134,6 +142,14 @@ ROUTES = {
     '/extensions': {'GET': extensions.LIST},
     '/extensions/{alias}': {'GET': extensions.SHOW},
     '/scheduler-stats/get_pools': {'GET': scheduler_stats.POOLS},
+    '/os-quota-sets/{target_id}': {'GET': quota_sets.SHOW, 'PUT': quota_sets.UPDATE,
+                                   'DELETE': quota_sets.DELETE},
+    '/os-quota-sets/{target_id}/defaults': {'GET': quota_sets.DEFAULTS},
+    '/os-quota-class-sets/{class_name}': {'GET': quota_class_sets.SHOW,
+                                          'PUT': quota_class_sets.UPDATE},
+    '/limits': {'GET': limits.SHOW},
+    **volume_transfers.pages(volume_transfers.OPERATIONS, '/volume-transfers'),
+    **volume_transfers.pages(volume_transfers.OLD_OPERATIONS, '/os-volume-transfer'),
 }
 
 _PREFIXES = ('/v3', '/v3/{project_id:[0-9a-f-]+}')

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session, transition, volumes
+from cinder_ext.db import models, quotas, session, transition, volumes
 from cinder_ext.states import snapshot as states
 from cinder_ext.states import volume as volume_states
 
@@ -40,15 +40,21 @@ def create(context, values, metadata=None, force=False):
     :param force: of an attached volume too
     :returns: models.Snapshot
     :raises MigrationActive, InvalidState, VolumeNotFound: of the volume
+    :raises OverLimit: the project may not have it; nothing was recorded
     """
     statuses = ((volume_states.AVAILABLE, volume_states.IN_USE) if force
                 else (volume_states.AVAILABLE,))
     volumes.hold(context, values['volume_id'], 'be snapshotted', statuses)
     volume = volumes.get(context, values['volume_id'])
-    snapshot = transition.insert(context, states.MACHINE, {
+    columns = {
         'size': volume.size, 'volume_type_id': volume.volume_type_id,
         'project_id': volume.project_id, 'user_id': context.user_id or volume.user_id,
-        'progress': '0%', **values})
+        'progress': '0%', **values}
+    if columns.get('consumes_quota', True):
+        quotas.admit(context, columns['project_id'],
+                     {'snapshots': 1, 'gigabytes': quotas.snapshot_gib(columns['size'])},
+                     columns['volume_type_id'])
+    snapshot = transition.insert(context, states.MACHINE, columns)
     for key, value in (metadata or {}).items():
         context.session.add(_Metadata(snapshot_id=snapshot.id, key=key, value=value))
     return snapshot

@@ -12,6 +12,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import (
     attachments,
     models,
+    quotas,
     session,
     snapshots,
     transition,
@@ -62,15 +63,21 @@ def begin_extend(context, volume_id, event, new_size_gib):
 
     :param event: ``extend`` or ``extend-attached``
     :raises InvalidInput: it is as large already
+    :raises OverLimit: the project may not have so much
     :raises MigrationActive, InvalidState, VolumeNotFound: as volumes.begin
     """
-    volumes.begin(context, volume_id, event, 'be extended',
-                  values={'request': {'new_size': new_size_gib}})
-    size = volumes.get(context, volume_id).size
-    if new_size_gib <= size:
+    volumes.hold(context, volume_id, 'be extended', states.MACHINE.row(event).sources)
+    volume = volumes.get(context, volume_id)
+    if new_size_gib <= volume.size:
         raise exceptions.InvalidInput(
             reason='New size for extend must be greater than current size. '
-                   f'(current: {size}, extended: {new_size_gib}).')
+                   f'(current: {volume.size}, extended: {new_size_gib}).')
+    if volume.consumes_quota:
+        quotas.admit(context, volume.project_id, {
+            'gigabytes': new_size_gib - volume.size, quotas.PER_VOLUME: new_size_gib},
+            volume.volume_type_id)
+    volumes.begin(context, volume_id, event, 'be extended',
+                  values={'request': {'new_size': new_size_gib}})
 
 
 @session.writer

@@ -21,6 +21,8 @@ RETYPING = 'retyping'
 """Its type is being changed, its bytes perhaps moved."""
 MAINTENANCE = 'maintenance'
 """Locked for a migration that an administrator started with lock_volume."""
+AWAITING_TRANSFER = 'awaiting-transfer'
+"""Offered to another project."""
 DELETING = 'deleting'
 """The backend is removing it."""
 ERROR = 'error'
@@ -34,7 +36,7 @@ DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
 """From these a delete is accepted, as upstream."""
 
 RESETTABLE = (CREATING, AVAILABLE, DELETING, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
-              MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING)
+              MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING, AWAITING_TRANSFER)
 """What an administrator may set with os-reset_status."""
 
 MACHINE = Machine('volume', 'status', (CREATING,), (
@@ -51,6 +53,9 @@ MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('retype', (AVAILABLE,), RETYPING),
     Row('retype-attached', (IN_USE,), RETYPING),
     Row('lock', (AVAILABLE,), MAINTENANCE),
+    Row('offer', (AVAILABLE,), AWAITING_TRANSFER),
+    Row('withdraw', (AWAITING_TRANSFER,), AVAILABLE),
+    Row('accept', (AWAITING_TRANSFER,), AVAILABLE),
     Row('release', (RETYPING, MAINTENANCE), AVAILABLE),
     Row('release-attached', (RETYPING, MAINTENANCE), IN_USE),
     Row('reserve', (AVAILABLE, RESERVED, ATTACHING, IN_USE), RESERVED),

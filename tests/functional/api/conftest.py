@@ -91,6 +91,8 @@ class Cloud:
         options.parse(self.conf, [])
         self.conf.set_override('auth_strategy', 'noauth')
         self.conf.set_override('max_request_body_bytes', 4096, 'api')
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+            self.conf.set_override(option, -1)
         self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
         self._servers = []
         self.application = None
@@ -161,6 +163,15 @@ class VolumeFixture(CloudFixture):
             {'kept': 'yes'})
         transition.move(self.ctxt, volume_states.MACHINE, row.id, 'created')
         return row.id
+
+
+class QuotaFixture(VolumeFixture):
+    """And the limits are as shipped."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+            self.cloud.conf.clear_override(option)
 
 
 class AttachedFixture(VolumeFixture):
