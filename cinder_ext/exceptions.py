@@ -13,13 +13,14 @@
     │   ├── VolumeNotFound, SnapshotNotFound, VolumeTypeNotFound
     │   ├── ExtraSpecNotFound, MetadataNotFound, AttachmentNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
-    │   └── BackendNotFound
+    │   └── BackendNotFound, HostNotFound, ClusterNotFound
     ├── NotAcceptable                  406
     ├── Conflict                       409
     │   ├── MigrationActive            names the migration
     │   ├── TransitionRefused          a compare-and-swap that found another state
     │   └── AlreadyExists
     ├── OverLimit                      413
+    ├── NotServed                      501: upstream names it, nobody serves it
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
     ├── MigrationError                 500
@@ -167,6 +168,16 @@ class BackendNotFound(NotFound):
     code = 'cinder_ext.backend_not_found'
 
 
+class HostNotFound(NotFound):
+    template = 'Host {host} could not be found.'
+    code = 'cinder_ext.host_not_found'
+
+
+class ClusterNotFound(NotFound):
+    template = 'Cluster {name} could not be found.'
+    code = 'cinder_ext.cluster_not_found'
+
+
 class NotAcceptable(CinderExtError):
     template = ('Version {version} is not supported by the API. '
                 'Minimum is {low} and maximum is {high}.')
@@ -200,6 +211,12 @@ class OverLimit(CinderExtError):
     template = 'A limit has been exceeded: {reason}'
     code = 'cinder_ext.over_limit'
     http_status = 413
+
+
+class NotServed(CinderExtError):
+    template = '{what} is not served: {instead}.'
+    code = 'cinder_ext.not_served'
+    http_status = 501
 
 
 class ServiceUnavailable(CinderExtError):

@@ -14,7 +14,10 @@ import routes
 
 from cinder_ext.api.resources import (
     attachments,
+    capabilities,
+    clusters,
     extensions,
+    hosts,
     messages,
     scheduler_stats,
     services,
@@ -27,6 +30,7 @@ from cinder_ext.api.resources import (
     volume_migrations,
     volume_types,
     volumes,
+    workers,
 )
 
 RESOURCES = (
@@ -44,6 +48,10 @@ RESOURCES = (
     messages,
     services,
     scheduler_stats,
+    capabilities,
+    hosts,
+    clusters,
+    workers,
 )
 
 UNVERSIONED = {
@@ -100,6 +108,21 @@ ROUTES = {
     '/os-services/enable': {'PUT': services.ENABLE},
     '/os-services/disable': {'PUT': services.DISABLE},
     '/os-services/disable-log-reason': {'PUT': services.DISABLE_LOG_REASON},
+    '/os-services/freeze': {'PUT': services.FREEZE_BACKEND},
+    '/os-services/thaw': {'PUT': services.THAW_BACKEND},
+    '/os-services/failover_host': {'PUT': services.FAILOVER_HOST},
+    '/os-services/failover': {'PUT': services.FAILOVER_BACKEND},
+    '/os-services/set-log': {'PUT': services.SET_LOG},
+    '/os-services/get-log': {'PUT': services.GET_LOG},
+    '/os-hosts': {'GET': hosts.LIST},
+    '/os-hosts/{host_name}': {'GET': hosts.SHOW, 'PUT': hosts.UPDATE},
+    '/clusters': {'GET': clusters.LIST},
+    '/clusters/detail': {'GET': clusters.LIST_DETAIL},
+    '/clusters/enable': {'PUT': clusters.ENABLE},
+    '/clusters/disable': {'PUT': clusters.DISABLE},
+    '/clusters/{cluster_id}': {'GET': clusters.SHOW},
+    '/workers/cleanup': {'POST': workers.CLEANUP},
+    '/capabilities/{host_name}': {'GET': capabilities.SHOW},
     '/extensions': {'GET': extensions.LIST},
     '/extensions/{alias}': {'GET': extensions.SHOW},
     '/scheduler-stats/get_pools': {'GET': scheduler_stats.POOLS},

@@ -11,6 +11,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import (
     attachments,
     models,
+    services,
     session,
     snapshots,
     transition,
@@ -62,7 +63,9 @@ def begin_extend(context, volume_id, event, new_size_gib):
     """
     volumes.begin(context, volume_id, event, 'be extended',
                   values={'request': {'new_size': new_size_gib}})
-    size = volumes.get(context, volume_id).size
+    volume = volumes.get(context, volume_id)
+    services.refuse_frozen(context, volume.host)
+    size = volume.size
     if new_size_gib <= size:
         raise exceptions.InvalidInput(
             reason='New size for extend must be greater than current size. '
@@ -86,6 +89,7 @@ def begin_delete(context, volume_id, force=False, cascade=False):
         # With cascade the snapshots hold the volume's row again, which is deleting by then.
         volumes.begin(context, volume_id, 'delete', 'be deleted',
                       values={'request': {'cascade': cascade}})
+    services.refuse_frozen(context, volumes.get(context, volume_id).host)
     _refuse_used(context, volume_id)
     doomed = [snapshot.id for snapshot in reversed(snapshots.of_volume(context, volume_id))]
     if doomed and not cascade:
