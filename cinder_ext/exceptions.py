@@ -17,7 +17,7 @@
     │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
     │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
-    │   └── BackendNotFound
+    │   └── BackendNotFound, HostNotFound, ClusterNotFound
     ├── NotAcceptable                  406
     ├── Conflict                       409
     │   ├── MigrationActive            names the migration
@@ -28,6 +28,7 @@
     │   ├── VolumeLimitExceeded, SnapshotLimitExceeded, GroupLimitExceeded, BackupLimitExceeded
     │   ├── VolumeSizeExceedsAvailableQuota, BackupSizeExceedsAvailableQuota
     │   └── VolumeSizeExceedsLimit
+    ├── NotServed                      501: upstream names it, nobody serves it
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
     ├── MigrationError                 500
@@ -210,6 +211,16 @@ class BackendNotFound(NotFound):
     code = 'cinder_ext.backend_not_found'
 
 
+class HostNotFound(NotFound):
+    template = 'Host {host} could not be found.'
+    code = 'cinder_ext.host_not_found'
+
+
+class ClusterNotFound(NotFound):
+    template = 'Cluster {name} could not be found.'
+    code = 'cinder_ext.cluster_not_found'
+
+
 class NotAcceptable(CinderExtError):
     template = ('Version {version} is not supported by the API. '
                 'Minimum is {low} and maximum is {high}.')
@@ -287,6 +298,12 @@ class BackupSizeExceedsAvailableQuota(VolumeSizeExceedsAvailableQuota):
 class VolumeSizeExceedsLimit(OverLimit):
     template = 'Volume size {requested} GiB exceeds the {allowed} GiB that one volume may have.'
     code = 'cinder_ext.volume_size_exceeds_limit'
+
+
+class NotServed(CinderExtError):
+    template = '{what} is not served: {instead}.'
+    code = 'cinder_ext.not_served'
+    http_status = 501
 
 
 class ServiceUnavailable(CinderExtError):

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, quotas, session, transition, volumes
+from cinder_ext.db import models, quotas, services, session, transition, volumes
 from cinder_ext.states import snapshot as states
 from cinder_ext.states import volume as volume_states
 
@@ -46,6 +46,7 @@ def create(context, values, metadata=None, force=False):
                 else (volume_states.AVAILABLE,))
     volumes.hold(context, values['volume_id'], 'be snapshotted', statuses)
     volume = volumes.get(context, values['volume_id'])
+    services.refuse_frozen(context, volume.host)
     columns = {
         'size': volume.size, 'volume_type_id': volume.volume_type_id,
         'project_id': volume.project_id, 'user_id': context.user_id or volume.user_id,
@@ -84,6 +85,7 @@ def begin_delete(context, snapshot_id, force=False):
     """
     snapshot = get(context, snapshot_id)
     volumes.hold(context, snapshot.volume_id, 'have a snapshot deleted', volume_states.MACHINE.states)
+    services.refuse_frozen(context, volumes.get(context, snapshot.volume_id).host)
     if snapshot.group_snapshot_id is not None:
         raise exceptions.InvalidState(
             kind='snapshot', reason=f'snapshot {snapshot_id} belongs to group snapshot '

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, quotas, session, transition, volumes
+from cinder_ext.db import models, quotas, services, session, transition, volumes
 from cinder_ext.states import migration as states
 from cinder_ext.states import volume as volume_states
 
@@ -34,6 +34,7 @@ def start(context, volume_id, values, lock):
         volumes.begin(context, volume_id, lock, _ACTIONS[values['operation']])
     # Read after the row is locked: before, it may be stale where reads do not wait.
     volume = volumes.get(context, volume_id)
+    services.refuse_frozen(context, volume.host)
     _refuse_busy_snapshots(context, volume_id)
     _refuse_source(context, volume_id)
     if volume.consumes_quota and values.get('destination_type_id') not in (

@@ -13,6 +13,7 @@ from cinder_ext.db import (
     attachments,
     models,
     quotas,
+    services,
     session,
     snapshots,
     transition,
@@ -68,6 +69,7 @@ def begin_extend(context, volume_id, event, new_size_gib):
     """
     volumes.hold(context, volume_id, 'be extended', states.MACHINE.row(event).sources)
     volume = volumes.get(context, volume_id)
+    services.refuse_frozen(context, volume.host)
     if new_size_gib <= volume.size:
         raise exceptions.InvalidInput(
             reason='New size for extend must be greater than current size. '
@@ -97,6 +99,7 @@ def begin_delete(context, volume_id, force=False, cascade=False):
         # With cascade the snapshots hold the volume's row again, which is deleting by then.
         volumes.begin(context, volume_id, 'delete', 'be deleted',
                       values={'request': {'cascade': cascade}})
+    services.refuse_frozen(context, volumes.get(context, volume_id).host)
     _refuse_used(context, volume_id)
     doomed = [snapshot.id for snapshot in reversed(snapshots.of_volume(context, volume_id))]
     if doomed and not cascade:

@@ -21,6 +21,9 @@ from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, values
 from cinder_ext.drivers.generic import extents, faults, reflink
 
+VERSION = '1.0'
+"""What the Block Storage API shows as ``driver_version``."""
+
 _NAME_ID = re.compile(r'[0-9A-Za-z][0-9A-Za-z-]{0,63}')
 _PARTIAL = '.partial'
 _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
@@ -99,6 +102,8 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             'volume_backend_name': self.settings.backend_name,
             'storage_protocol': 'file',
             'vendor_name': 'cinder_ext',
+            'driver_version': VERSION,
+            'QoS_support': False,
             'thin_provisioning_support': True,
             'thick_provisioning_support': False,
             'multiattach': False,

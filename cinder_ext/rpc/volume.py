@@ -15,7 +15,8 @@ class VolumeAPI:
     Version history::
 
         1.0 - create_volume, delete_volume, extend_volume, create_snapshot, delete_snapshot,
-              connect_attachment, disconnect_attachment, run_migration, report
+              connect_attachment, disconnect_attachment, run_migration, report,
+              get_capabilities
     """
 
     VERSION = '1.0'
@@ -66,3 +67,10 @@ class VolumeAPI:
     def report(self, ctxt):
         """Have every backend tell the schedulers its capacity now.  A fanout cast."""
         self._client.prepare(fanout=True).cast(ctxt, 'report')
+
+    def get_capabilities(self, ctxt, host):
+        """What a backend says of itself, in the words of the Block Storage API.  A call.
+
+        :raises DriverError: the backend does not answer
+        """
+        return self._at(host).call(ctxt, 'get_capabilities')

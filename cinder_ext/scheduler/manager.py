@@ -8,8 +8,8 @@ from oslo_log import log
 
 from cinder_ext import context as request_context
 from cinder_ext import periodic
-from cinder_ext.db import messages, services, volume_migrations, volumes
-from cinder_ext.rpc import transport
+from cinder_ext.db import messages, services, volume_migrations, volume_types, volumes
+from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.volume import VolumeAPI
 from cinder_ext.scheduler import backends, migrations, pools
 from cinder_ext.scheduler.volumes import VolumePlacer
@@ -44,7 +44,11 @@ class SchedulerEndpoint:
         self._service.migrations.place(ctxt, migration_id)
 
     def get_pools(self, ctxt, detail, filters):
-        return pools.shown(self._service.backends.pools(ctxt.elevated()), detail, filters)
+        filters, specs = dict(filters), None
+        if 'volume_type' in filters:
+            found = volume_types.get_by_name_or_id(ctxt, filters.pop('volume_type'))
+            specs = volume_types.extra_specs(ctxt, found.id)
+        return pools.shown(self._service.backends.pools(ctxt.elevated()), detail, filters, specs)
 
     def update_backend(self, ctxt, report):
         self._service.take_report(report)
@@ -76,7 +80,8 @@ class SchedulerService:
         self.migrations = migrations.MigrationPlacer(self.backends, self._volume_api,
                                                      self._is_settled)
         target = oslo_messaging.Target(topic=transport.SCHEDULER_TOPIC, server=self._conf.host)
-        self._server = transport.get_server(target, [SchedulerEndpoint(self)])
+        self._server = transport.get_server(
+            target, [SchedulerEndpoint(self), control.ControlEndpoint(self._sweeper.poke)])
         self._server.start()
         self._heart.start()
         self._volume_api.report(request_context.admin_context())

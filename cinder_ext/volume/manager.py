@@ -14,7 +14,7 @@ from cinder_ext import exceptions, periodic
 from cinder_ext.conf import backend as backend_conf
 from cinder_ext.db import services
 from cinder_ext.drivers import loader
-from cinder_ext.rpc import transport
+from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.volume import backend as backends
 from cinder_ext.volume import engine, reports
@@ -34,15 +34,19 @@ RETRY_SECONDS = 10
 
 
 class ReportEndpoint:
-    """RPC endpoint: the schedulers ask for a report."""
+    """RPC endpoint: what a backend says of itself, to the schedulers and to operators."""
 
     target = oslo_messaging.Target(version='1.0')
 
-    def __init__(self, reporter):
+    def __init__(self, reporter, driver):
         self._reporter = reporter
+        self._driver = driver
 
     def report(self, ctxt):
         self._reporter.soon()
+
+    def get_capabilities(self, ctxt):
+        return reports.capabilities_of(self._driver)
 
 
 class VolumeService:
@@ -157,7 +161,8 @@ class VolumeService:
         backend = backends.Backend(self.host, driver, self._reporter.soon)
         of_snapshots = SnapshotEndpoint(backend)
         endpoints = [
-            ReportEndpoint(self._reporter),
+            ReportEndpoint(self._reporter, driver),
+            control.ControlEndpoint(self._sweeper.poke),
             LifecycleEndpoint(backend, of_snapshots.delete_snapshot),
             of_snapshots,
             AttachmentEndpoint(backend),

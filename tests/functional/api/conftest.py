@@ -35,7 +35,7 @@ from cinder_ext.db import (
     volume_types,
     volumes,
 )
-from cinder_ext.rpc import scheduler, transport, volume
+from cinder_ext.rpc import control, scheduler, transport, volume
 from cinder_ext.states import messages as catalogue
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
@@ -62,7 +62,7 @@ class Scheduler:
                  if filters.get('name', name) == name]
         if detail:
             for pool in pools:
-                pool['capabilities'] = {'free_capacity_gb': 10}
+                pool['capabilities'] = {'free_capacity_gb': 10, 'backend_state': 'up'}
         return pools
 
 
@@ -70,6 +70,9 @@ class Backend:
     """Does at once what it is told, in the database only."""
 
     target = oslo_messaging.Target(version='1.0')
+
+    def get_capabilities(self, ctxt):
+        return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown'}
 
     def delete_volume(self, ctxt, volume_id):
         volumes.mark_deleted(ctxt, volume_id)
@@ -95,6 +98,7 @@ class Cloud:
             self.conf.set_override(option, -1)
         self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
         self._servers = []
+        self.swept = {}
         self.application = None
 
     def start(self):
@@ -106,13 +110,19 @@ class Cloud:
                 (transport.VOLUME_TOPIC, 'node@alpha', Backend())):
             self.serve(topic, server, endpoint)
         rpc = types.SimpleNamespace(scheduler=scheduler.SchedulerAPI(self.conf),
-                                    volume=volume.VolumeAPI(self.conf))
+                                    volume=volume.VolumeAPI(self.conf),
+                                    control=control.ControlAPI(self.conf))
         self.application = app.build(self.conf, rpc)
 
     def serve(self, topic, server, endpoint):
+        self.swept[server] = 0
         self._servers.append(transport.get_server(
-            oslo_messaging.Target(topic=topic, server=server), [endpoint]))
+            oslo_messaging.Target(topic=topic, server=server),
+            [endpoint, control.ControlEndpoint(lambda: self._sweep(server))]))
         self._servers[-1].start()
+
+    def _sweep(self, server):
+        self.swept[server] += 1
 
     def stop(self):
         for server in self._servers:
