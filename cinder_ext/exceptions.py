@@ -17,9 +17,11 @@
     ├── NotAcceptable                  406
     ├── Conflict                       409
     │   ├── MigrationActive            names the migration
+    │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
     │   └── AlreadyExists
     ├── OverLimit                      413
+    ├── NotServed                      501, asked for what needs a service that is not there
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
     ├── MigrationError                 500
@@ -186,6 +188,12 @@ class MigrationActive(Conflict):
     code = 'cinder_ext.migration_active'
 
 
+class ConflictNovaUsingAttachment(Conflict):
+    template = 'Detach volume from instance {server_id} using the Compute API'
+    code = 'cinder_ext.attachment_used_by_server'
+    remedy = 'Detach the volume with the compute service.'
+
+
 class TransitionRefused(Conflict):
     template = '{kind} {id} cannot {event}: its {column} is {current}, expected one of {expected}.'
     code = 'cinder_ext.transition_refused'
@@ -200,6 +208,12 @@ class OverLimit(CinderExtError):
     template = 'A limit has been exceeded: {reason}'
     code = 'cinder_ext.over_limit'
     http_status = 413
+
+
+class NotServed(CinderExtError):
+    template = 'This service has no {what}.'
+    code = 'cinder_ext.not_served'
+    http_status = 501
 
 
 class ServiceUnavailable(CinderExtError):

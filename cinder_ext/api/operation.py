@@ -52,6 +52,7 @@ class Operation:
 class Call:
     """One request, as a handler sees it.
 
+    ``compute`` compute.Compute: what the compute service is asked
     ``path``    variables of the path, without the project id
     ``query``   parameters of the query, name -> last value
     ``body``    the validated body; of an action what stands under its name
@@ -72,6 +73,7 @@ class Call:
     body: object = None
     target: object = None
     headers: dict = dataclasses.field(default_factory=dict)
+    compute: object = None
     _allowed: dict = dataclasses.field(default_factory=dict)
 
     @property

@@ -47,7 +47,8 @@ def rows(context, model, page, conditions=(), project_id=None, missing=None, met
 
     :param project_id: only this project's; None: everybody's
     :param missing: exception class for a marker that is not in the list, raised with its id
-    :param metadata: (model, name of its reference) for conditions on metadata
+    :param metadata: (model, name of its reference) for conditions on metadata, or a dictionary
+        of them by the conditions' columns
     :returns: a list of Core rows with every column of the table
     """
     where = _where(model, conditions, project_id, metadata)
@@ -103,7 +104,8 @@ def _where(model, conditions, project_id, metadata):
 
 def _clause(model, condition, metadata):
     if condition.comparison == 'has':
-        table, reference = metadata
+        table, reference = (metadata[condition.column] if isinstance(metadata, dict)
+                            else metadata)
         key, value = condition.value
         return sa.exists().where(getattr(table, reference) == model.id, table.key == key,
                                  table.value == value)

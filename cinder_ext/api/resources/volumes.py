@@ -9,13 +9,17 @@ from cinder_ext.db import (
     listing,
     models,
     snapshots,
+    volume_encryption,
     volume_requests,
     volume_types,
     volumes,
 )
+from cinder_ext.states import volume as states
 
 POLICIES = (
     rules.rule('volume:create', rules.MEMBER, 'Create a volume.', 'POST /volumes'),
+    rules.rule('volume:create_from_image', rules.MEMBER, 'Create a volume from an image.',
+               'POST /volumes'),
     rules.rule('volume:get', rules.READER, 'Show a volume.', 'GET /volumes/{volume_id}'),
     rules.rule('volume:get_all', rules.READER, 'List volumes or their sums.', 'GET /volumes',
                'GET /volumes/detail', 'GET /volumes/summary'),
@@ -73,6 +77,7 @@ FILTERS = {
     'bootable': filters.flag('bootable'),
     'multiattach': filters.flag('multiattach'),
     'metadata': filters.pairs(),
+    'glance_metadata': filters.pairs('glance_metadata', since='3.4'),
     'availability_zone': filters.text('availability_zone'),
     'snapshot_id': filters.text('snapshot_id'),
     'source_volid': filters.text('source_volid'),
@@ -93,6 +98,10 @@ SORTABLE = frozenset({'id', 'name', 'status', 'size', 'created_at', 'updated_at'
                       'attach_status', 'migration_status', 'launched_at', 'snapshot_id',
                       'source_volid'})
 ALIASES = {'display_name': 'name'}
+
+METADATA = {'metadata': (models.VolumeMetadata, 'volume_id'),
+            'glance_metadata': (models.VolumeImageMetadata, 'volume_id')}
+"""Tables of the conditions on pairs."""
 
 WITH_COUNT = microversion.ByVersion({'3.0': False, '3.45': True})
 SUMMARY_METADATA = microversion.ByVersion({'3.0': False, '3.36': True})
@@ -123,7 +132,7 @@ def _page(call, views):
     page = pagination.page(call, SORTABLE, aliases=ALIASES)
     wanted = filters.conditions(call, FILTERS)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    metadata = (models.VolumeMetadata, 'volume_id')
+    metadata = METADATA
     rows = listing.rows(call.context, models.Volume, page, wanted, project_id,
                         exceptions.VolumeNotFound, metadata)
     document = pagination.body(call, 'volumes', views(rows), rows[-1].id if rows else None, page)
@@ -153,7 +162,7 @@ def create(call):
     The row is written first; the scheduler then chooses a backend.
     """
     wanted = call.body['volume']
-    _refuse_unserved(wanted)
+    _refuse_unserved(call, wanted)
     snapshot, source = _origin(call, wanted)
     values = {
         'project_id': call.context.project_id, 'user_id': call.context.user_id,
@@ -163,7 +172,7 @@ def create(call):
         'availability_zone': (wanted.get('availability_zone')
                               or getattr(source, 'availability_zone', None)
                               or call.conf.availability_zone),
-        'bootable': bool(getattr(source, 'bootable', False)),
+        'bootable': _is_bootable(call, snapshot, source),
         **_type(call, wanted.get('volume_type'), snapshot or source),
     }
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
@@ -174,6 +183,13 @@ def create(call):
     return {'volume': volume_view.details(call, [volume])[0]}
 
 
+def _is_bootable(call, snapshot, source):
+    """As the volume that it is made from; a snapshot's volume is there as long as the snapshot."""
+    if snapshot is not None:
+        source = volumes.get(call.context, snapshot.volume_id)
+    return source is not None and bool(source.bootable)
+
+
 def _record(call, snapshot, source, values, metadata):
     if snapshot is not None:
         return volume_requests.create_from_snapshot(call.context, snapshot, values, metadata)
@@ -182,7 +198,9 @@ def _record(call, snapshot, source, values, metadata):
     return volumes.create(call.context, values, metadata)
 
 
-def _refuse_unserved(wanted):
+def _refuse_unserved(call, wanted):
+    if wanted.get('imageRef') or wanted.get('image_id'):
+        call.authorize('volume:create_from_image')
     for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups'),
                        ('group_id', 'groups'), ('consistencygroup_id', 'consistency groups')):
         if wanted.get(name):
@@ -223,10 +241,21 @@ def _type(call, name, origin):
     if not name:
         return {'volume_type_id': None}
     found = volume_types.get_by_name_or_id(call.context, name)
+    refuse_encrypted(call, found)
     multiattach = volume_types.extra_specs(call.context, found.id).get('multiattach') == '<is> True'
     if multiattach:
         call.authorize('volume:multiattach')
     return {'volume_type_id': found.id, 'multiattach': multiattach}
+
+
+def refuse_encrypted(call, volume_type):
+    """
+    :raises InvalidInput: volumes of the type are encrypted, and there is nowhere to keep a key
+    """
+    if volume_encryption.of_type(call.context, volume_type.id):
+        raise exceptions.InvalidInput(
+            reason=f'volume type {volume_type.name} is encrypted, and this service has no key '
+                   'manager.')
 
 
 def _text(wanted, *names):
@@ -238,6 +267,7 @@ def _text(wanted, *names):
 
 def update(call):
     """Change a volume's name or description, or replace its metadata."""
+    refuse_maintenance(call)
     wanted, values = call.body['volume'], {}
     for column in ('name', 'description'):
         for name in (column, f'display_{column}'):
@@ -247,6 +277,15 @@ def update(call):
     if 'metadata' in wanted:
         volume_requests.set_metadata(call.context, call.target.id, wanted['metadata'], replace=True)
     return {'volume': volume_view.details(call, [load(call)])[0]}
+
+
+def refuse_maintenance(call):
+    """
+    :raises InvalidState: the target is locked for a migration
+    """
+    if call.target.status == states.MAINTENANCE:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {call.target.id} cannot be changed during maintenance.')
 
 
 def delete(call):
