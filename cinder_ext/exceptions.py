@@ -21,6 +21,7 @@
     ├── NotAcceptable                  406
     ├── Conflict                       409
     │   ├── MigrationActive            names the migration
+    │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
     │   └── AlreadyExists
     ├── PreconditionFailed             412
@@ -238,6 +239,12 @@ class MigrationActive(Conflict):
     template = ('Volume {volume_id} is being migrated (migration {migration_id}): '
                 'it cannot {action} now.')
     code = 'cinder_ext.migration_active'
+
+
+class ConflictNovaUsingAttachment(Conflict):
+    template = 'Detach volume from instance {server_id} using the Compute API'
+    code = 'cinder_ext.attachment_used_by_server'
+    remedy = 'Detach the volume with the compute service.'
 
 
 class TransitionRefused(Conflict):

@@ -5,12 +5,15 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, quotas, services, session, transition, volumes
+from cinder_ext.db import models, quotas, services, session, transition, volume_properties, volumes
 from cinder_ext.states import snapshot as states
 from cinder_ext.states import volume as volume_states
 
 _Snapshot = models.Snapshot
 _Metadata = models.SnapshotMetadata
+
+_HELD = tuple(state for state in volume_states.MACHINE.states if state != volume_states.REVERTING)
+"""Statuses of a volume whose snapshots may be deleted."""
 
 
 @session.reader
@@ -58,6 +61,8 @@ def create(context, values, metadata=None, force=False):
     snapshot = transition.insert(context, states.MACHINE, columns)
     for key, value in (metadata or {}).items():
         context.session.add(_Metadata(snapshot_id=snapshot.id, key=key, value=value))
+    if volume.bootable:
+        volume_properties.keep_for_snapshot(context, volume.id, snapshot.id)
     return snapshot
 
 
@@ -84,7 +89,7 @@ def begin_delete(context, snapshot_id, force=False):
     :raises SnapshotNotFound: there is none
     """
     snapshot = get(context, snapshot_id)
-    volumes.hold(context, snapshot.volume_id, 'have a snapshot deleted', volume_states.MACHINE.states)
+    volumes.hold(context, snapshot.volume_id, 'have a snapshot deleted', _HELD)
     services.refuse_frozen(context, volumes.get(context, snapshot.volume_id).host)
     if snapshot.group_snapshot_id is not None:
         raise exceptions.InvalidState(
@@ -186,7 +191,8 @@ def mark_deleted(context, snapshot_id):
     Idempotent.
     """
     now = timeutils.utcnow()
-    context.session.execute(sa.delete(_Metadata).where(_Metadata.snapshot_id == snapshot_id))
+    for table in (_Metadata, models.SnapshotImageMetadata):
+        context.session.execute(sa.delete(table).where(table.snapshot_id == snapshot_id))
     context.session.execute(
         sa.update(_Snapshot).where(_Snapshot.id == snapshot_id, _Snapshot.deleted_at.is_(None))
         .values(deleted_at=now, updated_at=now))

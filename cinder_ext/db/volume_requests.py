@@ -18,6 +18,7 @@ from cinder_ext.db import (
     snapshots,
     transition,
     volume_migrations,
+    volume_properties,
     volumes,
 )
 from cinder_ext.states import snapshot as snapshot_states
@@ -44,7 +45,10 @@ def create_from_snapshot(context, snapshot, values, metadata=None):
     if status != snapshot_states.AVAILABLE:
         raise exceptions.InvalidState(
             kind='snapshot', reason=f'snapshot {snapshot.id} is {status or "deleted"}, not available.')
-    return volumes.create(context, {**values, 'snapshot_id': snapshot.id}, metadata)
+    volume = volumes.create(context, {**values, 'snapshot_id': snapshot.id}, metadata)
+    if volume.bootable:
+        volume_properties.take_from_snapshot(context, snapshot.id, volume.id)
+    return volume
 
 
 @session.writer
@@ -55,7 +59,10 @@ def create_from_volume(context, source, values, metadata=None):
     :raises MigrationActive, InvalidState: of the source
     """
     volumes.hold(context, source.id, 'be cloned', (states.AVAILABLE, states.IN_USE))
-    return volumes.create(context, {**values, 'source_volid': source.id}, metadata)
+    volume = volumes.create(context, {**values, 'source_volid': source.id}, metadata)
+    if volume.bootable:
+        volume_properties.take_from_volume(context, source.id, volume.id)
+    return volume
 
 
 @session.writer
@@ -133,14 +140,20 @@ def reset_status(context, volume_id, status, also=None):
     """Set a volume's statuses whatever they were: an administrator's os-reset_status.
 
     :param status: None leaves it
-    :param also: attach_status, migration_status
+    :param also: attach_status, migration_status; ``detached`` removes its attachments
     :raises MigrationActive: names the migration
-    :raises InvalidInput: it was never made, and what has ``status`` is at a backend
+    :raises InvalidInput: it was never made, and what has ``status`` is at a backend; or it shall
+        be in use and nothing uses it
     :raises VolumeNotFound: there is no such volume
     """
     volume_migrations.refuse_active(context, volume_id, 'have its status reset')
     volume = volumes.get(context, volume_id)
-    status = status or volume.status
+    if status == states.IN_USE and not attachments.of_volume(context, volume_id):
+        raise exceptions.InvalidInput(
+            reason=f'volume {volume_id} has no attachments and cannot be in use.')
+    if (also or {}).get('attach_status') == 'detached':
+        attachments.let_go(context, volume_id)
+    status = status or volumes.get(context, volume_id).status
     if volume.host is None and status not in (states.CREATING, states.ERROR,
                                               states.ERROR_DELETING):
         raise exceptions.InvalidInput(

@@ -30,7 +30,7 @@ _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 
 class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
-                 capabilities.AllocatedRanges):
+                 capabilities.AllocatedRanges, capabilities.Revert):
     """The embedded default: needs no privilege and no daemon.
 
     Consumers must be on this host, or mount the directory at the same path.
@@ -135,6 +135,15 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
 
     def delete_snapshot(self, snapshot):
         self._delete(snapshot)
+
+    def revert_to_snapshot(self, volume, snapshot):
+        """A new file takes the volume's name: the old content or the new one, never a mixture."""
+        path = self._path(volume)
+        with (self._lock(path), self._opened(volume, os.O_RDONLY),
+              self._opened(snapshot, os.O_RDONLY) as origin,
+              self._mapped(f'reverting {os.path.basename(path)}'),
+              _made_whole(path) as target):
+            self._fill(origin, target)
 
     def extend_volume(self, volume, size_bytes):
         path = self._path(volume)

@@ -15,8 +15,8 @@ class VolumeAPI:
     Version history::
 
         1.0 - create_volume, delete_volume, extend_volume, create_snapshot, delete_snapshot,
-              connect_attachment, disconnect_attachment, run_migration, report,
-              get_capabilities
+              connect_attachment, disconnect_attachment, initialize_connection,
+              terminate_connection, revert_volume, run_migration, report, get_capabilities
     """
 
     VERSION = '1.0'
@@ -59,6 +59,25 @@ class VolumeAPI:
         :raises DriverError: the backend could not; the attachment is ``error_detaching``
         """
         self._at(host).call(ctxt, 'disconnect_attachment', attachment_id=attachment_id)
+
+    def initialize_connection(self, ctxt, host, volume_id, connector):
+        """Connect a volume for a consumer that no attachment stands for.  A call.
+
+        :returns: {'driver_volume_type': ..., 'data': {...}}
+        :raises DriverError: the backend could not
+        """
+        return self._at(host).call(ctxt, 'initialize_connection', volume_id=volume_id,
+                                   connector=connector)
+
+    def terminate_connection(self, ctxt, host, volume_id, connector):
+        """Undo initialize_connection, unless an attachment uses that host's connection.  A call.
+
+        :raises DriverError: the backend could not
+        """
+        self._at(host).call(ctxt, 'terminate_connection', volume_id=volume_id, connector=connector)
+
+    def revert_volume(self, ctxt, host, volume_id):
+        self._at(host).cast(ctxt, 'revert_volume', volume_id=volume_id)
 
     def run_migration(self, ctxt, host, migration_id):
         """Run or resume a migration at its source.  A cast."""

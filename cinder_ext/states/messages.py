@@ -25,6 +25,7 @@ DELETE_VOLUME = '901'
 RETYPE_VOLUME = '902'
 MIGRATE_VOLUME = '903'
 TIDY_MIGRATION = '904'
+REVERT_VOLUME = '905'
 
 ACTIONS = {
     SCHEDULE_ALLOCATE_VOLUME: 'schedule allocate volume',
@@ -47,6 +48,7 @@ ACTIONS = {
     RETYPE_VOLUME: 'retype volume',
     MIGRATE_VOLUME: 'migrate volume',
     TIDY_MIGRATION: 'remove the source of a migrated volume',
+    REVERT_VOLUME: 'revert volume to snapshot',
 }
 """Number -> what was being done."""
 
@@ -89,6 +91,7 @@ VERIFY_FAILED = '906'
 DESTINATION_FULL = '907'
 LEFTOVERS = '908'
 DRIVER_FAILED_DELETE = '909'
+DRIVER_FAILED_REVERT = '910'
 
 DETAILS = {
     UNKNOWN_ERROR: 'An unknown error occurred.',
@@ -139,6 +142,8 @@ DETAILS = {
     LEFTOVERS: ('The volume has moved; something at its former place could not be removed yet '
                 'and will be tried again.'),
     DRIVER_FAILED_DELETE: 'Driver failed to delete the volume.',
+    DRIVER_FAILED_REVERT: ('Driver failed to revert the volume; its snapshot is whole, and the '
+                           'volume may hold a part of it.'),
 }
 """Number -> what happened."""
 

@@ -5,10 +5,20 @@ from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import availability_zones, volume_types, volume_view
-from cinder_ext.db import listing, models, snapshots, volume_requests, volumes
+from cinder_ext.db import (
+    listing,
+    models,
+    snapshots,
+    volume_encryption,
+    volume_requests,
+    volumes,
+)
+from cinder_ext.states import volume as states
 
 POLICIES = (
     rules.rule('volume:create', rules.MEMBER, 'Create a volume.', 'POST /volumes'),
+    rules.rule('volume:create_from_image', rules.MEMBER, 'Create a volume from an image.',
+               'POST /volumes'),
     rules.rule('volume:get', rules.READER, 'Show a volume.', 'GET /volumes/{volume_id}'),
     rules.rule('volume:get_all', rules.READER, 'List volumes or their sums.', 'GET /volumes',
                'GET /volumes/detail', 'GET /volumes/summary'),
@@ -158,7 +168,7 @@ def create(call):
     The row is written first; the scheduler then chooses a backend.
     """
     wanted = call.body['volume']
-    _refuse_unserved(wanted)
+    _refuse_unserved(call, wanted)
     snapshot, source = _origin(call, wanted)
     type_, specs = volume_types.chosen(call, wanted.get('volume_type'), snapshot or source)
     values = {
@@ -168,7 +178,7 @@ def create(call):
         'size': _size(wanted.get('size'), snapshot, source),
         'availability_zone': availability_zones.chosen(
             call, wanted.get('availability_zone'), specs, _zone(call, snapshot, source)),
-        'bootable': bool(getattr(source, 'bootable', False)),
+        'bootable': _is_bootable(call, snapshot, source),
         **_type(call, type_, specs),
     }
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
@@ -179,6 +189,13 @@ def create(call):
     return {'volume': volume_view.details(call, [volume])[0]}
 
 
+def _is_bootable(call, snapshot, source):
+    """As the volume that it is made from; a snapshot's volume is there as long as the snapshot."""
+    if snapshot is not None:
+        source = volumes.get(call.context, snapshot.volume_id)
+    return source is not None and bool(source.bootable)
+
+
 def _record(call, snapshot, source, values, metadata):
     if snapshot is not None:
         return volume_requests.create_from_snapshot(call.context, snapshot, values, metadata)
@@ -187,7 +204,9 @@ def _record(call, snapshot, source, values, metadata):
     return volumes.create(call.context, values, metadata)
 
 
-def _refuse_unserved(wanted):
+def _refuse_unserved(call, wanted):
+    if wanted.get('imageRef') or wanted.get('image_id'):
+        call.authorize('volume:create_from_image')
     for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups'),
                        ('group_id', 'groups'), ('consistencygroup_id', 'consistency groups')):
         if wanted.get(name):
@@ -233,10 +252,21 @@ def _type(call, type_, specs):
     """The columns that follow from the volume type."""
     if type_ is None:
         return {'volume_type_id': None}
+    refuse_encrypted(call, type_)
     multiattach = specs.get('multiattach') == '<is> True'
     if multiattach:
         call.authorize('volume:multiattach')
     return {'volume_type_id': type_.id, 'multiattach': multiattach}
+
+
+def refuse_encrypted(call, volume_type):
+    """
+    :raises InvalidInput: volumes of the type are encrypted, and there is nowhere to keep a key
+    """
+    if volume_encryption.of_type(call.context, volume_type.id):
+        raise exceptions.InvalidInput(
+            reason=f'volume type {volume_type.name} is encrypted, and this service has no key '
+                   'manager.')
 
 
 def _text(wanted, *names):
@@ -248,9 +278,7 @@ def _text(wanted, *names):
 
 def update(call):
     """Change a volume's name or description, or replace its metadata."""
-    if call.target.status == 'maintenance':
-        raise exceptions.InvalidState(
-            kind='volume', reason='The volume cannot be updated during maintenance.')
+    refuse_maintenance(call)
     wanted, values = call.body['volume'], {}
     for column in ('name', 'description'):
         for name in (column, f'display_{column}'):
@@ -260,6 +288,15 @@ def update(call):
     if 'metadata' in wanted:
         volume_requests.set_metadata(call.context, call.target.id, wanted['metadata'], replace=True)
     return {'volume': volume_view.details(call, [load(call)])[0]}
+
+
+def refuse_maintenance(call):
+    """
+    :raises InvalidState: the target is locked for a migration
+    """
+    if call.target.status == states.MAINTENANCE:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {call.target.id} cannot be changed during maintenance.')
 
 
 def delete(call):

@@ -11,6 +11,7 @@ from cinder_ext.drivers.conformance import (
     extend,
     promises,
     ranges,
+    revert,
     snapshots,
     volumes,
 )
@@ -22,5 +23,5 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 
 
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                  ranges.ChangedRangesCases):
+                  ranges.ChangedRangesCases, revert.RevertCases):
     """What a driver that serves every capability must pass."""

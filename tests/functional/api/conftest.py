@@ -25,6 +25,7 @@ from cinder_ext.conf import options
 from cinder_ext.db import (
     attachments,
     messages,
+    reverts,
     schema,
     services,
     session,
@@ -83,6 +84,9 @@ class Backend:
     def extend_volume(self, ctxt, volume_id, new_size_gib):
         volumes.update(ctxt, volume_id, {'size': new_size_gib})
         transition.move(ctxt, volume_states.MACHINE, volume_id, 'extended')
+
+    def revert_volume(self, ctxt, volume_id):
+        reverts.done(ctxt, *reverts.origin(ctxt, volume_id))
 
 
 class Cloud:
@@ -231,6 +235,13 @@ class Patient:
 
     def disconnect_attachment(self, ctxt, attachment_id):
         attachments.detached(ctxt, attachment_id)
+
+    def initialize_connection(self, ctxt, volume_id, connector):
+        return {'driver_volume_type': 'local', 'data': {'device_path': '/volumes/it',
+                                                        'host': connector.get('host')}}
+
+    def terminate_connection(self, ctxt, volume_id, connector):
+        """There is nothing to take back."""
 
     def create_snapshot(self, ctxt, snapshot_id):
         """It stays ``creating``."""
