@@ -57,14 +57,15 @@ def page(call, sortable, default=(('created_at', 'desc'), ('id', 'desc')), alias
                         offset=_number(call.query, 'offset') or 0)
 
 
-def body(call, name, entries, last_id, page_):
+def body(call, name, entries, last_id, page_, links=None):
     """``{name: entries}`` with the link to the next page when there may be one.
 
     :param last_id: id of the last entry; None for an empty list
+    :param links: word for the link, where it is not ``name`` and ``_links``
     """
     document = {name: entries}
     if entries and len(entries) >= page_.limit:
-        document[f'{name}_links'] = [{'rel': 'next', 'href': call.links.next(last_id)}]
+        document[links or f'{name}_links'] = [{'rel': 'next', 'href': call.links.next(last_id)}]
     return document
 
 

@@ -8,7 +8,7 @@ from oslo_db import exception as oslo_db_exception
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session
+from cinder_ext.db import group_models, models, session
 from cinder_ext.states import migration as migration_states
 
 _Type = models.VolumeType
@@ -97,7 +97,7 @@ def _name_is_free(name):
 def delete(context, type_id):
     """Remove a type that nothing uses.
 
-    :raises InvalidState: volumes have it, or a migration is to give it to one
+    :raises InvalidState: volumes have it, a group takes it, or a migration is to give it to one
     :raises VolumeTypeNotFound: there is no such type
     """
     now = timeutils.utcnow()
@@ -109,14 +109,16 @@ def delete(context, type_id):
         raise exceptions.VolumeTypeNotFound(id=type_id)
     if in_use(context, type_id):
         raise exceptions.InvalidState(
-            kind='volume type', reason=f'volume type {type_id} is in use by volumes.')
+            kind='volume type', reason=f'volume type {type_id} is in use by volumes or groups.')
     context.session.execute(sa.delete(_Spec).where(_Spec.volume_type_id == type_id))
 
 
 @session.reader
 def in_use(context, type_id):
-    """Whether a volume has the type or an unfinished migration will give it to one."""
+    """Whether a volume has the type, a group takes it or an unfinished migration will give it."""
+    link = group_models.GroupVolumeType
     for found in (
+            sa.select(link.group_id).where(link.volume_type_id == type_id),
             sa.select(models.Volume.id).where(models.Volume.volume_type_id == type_id,
                                               models.Volume.deleted_at.is_(None)),
             sa.select(models.VolumeMigration.id).where(
