@@ -17,6 +17,7 @@
     │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
     │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
+    │   ├── GroupNotFound, GroupTypeNotFound, GroupSpecNotFound, GroupSnapshotNotFound
     │   └── BackendNotFound, HostNotFound, ClusterNotFound
     ├── NotAcceptable                  406
     ├── Conflict                       409
@@ -205,6 +206,26 @@ class TransferNotFound(NotFound):
 class MigrationNotFound(NotFound):
     template = 'Volume migration {id} could not be found.'
     code = 'cinder_ext.migration_not_found'
+
+
+class GroupNotFound(NotFound):
+    template = 'Group {id} could not be found.'
+    code = 'cinder_ext.group_not_found'
+
+
+class GroupTypeNotFound(NotFound):
+    template = 'Group type {id} could not be found.'
+    code = 'cinder_ext.group_type_not_found'
+
+
+class GroupSpecNotFound(NotFound):
+    template = 'Group type {type_id} has no group specs with key {key}.'
+    code = 'cinder_ext.group_spec_not_found'
+
+
+class GroupSnapshotNotFound(NotFound):
+    template = 'Group snapshot {id} could not be found.'
+    code = 'cinder_ext.group_snapshot_not_found'
 
 
 class BackendNotFound(NotFound):

@@ -90,14 +90,15 @@ def begin_extend(context, volume_id, event, new_size_gib):
 
 
 @session.writer
-def begin_delete(context, volume_id, force=False, cascade=False):
+def begin_delete(context, volume_id, force=False, cascade=False, with_group=False):
     """Let the removal of a volume begin; without a backend it is removed at once.
 
     :param force: whatever its status, unless it is attached or migrating
     :param cascade: its snapshots go too; they are ``deleting`` afterwards
+    :param with_group: its group goes too; else a volume in a group stays
     :returns: ids of the snapshots to be removed before it, newest first
     :raises MigrationActive: names the migration
-    :raises InvalidState: its status, snapshots, attachments or clones do not allow it
+    :raises InvalidState: its status, snapshots, attachments, clones or group do not allow it
     :raises VolumeNotFound: there is none
     """
     if force:
@@ -108,6 +109,8 @@ def begin_delete(context, volume_id, force=False, cascade=False):
                       values={'request': {'cascade': cascade}})
     services.refuse_frozen(context, volumes.get(context, volume_id).host)
     _refuse_used(context, volume_id)
+    if not with_group:
+        refuse_grouped(context, volume_id, 'be deleted')
     doomed = [snapshot.id for snapshot in reversed(snapshots.of_volume(context, volume_id))]
     if doomed and not cascade:
         raise exceptions.InvalidState(
@@ -120,6 +123,20 @@ def begin_delete(context, volume_id, force=False, cascade=False):
     if volumes.get(context, volume_id).host is None:
         volumes.mark_deleted(context, volume_id)
     return doomed
+
+
+def refuse_grouped(context, volume_id, action):
+    """
+    :raises InvalidState: the volume, whose row is held, is in a group
+    """
+    # A locking read: MariaDB's plain ones show the start of the transaction.
+    group_id = context.session.execute(
+        sa.select(models.Volume.group_id).where(models.Volume.id == volume_id)
+        .with_for_update(read=True)).scalar()
+    if group_id is not None:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {volume_id} cannot {action}: it belongs to group '
+                                  f'{group_id}.')
 
 
 def _refuse_used(context, volume_id):

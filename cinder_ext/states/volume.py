@@ -45,6 +45,7 @@ RESETTABLE = (CREATING, AVAILABLE, ERROR, ERROR_DELETING, ATTACHING, DETACHING, 
 MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
+    Row('group-failed', (CREATING, AVAILABLE), ERROR),
     Row('delete', DELETABLE, DELETING),
     Row('delete-failed', (DELETING,), ERROR_DELETING),
     Row('delete-refused', (DELETING,), AVAILABLE),

@@ -19,6 +19,8 @@ from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.volume import backend as backends
 from cinder_ext.volume import engine, reports
 from cinder_ext.volume.attachments.endpoint import AttachmentEndpoint
+from cinder_ext.volume.groups.endpoint import GroupEndpoint
+from cinder_ext.volume.groups.snapshots import GroupSnapshotEndpoint
 from cinder_ext.volume.lifecycle.endpoint import LifecycleEndpoint
 from cinder_ext.volume.migration.destination import DestinationEndpoint
 from cinder_ext.volume.migration.endpoint import MigrationEndpoint
@@ -161,11 +163,14 @@ class VolumeService:
         """Register the endpoints of a started driver."""
         backend = backends.Backend(self.host, driver, self._reporter.soon)
         of_snapshots = SnapshotEndpoint(backend)
+        of_volumes = LifecycleEndpoint(backend, of_snapshots.delete_snapshot)
         endpoints = [
             ReportEndpoint(self._reporter, driver),
             control.ControlEndpoint(self._sweeper.poke),
-            LifecycleEndpoint(backend, of_snapshots.delete_snapshot),
+            of_volumes,
             of_snapshots,
+            GroupEndpoint(backend, of_volumes),
+            GroupSnapshotEndpoint(backend, of_snapshots),
             AttachmentEndpoint(backend),
             RevertEndpoint(backend),
             MigrationEndpoint(self._conf, self.host, driver, self._engine),

@@ -6,6 +6,7 @@ from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import availability_zones, volume_types, volume_view
 from cinder_ext.db import (
+    group_requests,
     listing,
     models,
     snapshots,
@@ -104,6 +105,7 @@ ALIASES = {'display_name': 'name'}
 
 WITH_COUNT = microversion.ByVersion({'3.0': False, '3.45': True})
 SUMMARY_METADATA = microversion.ByVersion({'3.0': False, '3.36': True})
+GROUPS = microversion.ByVersion({'3.0': False, '3.13': True})
 FORCE = microversion.ByVersion({'3.0': False, '3.23': True})
 
 # targets
@@ -181,6 +183,8 @@ def create(call):
         'bootable': _is_bootable(call, snapshot, source),
         **_type(call, type_, specs),
     }
+    if call.at(GROUPS) and wanted.get('group_id'):
+        values['group_id'] = wanted['group_id']
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
@@ -197,6 +201,8 @@ def _is_bootable(call, snapshot, source):
 
 
 def _record(call, snapshot, source, values, metadata):
+    if values.get('group_id'):
+        return group_requests.create_volume(call.context, snapshot, source, values, metadata)
     if snapshot is not None:
         return volume_requests.create_from_snapshot(call.context, snapshot, values, metadata)
     if source is not None:
@@ -208,7 +214,7 @@ def _refuse_unserved(call, wanted):
     if wanted.get('imageRef') or wanted.get('image_id'):
         call.authorize('volume:create_from_image')
     for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups'),
-                       ('group_id', 'groups'), ('consistencygroup_id', 'consistency groups')):
+                       ('consistencygroup_id', 'consistency groups')):
         if wanted.get(name):
             raise exceptions.InvalidInput(reason=f'{name}: this service has no {what}.')
     multiattach = wanted.get('multiattach')
