@@ -190,7 +190,7 @@ def create(call):
         values['request'] = {'scheduler_hints': hints}
     volume = _record(call, snapshot, source, values, wanted.get('metadata'))
     call.tell(call.rpc.scheduler.create_volume, volume.id)
-    return {'volume': volume_view.details(call, [volume])[0]}
+    return {'volume': volume_view.changed(call, volume)}
 
 
 def _is_bootable(call, snapshot, source):
@@ -293,7 +293,7 @@ def update(call):
     volumes.update(call.context, call.target.id, values)
     if 'metadata' in wanted:
         volume_requests.set_metadata(call.context, call.target.id, wanted['metadata'], replace=True)
-    return {'volume': volume_view.details(call, [load(call)])[0]}
+    return {'volume': volume_view.changed(call, load(call))}
 
 
 def refuse_maintenance(call):
