@@ -33,7 +33,7 @@ def _always(call, row, beside):
     return shown
 
 
-def _on_request(call, row):
+def _on_request(call, row, beside):
     """What is shown when a volume is asked for, and not when it was just made or changed."""
     shown = {}
     if call.allowed(HOST, row):
@@ -135,7 +135,7 @@ def details(call, rows):
     if not rows:
         return []
     beside, parts = _Beside(call, rows), VIEW.upto(call.version)
-    return [{**_entry(call, row, beside, parts), **_on_request(call, row)} for row in rows]
+    return [{**_entry(call, row, beside, parts), **_on_request(call, row, beside)} for row in rows]
 
 
 def _entry(call, row, beside, parts):
