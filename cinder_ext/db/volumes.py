@@ -123,6 +123,7 @@ def mark_deleted(context, volume_id):
                             .where(models.VolumeMetadata.volume_id == volume_id))
     void_transfers(context, volume_id)
     update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
+    transition.note(context, 'volume', volume_id, 'deleted')
 
 
 @session.writer
