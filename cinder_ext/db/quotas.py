@@ -11,11 +11,11 @@ the type stands there; it may change, the id does not.
 # SPDX-License-Identifier: Apache-2.0
 
 import collections
-import contextlib
 
 import sqlalchemy as sa
-from oslo_db import exception as oslo_db_exception
 from oslo_log import log
+from oslo_utils import timeutils
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from cinder_ext import exceptions
 from cinder_ext.db import group_models, models, project_models, session, type_models
@@ -51,6 +51,7 @@ _ERRORS = {
     'gigabytes': exceptions.VolumeSizeExceedsAvailableQuota,
     'backup_gigabytes': exceptions.BackupSizeExceedsAvailableQuota,
 }
+_ON_CONFLICT = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
 _Volume = models.Volume
 _Snapshot = models.Snapshot
 
@@ -116,9 +117,23 @@ def _lock(context, project_id):
     table = project_models.ProjectLock
     row = sa.select(table.project_id).where(table.project_id == project_id).with_for_update()
     if context.session.execute(row).first() is None:
-        with contextlib.suppress(oslo_db_exception.DBDuplicateEntry), context.session.begin_nested():
-            context.session.execute(sa.insert(table).values(project_id=project_id))
-        context.session.execute(row)
+        _put(context, table, {'project_id': project_id})
+
+
+def _put(context, table, key, **values):
+    """Insert a row, or change the one that is there; it is locked for writing.
+
+    In one statement: with an insert that fails and another attempt several requests at once
+    would be a deadlock.
+    """
+    dialect = context.session.get_bind().dialect.name
+    change = {**values, 'updated_at': timeutils.utcnow()}
+    if dialect in _ON_CONFLICT:
+        statement = _ON_CONFLICT[dialect](table).values(**key, **values).on_conflict_do_update(
+            index_elements=list(key), set_=change)
+    else:
+        statement = mysql.insert(table).values(**key, **values).on_duplicate_key_update(change)
+    context.session.execute(statement)
 
 
 def snapshot_gib(size):
@@ -280,7 +295,8 @@ def set_limits(context, project_id, wanted):
                 reason=f'the limit {limit} of {kind_of(resource)} is below the {used[resource]} '
                        'that are in use.')
     for resource, limit in wanted.items():
-        _put(context, project_models.Quota, limit, project_id=project_id, resource=resource)
+        _put(context, project_models.Quota, {'project_id': project_id, 'resource': resource},
+             hard_limit=limit)
 
 
 @session.writer
@@ -294,17 +310,5 @@ def forget_limits(context, project_id):
 def set_class_limits(context, class_name, wanted):
     """Set limits of a quota class; others stay."""
     for resource, limit in wanted.items():
-        _put(context, project_models.QuotaClass, limit, class_name=class_name, resource=resource)
-
-
-def _put(context, table, limit, **key):
-    change = sa.update(table).filter_by(**key).values(hard_limit=limit).execution_options(
-        synchronize_session=False)
-    if context.session.execute(change).rowcount:
-        return
-    try:
-        with context.session.begin_nested():
-            context.session.execute(sa.insert(table).values(hard_limit=limit, **key))
-    except oslo_db_exception.DBDuplicateEntry:
-        # Another request was first.
-        context.session.execute(change)
+        _put(context, project_models.QuotaClass, {'class_name': class_name, 'resource': resource},
+             hard_limit=limit)

@@ -173,3 +173,6 @@ def _prepare_mariadb(engine):
         cursor = connection.cursor()
         cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
         cursor.close()
+
+    # oslo.db has tried a connection before this listener was there.
+    engine.dispose()

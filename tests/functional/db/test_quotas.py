@@ -286,3 +286,12 @@ def test_processes_that_make_a_hundred_at_once_make_ten(database, ctxt):
     with session.get_engine().connect() as connection:
         rows = connection.execute(sa.select(sa.func.count()).select_from(models.Volume)).scalar()
     assert rows == 10
+
+
+def test_of_many_who_set_one_limit_at_once_none_fails(database, ctxt):
+    def put(context, each):
+        quotas.set_limits(context, 'project', {'volumes': each + 1})
+        quotas.set_class_limits(context, 'default', {'volumes': each + 1})
+
+    assert _race(10, put) == 10
+    assert 1 <= quotas.limits(ctxt, ['volumes'], 'project')['volumes'] <= 10
