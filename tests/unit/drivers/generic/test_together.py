@@ -29,13 +29,15 @@ class Files:
         self.directory = directory
         self.pairs = []
         for number in range(count):
-            source, target = (
-                opened.enter_context(open(os.path.join(directory, f'{kind}{number}'), 'wb+',
-                                          buffering=0)) for kind in ('source', 'target'))
-            os.pwrite(source.fileno(), bytes(4 * MIB), 0)
+            source, target = (os.open(os.path.join(directory, f'{kind}{number}'),
+                                      os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+                              for kind in ('source', 'target'))
+            opened.callback(os.close, source)
+            opened.callback(os.close, target)
+            os.pwrite(source, bytes(4 * MIB), 0)
             # The first is the one that was written last: it is copied in the middle.
-            os.utime(source.fileno(), (0, count - number))
-            self.pairs.append((source.fileno(), target.fileno()))
+            os.utime(source, (0, count - number))
+            self.pairs.append((source, target))
         os.sync()
 
     def write(self, number, content, offset=MIB):
