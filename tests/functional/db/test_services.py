@@ -83,3 +83,12 @@ def test_a_removed_service_is_gone(database, ctxt):
     _beat(ctxt)
     services.remove(ctxt, BINARY, 'node@alpha')
     assert services.list_all(ctxt) == []
+
+
+def test_a_zone_is_available_while_one_of_its_services_is_enabled(database, ctxt):
+    for host, zone in (('a', 'east'), ('b', 'east'), ('c', 'west')):
+        services.heartbeat(ctxt, 'cinder-volume', host, 'topic', zone)
+    services.heartbeat(ctxt, 'cinder-scheduler', 'd', 'topic', 'north')
+    for host in ('a', 'c'):
+        services.set_disabled(ctxt, 'cinder-volume', host, True)
+    assert services.zones(ctxt, 'cinder-volume') == {'east': True, 'west': False}
