@@ -5,9 +5,9 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
 
-from cinder_ext.conf import api, flows, migration, nova, service
+from cinder_ext.conf import api, flows, metrics, migration, nova, service
 
-GROUPS = (service, api, migration, flows, nova)
+GROUPS = (service, api, migration, flows, metrics, nova)
 
 
 def new():
@@ -40,5 +40,6 @@ def list_opts():
         ('api', api.OPTS),
         ('migration', migration.OPTS),
         ('flows', flows.OPTS),
+        ('metrics', metrics.OPTS),
         ('nova', nova.OPTS),
     ]

@@ -219,6 +219,7 @@ def detached(context, attachment_id):
             .execution_options(synchronize_session=False))
         volume_properties.drop_admin(context, row.volume_id, volume_properties.ATTACHED_MODE)
         _derive(context, row.volume_id)
+        transition.note(context, 'attachment', attachment_id, 'deleted')
     return of_volume(context, row.volume_id)
 
 

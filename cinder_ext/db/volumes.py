@@ -127,6 +127,7 @@ def mark_deleted(context, volume_id):
     for table in (models.VolumeMetadata, models.VolumeAdminMetadata, models.VolumeImageMetadata):
         context.session.execute(sa.delete(table).where(table.volume_id == volume_id))
     update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
+    transition.note(context, 'volume', volume_id, 'deleted')
 
 
 @session.reader
