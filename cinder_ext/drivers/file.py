@@ -101,7 +101,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             'vendor_name': 'cinder_ext',
             'thin_provisioning_support': True,
             'thick_provisioning_support': False,
-            'multiattach': False,
+            'multiattach': True,
             'reflink': self._reflink,
             'reserved_percentage': options.reserved_percentage,
             'max_over_subscription_ratio': options.max_over_subscription_ratio,

@@ -54,7 +54,7 @@ _UPDATE['properties']['snapshot']['minProperties'] = 1
 CREATE_BODY = validation.schemas({'3.0': _CREATE})
 UPDATE_BODY = validation.schemas({'3.0': _UPDATE})
 RESET_BODY = validation.schemas({'3.0': {
-    'type': 'object', 'properties': {'status': {'enum': list(states.RESETTABLE)}},
+    'type': 'object', 'properties': {'status': validation.words(states.RESETTABLE)},
     'required': ['status'], 'additionalProperties': False}})
 REPORT_BODY = validation.schemas({'3.0': {
     'type': 'object', 'required': ['status'], 'additionalProperties': False,
@@ -225,7 +225,8 @@ def _delete(call, force):
 
 def reset_status(call):
     """Set the status of a snapshot; nothing else happens to it."""
-    volume_requests.reset_snapshot_status(call.context, call.target.id, call.body['status'])
+    volume_requests.reset_snapshot_status(call.context, call.target.id,
+                                          call.body['status'].lower())
 
 
 def report(call):
