@@ -197,7 +197,7 @@ def _named(body):
     for column in ('name', 'description'):
         for word in (f'display_{column}', column):
             if word in body:
-                values[column] = body[word]
+                values[column] = body[word] and body[word].strip()
     return values
 
 

@@ -90,8 +90,8 @@ def test_a_retype_in_place_takes_multiattach_along(ask, ctxt):
     type_id = volume_types.create(ctxt, {'name': 'many'}, {'multiattach': '<is> True'}).id
     volume_id = _volume(ctxt)
     assert _act(ask, volume_id, 'os-retype', {'new_type': 'many'}).status_int == 202
-    record = volume_migrations.of_volumes(ctxt, [volume_id])[volume_id]
-    assert placement.retype_in_place(ctxt, record.id)
+    (record_id,) = volume_migrations.waiting(ctxt, ('scheduling',))
+    assert placement.retype_in_place(ctxt, record_id)
     found = volumes.get(ctxt, volume_id)
     assert (found.multiattach, found.volume_type_id) == (True, type_id)
 
