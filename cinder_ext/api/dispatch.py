@@ -87,7 +87,8 @@ class Dispatcher:
         call = operation.Call(
             self.conf, self.rpc, self.enforcer, request.environ.get(auth.ENVIRON_KEY), version,
             compute=self.compute, path=found.path, query=_query(request),
-            links=pagination.Links(self.conf, request, found.project_id))
+            links=pagination.Links(self.conf, request, found.project_id),
+            if_match=_etags(request))
         _check_project(call, found.project_id)
         body = validation.parse(request.body, request.content_type)
         call.operation, call.body = _choose(found.methods[method], body)
@@ -150,6 +151,12 @@ def _path(request):
     if '\0' in path:
         raise exceptions.BadRequest('Malformed request url')
     return path
+
+
+def _etags(request):
+    """Etags of If-Match, with or without quotes; none for ``*``."""
+    named = [etag.strip().strip('"') for etag in request.headers.get('If-Match', '').split(',')]
+    return () if '*' in named else tuple(filter(None, named))
 
 
 def _query(request):

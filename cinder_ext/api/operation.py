@@ -59,6 +59,7 @@ class Call:
     ``target``  what the operation's target loader has found
     ``links``   pagination.Links: URLs for the answer
     ``headers`` headers to add to the answer
+    ``if_match``  Etags of which the resource must have one; empty: it may have any
     """
 
     conf: object
@@ -73,6 +74,7 @@ class Call:
     body: object = None
     target: object = None
     headers: dict = dataclasses.field(default_factory=dict)
+    if_match: tuple = ()
     compute: object = None
     _allowed: dict = dataclasses.field(default_factory=dict)
 

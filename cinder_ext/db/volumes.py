@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session, transition
+from cinder_ext.db import models, project_models, quotas, session, transition
 from cinder_ext.states import volume as states
 
 MIGRATING = ('starting', 'migrating', 'completing')
@@ -39,7 +39,12 @@ def create(context, values, metadata=None):
     """Record a volume that is to be made; status ``creating``.
 
     :returns: models.Volume
+    :raises OverLimit: the project may not have it; nothing was recorded
     """
+    if values.get('consumes_quota', True):
+        quotas.admit(context, values['project_id'], {
+            'volumes': 1, 'gigabytes': values['size'], quotas.PER_VOLUME: values['size']},
+            values.get('volume_type_id'))
     volume = transition.insert(context, states.MACHINE, values, also={'attach_status': 'detached'})
     for key, value in (metadata or {}).items():
         context.session.add(models.VolumeMetadata(volume_id=volume.id, key=key, value=value))
@@ -126,8 +131,18 @@ def mark_deleted(context, volume_id):
     now = timeutils.utcnow()
     for table in (models.VolumeMetadata, models.VolumeAdminMetadata, models.VolumeImageMetadata):
         context.session.execute(sa.delete(table).where(table.volume_id == volume_id))
+    void_transfers(context, volume_id)
     update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
     transition.note(context, 'volume', volume_id, 'deleted')
+
+
+@session.writer
+def void_transfers(context, volume_id):
+    """No open transfer of the volume can be accepted any more.  Idempotent."""
+    table = project_models.Transfer
+    context.session.execute(
+        sa.update(table).where(table.volume_id == volume_id, table.deleted_at.is_(None))
+        .values(deleted_at=timeutils.utcnow()).execution_options(synchronize_session=False))
 
 
 @session.reader

@@ -21,6 +21,8 @@ RETYPING = 'retyping'
 """Its type is being changed, its bytes perhaps moved."""
 MAINTENANCE = 'maintenance'
 """Locked for a migration that an administrator started with lock_volume."""
+AWAITING_TRANSFER = 'awaiting-transfer'
+"""Offered to another project."""
 DELETING = 'deleting'
 """The backend is removing it."""
 ERROR = 'error'
@@ -43,6 +45,7 @@ RESETTABLE = (CREATING, AVAILABLE, ERROR, ERROR_DELETING, ATTACHING, DETACHING, 
 MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
+    Row('group-failed', (CREATING, AVAILABLE), ERROR),
     Row('delete', DELETABLE, DELETING),
     Row('delete-failed', (DELETING,), ERROR_DELETING),
     Row('delete-refused', (DELETING,), AVAILABLE),
@@ -54,6 +57,9 @@ MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('retype', (AVAILABLE,), RETYPING),
     Row('retype-attached', (IN_USE,), RETYPING),
     Row('lock', (AVAILABLE,), MAINTENANCE),
+    Row('offer', (AVAILABLE,), AWAITING_TRANSFER),
+    Row('withdraw', (AWAITING_TRANSFER,), AVAILABLE),
+    Row('accept', (AWAITING_TRANSFER,), AVAILABLE),
     Row('release', (RETYPING, MAINTENANCE), AVAILABLE),
     Row('release-attached', (RETYPING, MAINTENANCE), IN_USE),
     Row('reserve', (AVAILABLE, RESERVED, ATTACHING, IN_USE), RESERVED),

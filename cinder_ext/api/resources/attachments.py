@@ -107,8 +107,9 @@ def detail(call):
 def _list(call, shape):
     page = pagination.page(call, SORTABLE, aliases=ALIASES)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    rows = listing.rows(call.context, models.Attachment, page, filters.conditions(call, FILTERS),
-                        project_id, missing=exceptions.AttachmentNotFound)
+    wanted = filters.conditions(call, FILTERS, 'attachment')
+    rows = listing.rows(call.context, models.Attachment, page, wanted, project_id,
+                        missing=exceptions.AttachmentNotFound)
     return pagination.body(call, 'attachments', [shape(row) for row in rows],
                            rows[-1].id if rows else None, page)
 

@@ -138,7 +138,7 @@ def retype(call):
     migration_policy: ``never`` (default) moves nothing; ``on-demand`` moves a volume without
     snapshots; ``on-demand-include-snapshots`` (3.73) moves it with them.
     """
-    new_type = volume_types.get_by_name_or_id(call.context, call.body['new_type'])
+    new_type = volume_types.get_by_name_or_id(call.context, call.body['new_type'], call.scope)
     if new_type.id == call.target.volume_type_id:
         raise exceptions.InvalidInput(
             reason=f'volume {call.target.id} has the type {new_type.name} already.')
@@ -253,14 +253,14 @@ def reimage(call):
     """Write an image over a volume: not served, there is no image service."""
     if call.target.status == states.RESERVED:
         call.authorize('volume:reimage_reserved', call.target)
-    raise exceptions.NotServed(what='image service')
+    raise exceptions.NotServed(what='This action', instead='there is no image service')
 
 
 def upload_image(call):
     """Make an image of a volume: not served, there is no image service."""
     if call.body.get('visibility') == 'public':
         call.authorize(UPLOAD_PUBLIC)
-    raise exceptions.NotServed(what='image service')
+    raise exceptions.NotServed(what='This action', instead='there is no image service')
 
 
 def complete_migration(call):

@@ -28,12 +28,19 @@ def _always(call, row, beside):
         'replication_status': row.replication_status, 'consistencygroup_id': None,
         'multiattach': bool(row.multiattach),
     }
+    if call.context.is_admin:
+        shown['migration_status'] = row.migration_status
+    return shown
+
+
+def _on_request(call, row, beside):
+    """What is shown when a volume is asked for, and not when it was just made or changed."""
+    shown = {}
     if call.allowed(HOST, row):
         shown['os-vol-host-attr:host'] = row.host
     if call.allowed(PROJECT, row):
         shown['os-vol-tenant-attr:tenant_id'] = row.project_id
     if call.allowed(MIGRATION, row):
-        shown['migration_status'] = row.migration_status
         shown['os-vol-mig-status-attr:migstat'] = row.migration_status
         shown['os-vol-mig-status-attr:name_id'] = row.name_id
     image = beside.noted.image.get(row.id)
@@ -117,6 +124,11 @@ def brief(call, row):
             'links': call.links.of(call.context, 'volumes', row.id)}
 
 
+def changed(call, row):
+    """A volume that was just made or changed."""
+    return _entry(call, row, _Beside(call, [row]), VIEW.upto(call.version))
+
+
 def details(call, rows):
     """All details of some volumes, in their order.
 
@@ -124,13 +136,15 @@ def details(call, rows):
     """
     if not rows:
         return []
-    beside, parts, shown = _Beside(call, rows), VIEW.upto(call.version), []
-    for row in rows:
-        entry = {}
-        for part in parts:
-            entry.update(part(call, row, beside))
-        shown.append(entry)
-    return shown
+    beside, parts = _Beside(call, rows), VIEW.upto(call.version)
+    return [{**_entry(call, row, beside, parts), **_on_request(call, row, beside)} for row in rows]
+
+
+def _entry(call, row, beside, parts):
+    entry = {}
+    for part in parts:
+        entry.update(part(call, row, beside))
+    return entry
 
 
 def moment(value):

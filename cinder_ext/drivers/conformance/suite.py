@@ -9,6 +9,7 @@ from cinder_ext.drivers.conformance import (
     clones,
     connect,
     extend,
+    groups,
     promises,
     ranges,
     revert,
@@ -23,5 +24,5 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 
 
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                  ranges.ChangedRangesCases, revert.RevertCases):
+                  ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases):
     """What a driver that serves every capability must pass."""

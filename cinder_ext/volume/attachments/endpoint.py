@@ -10,6 +10,7 @@ from cinder_ext.db import attachments, messages, volume_properties, volumes
 from cinder_ext.states import attachment as states
 from cinder_ext.states import messages as words
 from cinder_ext.volume import values
+from cinder_ext.volume.attachments import connection_info
 
 LOG = log.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class AttachmentEndpoint:
             volume = volumes.get(ctxt, volume_id)
             found = self._driver.connect_volume(values.volume_value(volume), connector)
             noted = volume_properties.admin(ctxt, volume_id)
-        return _as_asked(volume, found, noted, connector)
+        return connection_info.as_asked(ctxt, volume, found, noted, connector)
 
     def terminate_connection(self, ctxt, volume_id, connector):
         with self._backend.running.turn(volume_id):
@@ -80,7 +81,7 @@ class AttachmentEndpoint:
             messages.create(context, volume.project_id, context.request_id, 'VOLUME', volume.id,
                             words.ATTACH_VOLUME, words.UNKNOWN_ERROR)
             raise
-        info = _info(volume, attachment, found)
+        info = connection_info.of(context, volume, attachment, found)
         try:
             attachments.store_connection(context, attachment.id, info)
         except exceptions.AttachmentNotFound:
@@ -115,25 +116,3 @@ class AttachmentEndpoint:
                    for other in attachments.of_volume(context, attachment.volume_id)
                    if other.id != attachment.id)
 
-
-def _info(volume, attachment, found):
-    """connection_info as consumers read it: the driver's data, flat, with the mode allowed."""
-    data = dict(found.data)
-    if attachment.attach_mode == 'ro' or 'access_mode' not in data:
-        data['access_mode'] = attachment.attach_mode or 'rw'
-    return {'encrypted': volume.encryption_key_id is not None, **data,
-            'driver_volume_type': found.driver_volume_type, 'attachment_id': attachment.id}
-
-
-def _as_asked(volume, found, noted, connector):
-    """connection_info as os-initialize_connection answers it: the driver's data stay apart.
-
-    :param noted: the volume's admin metadata
-    """
-    readonly = noted.get(volume_properties.READONLY) == 'True'
-    mode = noted.get(volume_properties.ATTACHED_MODE) or ('ro' if readonly else 'rw')
-    multipath = connector.get('enforce_multipath', False)
-    data = {'qos_specs': None, 'encrypted': volume.encryption_key_id is not None, **found.data,
-            'access_mode': mode, 'enforce_multipath': multipath}
-    return {'driver_volume_type': found.driver_volume_type, 'data': data,
-            'enforce_multipath': multipath}
