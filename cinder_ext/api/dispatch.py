@@ -67,7 +67,7 @@ class Dispatcher:
         try:
             return self._answer(request, version)
         except exceptions.CinderExtError as error:
-            if error.http_status >= 500:
+            if error.http_status >= 500 and not isinstance(error, exceptions.NotServed):
                 LOG.exception('%s %s failed', request.method, request.environ.get('PATH_INFO'))
             return faults.of(error)
         except webob.exc.HTTPException as error:

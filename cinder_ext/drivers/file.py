@@ -115,7 +115,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             'QoS_support': False,
             'thin_provisioning_support': True,
             'thick_provisioning_support': False,
-            'multiattach': False,
+            'multiattach': True,
             'reflink': self._reflink,
             capabilities.GroupSnapshots.word: False,
             'reserved_percentage': options.reserved_percentage,

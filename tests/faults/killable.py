@@ -7,6 +7,8 @@ Run like ``cinder-ext-all``; the environment says where and counts:
     ``commit:N``         instead of the Nth commit of a migration's thread, any database
     ``committed:N``      after that commit
     ``bytes:N``          in the middle of the write that copies the Nth byte of this process
+    ``driver:N``         as bytes, of what the file driver writes by itself
+    ``renamed:WORD``     when a file got a name with this word in it
 ``FILL_AT``
     ``NAME:DIRECTORY``  fill the file system of a directory when a step begins, so that the
     flow is undone
@@ -87,7 +89,18 @@ class Copied:
             if dies:
                 self.write(descriptor, view[:len(view) // 8192 * 4096], offset)
                 die()
+        elif KIND == 'driver':
+            self.here += len(view)
+            if self.here >= int(POINT):
+                self.write(descriptor, view[:len(view) // 8192 * 4096], offset)
+                die()
         return self.write(descriptor, view, offset)
+
+
+def rename(source, target, change=os.rename):
+    change(source, target)
+    if KIND == 'renamed' and POINT in target:
+        die()
 
 
 def fill(directory):
@@ -109,6 +122,7 @@ def main():
     event.listen(sqlalchemy.engine.Engine, 'commit', commits.before)
     event.listen(sqlalchemy.engine.Engine, 'begin', commits.after)
     blockio.write_from = Copied(os.environ['COUNTER']).write_from
+    os.rename = rename
     return process.run(embedded.run, sys.argv[1:], services)
 
 

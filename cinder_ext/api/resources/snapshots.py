@@ -54,7 +54,7 @@ _UPDATE['properties']['snapshot']['minProperties'] = 1
 CREATE_BODY = validation.schemas({'3.0': _CREATE})
 UPDATE_BODY = validation.schemas({'3.0': _UPDATE})
 RESET_BODY = validation.schemas({'3.0': {
-    'type': 'object', 'properties': {'status': {'enum': list(states.RESETTABLE)}},
+    'type': 'object', 'properties': {'status': validation.words(states.RESETTABLE)},
     'required': ['status'], 'additionalProperties': False}})
 REPORT_BODY = validation.schemas({'3.0': {
     'type': 'object', 'required': ['status'], 'additionalProperties': False,
@@ -211,7 +211,7 @@ def _named(body):
     for column in ('name', 'description'):
         for word in (f'display_{column}', column):
             if word in body:
-                values[column] = body[word]
+                values[column] = body[word] and body[word].strip()
     return values
 
 
@@ -239,7 +239,8 @@ def _delete(call, force):
 
 def reset_status(call):
     """Set the status of a snapshot; nothing else happens to it."""
-    volume_requests.reset_snapshot_status(call.context, call.target.id, call.body['status'])
+    volume_requests.reset_snapshot_status(call.context, call.target.id,
+                                          call.body['status'].lower())
 
 
 def report(call):

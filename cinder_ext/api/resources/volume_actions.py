@@ -92,10 +92,8 @@ _UPLOAD = {
     'disk_format': {'enum': ['raw', 'vmdk', 'vdi', 'qcow2', 'vhd', 'vhdx', 'ploop']}}
 
 
-def _words(words):
-    """One of some words, in small or capital letters, or nothing."""
-    found = {form for word in words for form in (word, word.upper(), word.capitalize())}
-    return {'enum': [None, '', *sorted(found)]}
+def _words(allowed):
+    return {'enum': [None, '', *validation.words(allowed)['enum']]}
 
 
 RESET_BODY = validation.schemas({'3.0': {
@@ -145,11 +143,28 @@ def retype(call):
         raise exceptions.InvalidInput(
             reason=f'volume {call.target.id} has the type {new_type.name} already.')
     resource.refuse_encrypted(call, new_type)
+    _refuse_multiattach(call, new_type)
     policy = call.body.get('migration_policy') or 'never'
     attached = call.target.status == states.IN_USE
     _start(call, 'retype-attached' if attached else 'retype', {
         'operation': 'retype', 'requested_policy': policy, 'destination_type_id': new_type.id,
         'include_snapshots': policy == INCLUDE_WORD or _type_includes(call, new_type.id)})
+
+
+def _refuse_multiattach(call, new_type):
+    """
+    :raises InvalidInput: whether it may be attached several times would change while it is used
+    :raises PolicyNotAuthorized: the caller may not have volumes that may
+    """
+    wanted = volume_types.is_multiattach(call.context, new_type.id)
+    if wanted == call.target.multiattach:
+        return
+    if call.target.status != states.AVAILABLE:
+        raise exceptions.InvalidInput(
+            reason=f'the types differ in multiattach: volume {call.target.id} must be available '
+                   f'and is {call.target.status}.')
+    if wanted:
+        call.authorize('volume:multiattach', call.target)
 
 
 def migrate(call):

@@ -25,7 +25,7 @@ def _always(call, row, beside):
         'links': call.links.of(call.context, 'volumes', row.id),
         'user_id': row.user_id, 'bootable': str(bool(row.bootable)).lower(),
         'encrypted': row.encryption_key_id is not None,
-        'replication_status': None, 'consistencygroup_id': None,
+        'replication_status': row.replication_status, 'consistencygroup_id': None,
         'multiattach': bool(row.multiattach),
     }
     if call.context.is_admin:
@@ -64,7 +64,9 @@ def _cluster_name(call, _row, _beside):
 
 
 def _shared_targets(_call, row, _beside):
-    return {'shared_targets': bool(row.shared_targets), 'service_uuid': row.service_uuid}
+    # Below 3.69 it cannot be said that nobody knows: consumers then lock.
+    shared = row.shared_targets is None or bool(row.shared_targets)
+    return {'shared_targets': shared, 'service_uuid': row.service_uuid}
 
 
 def _key(_call, row, _beside):

@@ -74,10 +74,32 @@ class Scheduler:
         return pools
 
 
-class Backend:
-    """Does at once what it is told, in the database only."""
+class Connections:
+    """A backend that connects whatever host is not ``broken``."""
 
     target = oslo_messaging.Target(version='1.0')
+
+    def connect_attachment(self, ctxt, attachment_id):
+        if attachments.get(ctxt, attachment_id).attached_host == 'broken':
+            attachments.connect_failed(ctxt, attachment_id)
+            raise exceptions.BackendDown(reason='the host is broken')
+        info = {'driver_volume_type': 'local', 'device_path': '/volumes/it'}
+        attachments.store_connection(ctxt, attachment_id, info)
+        return info
+
+    def disconnect_attachment(self, ctxt, attachment_id):
+        attachments.detached(ctxt, attachment_id)
+
+    def initialize_connection(self, ctxt, volume_id, connector):
+        return {'driver_volume_type': 'local', 'data': {'device_path': '/volumes/it',
+                                                        'host': connector.get('host')}}
+
+    def terminate_connection(self, ctxt, volume_id, connector):
+        """There is nothing to take back."""
+
+
+class Backend(Connections):
+    """Does at once what it is told, in the database only."""
 
     def get_capabilities(self, ctxt):
         return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown'}
@@ -246,28 +268,8 @@ class MigratingFixture(VolumeFixture):
         os.environ['MIGRATION'] = record.id
 
 
-class Patient:
-    """A backend that connects whatever host is not ``broken``; its snapshots wait for a report."""
-
-    target = oslo_messaging.Target(version='1.0')
-
-    def connect_attachment(self, ctxt, attachment_id):
-        if attachments.get(ctxt, attachment_id).attached_host == 'broken':
-            attachments.connect_failed(ctxt, attachment_id)
-            raise exceptions.BackendDown(reason='the host is broken')
-        info = {'driver_volume_type': 'local', 'device_path': '/volumes/it'}
-        attachments.store_connection(ctxt, attachment_id, info)
-        return info
-
-    def disconnect_attachment(self, ctxt, attachment_id):
-        attachments.detached(ctxt, attachment_id)
-
-    def initialize_connection(self, ctxt, volume_id, connector):
-        return {'driver_volume_type': 'local', 'data': {'device_path': '/volumes/it',
-                                                        'host': connector.get('host')}}
-
-    def terminate_connection(self, ctxt, volume_id, connector):
-        """There is nothing to take back."""
+class Patient(Connections):
+    """A backend whose snapshots wait for a report."""
 
     def create_snapshot(self, ctxt, snapshot_id):
         """It stays ``creating``."""
