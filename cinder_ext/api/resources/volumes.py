@@ -4,7 +4,7 @@
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
-from cinder_ext.api.resources import availability_zones, volume_types, volume_view
+from cinder_ext.api.resources import availability_zones, type_rules, volume_types, volume_view
 from cinder_ext.db import listing, models, snapshots, volume_requests, volumes
 
 POLICIES = (
@@ -172,6 +172,7 @@ def create(call):
         'bootable': bool(getattr(source, 'bootable', False)),
         **_type(call, type_, specs),
     }
+    type_rules.refuse_size(specs, values['size'])
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
