@@ -22,8 +22,8 @@ def build(conf, rpc):
     """The application.
 
     :param conf: parsed options
-    :param rpc: an object with ``scheduler`` (rpc.scheduler.SchedulerAPI) and ``volume``
-        (rpc.volume.VolumeAPI)
+    :param rpc: an object with ``scheduler`` (rpc.scheduler.SchedulerAPI), ``volume``
+        (rpc.volume.VolumeAPI) and ``control`` (rpc.control.ControlAPI)
     :returns: a WSGI callable; several threads may call it at once
     :raises oslo_config.cfg.ConfigFileValueError: the file of filters cannot be read
     """

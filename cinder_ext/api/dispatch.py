@@ -15,7 +15,16 @@ import webob.exc
 from oslo_log import log
 
 from cinder_ext import exceptions, metrics
-from cinder_ext.api import auth, faults, microversion, operation, pagination, routes, validation
+from cinder_ext.api import (
+    auth,
+    compute,
+    faults,
+    microversion,
+    operation,
+    pagination,
+    routes,
+    validation,
+)
 
 LOG = log.getLogger(__name__)
 
@@ -32,6 +41,7 @@ class Dispatcher:
         self.conf = conf
         self.rpc = rpc
         self.enforcer = enforcer
+        self.compute = compute.Compute(conf)
 
     @webob.dec.wsgify
     def __call__(self, request):
@@ -76,7 +86,7 @@ class Dispatcher:
             return faults.wrong_method(found.methods)
         call = operation.Call(
             self.conf, self.rpc, self.enforcer, request.environ.get(auth.ENVIRON_KEY), version,
-            path=found.path, query=_query(request),
+            compute=self.compute, path=found.path, query=_query(request),
             links=pagination.Links(self.conf, request, found.project_id),
             if_match=_etags(request))
         _check_project(call, found.project_id)

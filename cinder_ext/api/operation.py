@@ -52,6 +52,7 @@ class Operation:
 class Call:
     """One request, as a handler sees it.
 
+    ``compute`` compute.Compute: what the compute service is asked
     ``path``    variables of the path, without the project id
     ``query``   parameters of the query, name -> last value
     ``body``    the validated body; of an action what stands under its name
@@ -74,6 +75,7 @@ class Call:
     target: object = None
     headers: dict = dataclasses.field(default_factory=dict)
     if_match: tuple = ()
+    compute: object = None
     _allowed: dict = dataclasses.field(default_factory=dict)
 
     @property

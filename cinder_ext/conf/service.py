@@ -13,6 +13,8 @@ OPTS = [
     cfg.ListOpt('enabled_backends', default=[],
                 help='Sections of the configuration that describe the backends of this host.'),
     cfg.StrOpt('default_volume_type', help='Name of the type that a volume gets when none is named.'),
+    cfg.StrOpt('default_group_type',
+               help='Name of the group type that GET /group_types/default shows.'),
     cfg.IntOpt('service_down_time', default=60, min=2,
                help='Seconds without a heartbeat after which a service counts as down.'),
     cfg.IntOpt('report_interval', default=10, min=1, mutable=True,

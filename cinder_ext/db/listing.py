@@ -53,7 +53,8 @@ def rows(context, model, page, conditions=(), project_id=None, missing=None, met
 
     :param project_id: only this project's; None: everybody's
     :param missing: exception class for a marker that is not in the list, raised with its id
-    :param metadata: (model, name of its reference) for conditions on metadata
+    :param metadata: (model, name of its reference) for conditions on metadata, or a dictionary
+        of them by the conditions' columns
     :returns: a list of Core rows with every column of the table
     """
     where = _where(model, conditions, project_id, metadata)

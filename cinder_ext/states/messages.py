@@ -25,6 +25,11 @@ DELETE_VOLUME = '901'
 RETYPE_VOLUME = '902'
 MIGRATE_VOLUME = '903'
 TIDY_MIGRATION = '904'
+REVERT_VOLUME = '905'
+CREATE_GROUP = '941'
+DELETE_GROUP = '942'
+CREATE_GROUP_SNAPSHOT = '943'
+DELETE_GROUP_SNAPSHOT = '944'
 
 ACTIONS = {
     SCHEDULE_ALLOCATE_VOLUME: 'schedule allocate volume',
@@ -47,6 +52,11 @@ ACTIONS = {
     RETYPE_VOLUME: 'retype volume',
     MIGRATE_VOLUME: 'migrate volume',
     TIDY_MIGRATION: 'remove the source of a migrated volume',
+    REVERT_VOLUME: 'revert volume to snapshot',
+    CREATE_GROUP: 'create group',
+    DELETE_GROUP: 'delete group',
+    CREATE_GROUP_SNAPSHOT: 'create group snapshot',
+    DELETE_GROUP_SNAPSHOT: 'delete group snapshot',
 }
 """Number -> what was being done."""
 
@@ -89,6 +99,12 @@ VERIFY_FAILED = '906'
 DESTINATION_FULL = '907'
 LEFTOVERS = '908'
 DRIVER_FAILED_DELETE = '909'
+DRIVER_FAILED_REVERT = '910'
+GROUP_MEMBERS_NOT_MADE = '941'
+GROUP_MEMBERS_NOT_REMOVED = '942'
+GROUP_SNAPSHOT_NOT_MADE = '943'
+GROUP_NOT_STILL = '944'
+GROUP_SNAPSHOT_NOT_REMOVED = '945'
 
 DETAILS = {
     UNKNOWN_ERROR: 'An unknown error occurred.',
@@ -139,6 +155,18 @@ DETAILS = {
     LEFTOVERS: ('The volume has moved; something at its former place could not be removed yet '
                 'and will be tried again.'),
     DRIVER_FAILED_DELETE: 'Driver failed to delete the volume.',
+    DRIVER_FAILED_REVERT: ('Driver failed to revert the volume; its snapshot is whole, and the '
+                           'volume may hold a part of it.'),
+    GROUP_MEMBERS_NOT_MADE: ('A volume of the group could not be made; all volumes of the new group '
+                             'are in error. Delete the group with its volumes and try again.'),
+    GROUP_MEMBERS_NOT_REMOVED: ('A volume of the group could not be removed. '
+                                'Delete the group with its volumes again.'),
+    GROUP_SNAPSHOT_NOT_MADE: 'The snapshot of a volume of the group could not be taken.',
+    GROUP_NOT_STILL: ('The volumes of the group were written to without a pause, so that no common '
+                      'moment could be kept. Let the writers pause, or detach the volumes, and try '
+                      'again.'),
+    GROUP_SNAPSHOT_NOT_REMOVED: ('A snapshot of the group snapshot could not be removed. '
+                                 'Delete the group snapshot again.'),
 }
 """Number -> what happened."""
 

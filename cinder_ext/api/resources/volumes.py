@@ -5,10 +5,21 @@ from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import availability_zones, type_rules, volume_types, volume_view
-from cinder_ext.db import listing, models, snapshots, volume_requests, volumes
+from cinder_ext.db import (
+    group_requests,
+    listing,
+    models,
+    snapshots,
+    volume_encryption,
+    volume_requests,
+    volumes,
+)
+from cinder_ext.states import volume as states
 
 POLICIES = (
     rules.rule('volume:create', rules.MEMBER, 'Create a volume.', 'POST /volumes'),
+    rules.rule('volume:create_from_image', rules.MEMBER, 'Create a volume from an image.',
+               'POST /volumes'),
     rules.rule('volume:get', rules.READER, 'Show a volume.', 'GET /volumes/{volume_id}'),
     rules.rule('volume:get_all', rules.READER, 'List volumes or their sums.', 'GET /volumes',
                'GET /volumes/detail', 'GET /volumes/summary'),
@@ -95,6 +106,7 @@ ALIASES = {'display_name': 'name'}
 
 WITH_COUNT = microversion.ByVersion({'3.0': False, '3.45': True})
 SUMMARY_METADATA = microversion.ByVersion({'3.0': False, '3.36': True})
+GROUPS = microversion.ByVersion({'3.0': False, '3.13': True})
 FORCE = microversion.ByVersion({'3.0': False, '3.23': True})
 
 # targets
@@ -159,7 +171,7 @@ def create(call):
     The row is written first; the scheduler then chooses a backend.
     """
     wanted = call.body['volume']
-    _refuse_unserved(wanted)
+    _refuse_unserved(call, wanted)
     snapshot, source = _origin(call, wanted)
     type_, specs = volume_types.chosen(call, wanted.get('volume_type'), snapshot or source)
     values = {
@@ -169,19 +181,30 @@ def create(call):
         'size': _size(wanted.get('size'), snapshot, source),
         'availability_zone': availability_zones.chosen(
             call, wanted.get('availability_zone'), specs, _zone(call, snapshot, source)),
-        'bootable': bool(getattr(source, 'bootable', False)),
+        'bootable': _is_bootable(call, snapshot, source),
         **_type(call, type_, specs),
     }
     type_rules.refuse_size(specs, values['size'])
+    if call.at(GROUPS) and wanted.get('group_id'):
+        values['group_id'] = wanted['group_id']
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
     volume = _record(call, snapshot, source, values, wanted.get('metadata'))
     call.tell(call.rpc.scheduler.create_volume, volume.id)
-    return {'volume': volume_view.details(call, [volume])[0]}
+    return {'volume': volume_view.changed(call, volume)}
+
+
+def _is_bootable(call, snapshot, source):
+    """As the volume that it is made from; a snapshot's volume is there as long as the snapshot."""
+    if snapshot is not None:
+        source = volumes.get(call.context, snapshot.volume_id)
+    return source is not None and bool(source.bootable)
 
 
 def _record(call, snapshot, source, values, metadata):
+    if values.get('group_id'):
+        return group_requests.create_volume(call.context, snapshot, source, values, metadata)
     if snapshot is not None:
         return volume_requests.create_from_snapshot(call.context, snapshot, values, metadata)
     if source is not None:
@@ -189,9 +212,11 @@ def _record(call, snapshot, source, values, metadata):
     return volumes.create(call.context, values, metadata)
 
 
-def _refuse_unserved(wanted):
+def _refuse_unserved(call, wanted):
+    if wanted.get('imageRef') or wanted.get('image_id'):
+        call.authorize('volume:create_from_image')
     for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups'),
-                       ('group_id', 'groups'), ('consistencygroup_id', 'consistency groups')):
+                       ('consistencygroup_id', 'consistency groups')):
         if wanted.get(name):
             raise exceptions.InvalidInput(reason=f'{name}: this service has no {what}.')
     multiattach = wanted.get('multiattach')
@@ -235,10 +260,21 @@ def _type(call, type_, specs):
     """The columns that follow from the volume type."""
     if type_ is None:
         return {'volume_type_id': None}
+    refuse_encrypted(call, type_)
     multiattach = specs.get('multiattach') == '<is> True'
     if multiattach:
         call.authorize('volume:multiattach')
     return {'volume_type_id': type_.id, 'multiattach': multiattach}
+
+
+def refuse_encrypted(call, volume_type):
+    """
+    :raises InvalidInput: volumes of the type are encrypted, and there is nowhere to keep a key
+    """
+    if volume_encryption.of_type(call.context, volume_type.id):
+        raise exceptions.InvalidInput(
+            reason=f'volume type {volume_type.name} is encrypted, and this service has no key '
+                   'manager.')
 
 
 def _text(wanted, *names):
@@ -250,9 +286,7 @@ def _text(wanted, *names):
 
 def update(call):
     """Change a volume's name or description, or replace its metadata."""
-    if call.target.status == 'maintenance':
-        raise exceptions.InvalidState(
-            kind='volume', reason='The volume cannot be updated during maintenance.')
+    refuse_maintenance(call)
     wanted, values = call.body['volume'], {}
     for column in ('name', 'description'):
         for name in (column, f'display_{column}'):
@@ -261,7 +295,16 @@ def update(call):
     volumes.update(call.context, call.target.id, values)
     if 'metadata' in wanted:
         volume_requests.set_metadata(call.context, call.target.id, wanted['metadata'], replace=True)
-    return {'volume': volume_view.details(call, [load(call)])[0]}
+    return {'volume': volume_view.changed(call, load(call))}
+
+
+def refuse_maintenance(call):
+    """
+    :raises InvalidState: the target is locked for a migration
+    """
+    if call.target.status == states.MAINTENANCE:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {call.target.id} cannot be changed during maintenance.')
 
 
 def delete(call):

@@ -1,7 +1,7 @@
 """What a consumer is told besides the driver's own data: its limits, its mode, how it may cache."""
 # SPDX-License-Identifier: Apache-2.0
 
-from cinder_ext.db import qos_specs, volume_types
+from cinder_ext.db import qos_specs, volume_properties, volume_types
 
 FRONT_END = ('front-end', 'both')
 """Consumers of QoS specs that are enforced by who attaches the volume."""
@@ -25,6 +25,21 @@ def of(context, volume, attachment, found):
             **_of_type(context, volume, data.get('cacheable', True)),
             'enforce_multipath': bool((attachment.connector or {}).get('enforce_multipath')),
             'driver_volume_type': found.driver_volume_type, 'attachment_id': attachment.id}
+
+
+def as_asked(context, volume, found, noted, connector):
+    """connection_info as os-initialize_connection answers it: the driver's data stay apart.
+
+    :param noted: the volume's admin metadata
+    """
+    readonly = noted.get(volume_properties.READONLY) == 'True'
+    mode = noted.get(volume_properties.ATTACHED_MODE) or ('ro' if readonly else 'rw')
+    multipath = bool(connector.get('enforce_multipath'))
+    data = {'encrypted': bool(volume.encryption_key_id), **found.data,
+            **_of_type(context, volume, found.data.get('cacheable', True)),
+            'access_mode': mode, 'enforce_multipath': multipath}
+    return {'driver_volume_type': found.driver_volume_type, 'data': data,
+            'enforce_multipath': multipath}
 
 
 def _of_type(context, volume, driver_allows_caching):
