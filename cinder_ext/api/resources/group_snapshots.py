@@ -49,6 +49,10 @@ FILTERS = {
     'group_type_id': filters.text('group_type_id', since='3.29'),
     'project_id': filters.text('project_id', admin=True, since='3.29'),
 }
+
+NAMES = microversion.ByVersion({'3.0': None, '3.31': 'group_snapshot'})
+"""Whose page of filter_names.py says what projects may filter by; before, they had every filter."""
+
 SORTABLE = ('id', 'name', 'status', 'group_id', 'group_type_id', 'created_at', 'updated_at')
 
 
@@ -108,7 +112,7 @@ def _page(call, shown):
     page = call.at(PAGES)(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
     rows = listing.rows(call.context, group_models.GroupSnapshot, page,
-                        filters.conditions(call, FILTERS), project_id,
+                        filters.conditions(call, FILTERS, call.at(NAMES)), project_id,
                         exceptions.GroupSnapshotNotFound)
     return pagination.body(call, 'group_snapshots', [shown(row) for row in rows],
                            rows[-1].id if rows else None, page, links='group_snapshot_links')

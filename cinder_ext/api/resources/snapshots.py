@@ -82,10 +82,10 @@ IN_USE_TOO = microversion.ByVersion({'3.0': _when_forced, '3.66': _always})
 
 # view
 
-SORTABLE = ('id', 'status', 'volume_id', 'size', 'created_at', 'updated_at', 'name')
-ALIASES = microversion.ByVersion({'3.0': {'display_name': 'name', 'name': None},
-                                  '3.30': {'display_name': 'name'}})
-"""Sort key -> column; a sort key whose column is None is not served."""
+_COLUMNS = ('id', 'status', 'volume_id', 'size', 'created_at', 'updated_at')
+SORTABLE = microversion.ByVersion({'3.0': _COLUMNS, '3.30': (*_COLUMNS, 'name')})
+ALIASES = {'display_name': 'name'}
+"""The old word for the name has been a sort key at every version."""
 
 FILTERS = {
     'name': filters.text('name'),
@@ -161,7 +161,7 @@ def detail(call):
 
 
 def _list(call, shape):
-    page = pagination.page(call, SORTABLE, aliases=call.at(ALIASES))
+    page = pagination.page(call, call.at(SORTABLE), aliases=ALIASES)
     wanted = _conditions(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
     rows = listing.rows(call.context, models.Snapshot, page, wanted, project_id,

@@ -4,6 +4,7 @@
 from cinder_ext import exceptions
 from cinder_ext.api import microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import type_rules
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import (
     reverts,
@@ -128,6 +129,7 @@ def extend(call):
     event = call.variant.get(call.target.status, 'extend')
     if event == 'extend-attached':
         call.authorize(EXTEND_ATTACHED, call.target)
+    type_rules.refuse_size_of(call, call.target.volume_type_id, new_size)
     volume_requests.begin_extend(call.context, call.target.id, event, new_size)
     call.tell(call.rpc.volume.extend_volume, call.target.host, call.target.id, new_size)
 
@@ -144,6 +146,8 @@ def retype(call):
             reason=f'volume {call.target.id} has the type {new_type.name} already.')
     resource.refuse_encrypted(call, new_type)
     _refuse_multiattach(call, new_type)
+    type_rules.refuse_size_of(call, new_type.id, call.target.size)
+    type_rules.refuse_new_limits(call, call.target, new_type)
     policy = call.body.get('migration_policy') or 'never'
     attached = call.target.status == states.IN_USE
     _start(call, 'retype-attached' if attached else 'retype', {

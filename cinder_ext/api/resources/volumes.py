@@ -4,9 +4,10 @@
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
-from cinder_ext.api.resources import availability_zones, volume_types, volume_view
+from cinder_ext.api.resources import availability_zones, type_rules, volume_types, volume_view
 from cinder_ext.db import (
     group_requests,
+    groups,
     listing,
     models,
     snapshots,
@@ -174,18 +175,21 @@ def create(call):
     _refuse_unserved(call, wanted)
     snapshot, source = _origin(call, wanted)
     type_, specs = volume_types.chosen(call, wanted.get('volume_type'), snapshot or source)
+    group_id = wanted.get('group_id') if call.at(GROUPS) else None
     values = {
         'project_id': call.context.project_id, 'user_id': call.context.user_id,
         'name': _text(wanted, 'name', 'display_name'),
         'description': _text(wanted, 'description', 'display_description'),
         'size': _size(wanted.get('size'), snapshot, source),
         'availability_zone': availability_zones.chosen(
-            call, wanted.get('availability_zone'), specs, _zone(call, snapshot, source)),
+            call, _group_zone(call, group_id) or wanted.get('availability_zone'), specs,
+            _zone(call, snapshot, source)),
         'bootable': _is_bootable(call, snapshot, source),
         **_type(call, type_, specs),
     }
-    if call.at(GROUPS) and wanted.get('group_id'):
-        values['group_id'] = wanted['group_id']
+    type_rules.refuse_size(specs, values['size'])
+    if group_id:
+        values['group_id'] = group_id
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
@@ -253,6 +257,13 @@ def _zone(call, snapshot, source):
     if snapshot is not None:
         source = volumes.get(call.context, snapshot.volume_id)
     return getattr(source, 'availability_zone', None)
+
+
+def _group_zone(call, group_id):
+    """Availability zone of the group that a volume is to be in; its volumes are nowhere else."""
+    if not group_id:
+        return None
+    return groups.get(call.context, group_id, call.context.project_id).availability_zone
 
 
 def _type(call, type_, specs):
