@@ -122,6 +122,9 @@ def detail(call):
 def _page(call, views):
     page = pagination.page(call, SORTABLE, aliases=ALIASES)
     wanted = filters.conditions(call, FILTERS)
+    if not call.context.is_admin:
+        # What the service makes for itself is nobody's business.
+        wanted.append(listing.Condition('consumes_quota', 'eq', True))
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
     metadata = (models.VolumeMetadata, 'volume_id')
     rows = listing.rows(call.context, models.Volume, page, wanted, project_id,
@@ -135,10 +138,11 @@ def _page(call, views):
 def summary(call):
     """Show how many volumes the project has, and their GiB in all."""
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    count, size = volume_requests.totals(call.context, project_id)
+    hidden = call.context.is_admin
+    count, size = volume_requests.totals(call.context, project_id, hidden)
     shown = {'total_count': count, 'total_size': size}
     if call.at(SUMMARY_METADATA):
-        shown['metadata'] = volume_requests.metadata_words(call.context, project_id)
+        shown['metadata'] = volume_requests.metadata_words(call.context, project_id, hidden)
     return {'volume-summary': shown}
 
 

@@ -166,12 +166,14 @@ class VolumeFixture(CloudFixture):
 
 
 class QuotaFixture(VolumeFixture):
-    """And the limits are as shipped."""
+    """And the limits are as shipped, and project fed has a volume that is the service's own."""
 
     def start_fixture(self):
         super().start_fixture()
         for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
             self.cloud.conf.clear_override(option)
+        volumes.create(self.ctxt, {'project_id': 'fed', 'user_id': 'service', 'size': 7,
+                                   'consumes_quota': False}, {'hidden': 'yes'})
 
 
 class AttachedFixture(VolumeFixture):
