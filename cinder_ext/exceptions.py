@@ -14,17 +14,23 @@
     │   ├── TransferNotFound
     │   ├── VolumeNotFound, SnapshotNotFound, VolumeTypeNotFound
     │   ├── ExtraSpecNotFound, MetadataNotFound, AttachmentNotFound
+    │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
+    │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
-    │   └── BackendNotFound
+    │   ├── GroupNotFound, GroupTypeNotFound, GroupSpecNotFound, GroupSnapshotNotFound
+    │   └── BackendNotFound, HostNotFound, ClusterNotFound
     ├── NotAcceptable                  406
     ├── Conflict                       409
     │   ├── MigrationActive            names the migration
+    │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
     │   └── AlreadyExists
+    ├── PreconditionFailed             412
     ├── OverLimit                      413
     │   ├── VolumeLimitExceeded, SnapshotLimitExceeded, GroupLimitExceeded, BackupLimitExceeded
     │   ├── VolumeSizeExceedsAvailableQuota, BackupSizeExceedsAvailableQuota
     │   └── VolumeSizeExceedsLimit
+    ├── NotServed                      501: upstream names it, nobody serves it
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
     ├── MigrationError                 500
@@ -147,6 +153,31 @@ class ExtraSpecNotFound(NotFound):
     code = 'cinder_ext.extra_spec_not_found'
 
 
+class TypeAccessNotFound(NotFound):
+    template = 'Volume type {type_id} has no access for project {project_id}.'
+    code = 'cinder_ext.type_access_not_found'
+
+
+class EncryptionNotFound(NotFound):
+    template = 'Volume type {type_id} has no such encryption.'
+    code = 'cinder_ext.encryption_not_found'
+
+
+class DefaultTypeNotFound(NotFound):
+    template = 'Project {project_id} has no default volume type.'
+    code = 'cinder_ext.default_type_not_found'
+
+
+class QosSpecsNotFound(NotFound):
+    template = 'QoS specs {id} could not be found.'
+    code = 'cinder_ext.qos_specs_not_found'
+
+
+class QosKeyNotFound(NotFound):
+    template = 'QoS specs {id} have no spec with key {key}.'
+    code = 'cinder_ext.qos_key_not_found'
+
+
 class MetadataNotFound(NotFound):
     template = '{kind} {id} has no metadata with key {key}.'
     code = 'cinder_ext.metadata_not_found'
@@ -177,9 +208,39 @@ class MigrationNotFound(NotFound):
     code = 'cinder_ext.migration_not_found'
 
 
+class GroupNotFound(NotFound):
+    template = 'Group {id} could not be found.'
+    code = 'cinder_ext.group_not_found'
+
+
+class GroupTypeNotFound(NotFound):
+    template = 'Group type {id} could not be found.'
+    code = 'cinder_ext.group_type_not_found'
+
+
+class GroupSpecNotFound(NotFound):
+    template = 'Group type {type_id} has no group specs with key {key}.'
+    code = 'cinder_ext.group_spec_not_found'
+
+
+class GroupSnapshotNotFound(NotFound):
+    template = 'Group snapshot {id} could not be found.'
+    code = 'cinder_ext.group_snapshot_not_found'
+
+
 class BackendNotFound(NotFound):
     template = 'Backend {host} could not be found.'
     code = 'cinder_ext.backend_not_found'
+
+
+class HostNotFound(NotFound):
+    template = 'Host {host} could not be found.'
+    code = 'cinder_ext.host_not_found'
+
+
+class ClusterNotFound(NotFound):
+    template = 'Cluster {name} could not be found.'
+    code = 'cinder_ext.cluster_not_found'
 
 
 class NotAcceptable(CinderExtError):
@@ -201,6 +262,12 @@ class MigrationActive(Conflict):
     code = 'cinder_ext.migration_active'
 
 
+class ConflictNovaUsingAttachment(Conflict):
+    template = 'Detach volume from instance {server_id} using the Compute API'
+    code = 'cinder_ext.attachment_used_by_server'
+    remedy = 'Detach the volume with the compute service.'
+
+
 class TransitionRefused(Conflict):
     template = '{kind} {id} cannot {event}: its {column} is {current}, expected one of {expected}.'
     code = 'cinder_ext.transition_refused'
@@ -209,6 +276,12 @@ class TransitionRefused(Conflict):
 class AlreadyExists(Conflict):
     template = '{kind} {name} already exists.'
     code = 'cinder_ext.already_exists'
+
+
+class PreconditionFailed(CinderExtError):
+    template = 'The resource has changed: its Etag is {etag}.'
+    code = 'cinder_ext.precondition_failed'
+    http_status = 412
 
 
 class OverLimit(CinderExtError):
@@ -253,6 +326,12 @@ class BackupSizeExceedsAvailableQuota(VolumeSizeExceedsAvailableQuota):
 class VolumeSizeExceedsLimit(OverLimit):
     template = 'Volume size {requested} GiB exceeds the {allowed} GiB that one volume may have.'
     code = 'cinder_ext.volume_size_exceeds_limit'
+
+
+class NotServed(CinderExtError):
+    template = '{what} is not served: {instead}.'
+    code = 'cinder_ext.not_served'
+    http_status = 501
 
 
 class ServiceUnavailable(CinderExtError):

@@ -17,8 +17,9 @@ import webob.dec
 import webob.exc
 
 NAMES = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
-         405: 'badMethod', 409: 'conflictingRequest', 413: 'overLimit', 415: 'badMediaType',
-         429: 'overLimit', 501: 'notImplemented', 503: 'serviceUnavailable'}
+         405: 'badMethod', 409: 'conflictingRequest', 412: 'preconditionFailed',
+         413: 'overLimit', 415: 'badMediaType', 429: 'overLimit', 501: 'notImplemented',
+         503: 'serviceUnavailable'}
 UNEXPECTED = ('The server has either erred or is incapable of performing the requested '
               'operation.')
 

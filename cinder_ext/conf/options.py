@@ -5,9 +5,9 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
 
-from cinder_ext.conf import api, flows, metrics, migration, quota, service
+from cinder_ext.conf import api, flows, metrics, migration, nova, quota, service
 
-GROUPS = (service, api, quota, migration, flows, metrics)
+GROUPS = (service, api, quota, migration, flows, metrics, nova)
 
 
 def new():
@@ -41,4 +41,5 @@ def list_opts():
         ('migration', migration.OPTS),
         ('flows', flows.OPTS),
         ('metrics', metrics.OPTS),
+        ('nova', nova.OPTS),
     ]

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, quotas, session, transition, volumes
+from cinder_ext.db import models, quotas, services, session, transition, volumes
 from cinder_ext.states import migration as states
 from cinder_ext.states import volume as volume_states
 
@@ -34,6 +34,8 @@ def start(context, volume_id, values, lock):
         volumes.begin(context, volume_id, lock, _ACTIONS[values['operation']])
     # Read after the row is locked: before, it may be stale where reads do not wait.
     volume = volumes.get(context, volume_id)
+    services.refuse_frozen(context, volume.host)
+    _refuse_grouped(context, volume_id, _ACTIONS[values['operation']])
     _refuse_busy_snapshots(context, volume_id)
     _refuse_source(context, volume_id)
     if volume.consumes_quota and values.get('destination_type_id') not in (
@@ -62,6 +64,26 @@ def _admit(context, volume, type_id):
         quotas.of_type('volumes', type_id): 1,
         quotas.of_type('snapshots', type_id): len(sizes),
         quotas.of_type('gigabytes', type_id): gib})
+
+
+def _refuse_grouped(context, volume_id, action):
+    """A group and its snapshots are on one backend: their members do not leave it."""
+    volume, snapshot = models.Volume, models.Snapshot
+    group_id = context.session.execute(
+        sa.select(volume.group_id).where(volume.id == volume_id).with_for_update(read=True)).scalar()
+    member = context.session.execute(
+        sa.select(snapshot.group_snapshot_id)
+        .where(snapshot.volume_id == volume_id, snapshot.deleted_at.is_(None),
+               snapshot.group_snapshot_id.is_not(None))
+        .limit(1).with_for_update(read=True)).scalar()
+    reason = None
+    if group_id is not None:
+        reason = f'it belongs to group {group_id}'
+    elif member is not None:
+        reason = f'a snapshot of it belongs to group snapshot {member}'
+    if reason is not None:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {volume_id} cannot {action}: {reason}.')
 
 
 def _refuse_busy_snapshots(context, volume_id):

@@ -97,16 +97,26 @@ def hold(context, volume_id, action, statuses):
             expected=', '.join(statuses)))
 
 
+@session.writer
+def lock(context, volume_id):
+    """Lock the volume's row until the transaction ends, whatever its status."""
+    context.session.execute(
+        sa.update(models.Volume).where(models.Volume.id == volume_id)
+        .values(updated_at=models.Volume.updated_at)
+        .execution_options(synchronize_session=False))
+
+
 @session.reader
-def unfinished(context, host):
+def unfinished(context, host, statuses=(states.CREATING, states.DELETING, states.EXTENDING)):
     """Ids and statuses of the volumes of a backend whose work was recorded and is not done.
 
     :param host: ``host@backend``; None for volumes that no scheduler has placed yet
+    :param statuses: of the journey that asks
     :returns: a list of (id, status), oldest first
     """
     query = sa.select(models.Volume.id, models.Volume.status, models.Volume.host).where(
         models.Volume.deleted_at.is_(None),
-        models.Volume.status.in_((states.CREATING, states.DELETING, states.EXTENDING)),
+        models.Volume.status.in_(statuses),
         models.Volume.host.is_(None) if host is None
         else models.Volume.host.startswith(host + '#', autoescape=True))
     # LIKE does not tell cases apart.
@@ -119,8 +129,8 @@ def unfinished(context, host):
 def mark_deleted(context, volume_id):
     """The backend has removed it: the row stays for the purge, its metadata goes."""
     now = timeutils.utcnow()
-    context.session.execute(sa.delete(models.VolumeMetadata)
-                            .where(models.VolumeMetadata.volume_id == volume_id))
+    for table in (models.VolumeMetadata, models.VolumeAdminMetadata, models.VolumeImageMetadata):
+        context.session.execute(sa.delete(table).where(table.volume_id == volume_id))
     void_transfers(context, volume_id)
     update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
     transition.note(context, 'volume', volume_id, 'deleted')

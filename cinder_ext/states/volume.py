@@ -32,16 +32,20 @@ ERROR_DELETING = 'error_deleting'
 ERROR_EXTENDING = 'error_extending'
 """It could not be made larger; its content is whole."""
 
-DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
-"""From these a delete is accepted, as upstream."""
+REVERTING = 'reverting'
+"""Its content is being replaced by that of its latest snapshot."""
 
-RESETTABLE = (CREATING, AVAILABLE, DELETING, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
-              MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING, AWAITING_TRANSFER)
-"""What an administrator may set with os-reset_status."""
+DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
+"""From these a delete is accepted: upstream's, and error_deleting, to try again."""
+
+RESETTABLE = (CREATING, AVAILABLE, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
+              MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING)
+"""What an administrator may set with os-reset_status; not ``deleting``, which would delete it."""
 
 MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
+    Row('group-failed', (CREATING, AVAILABLE), ERROR),
     Row('delete', DELETABLE, DELETING),
     Row('delete-failed', (DELETING,), ERROR_DELETING),
     Row('delete-refused', (DELETING,), AVAILABLE),
@@ -61,9 +65,16 @@ MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('reserve', (AVAILABLE, RESERVED, ATTACHING, IN_USE), RESERVED),
     Row('connect', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), ATTACHING),
     Row('attached', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), IN_USE),
+    Row('begin-attaching', (AVAILABLE,), ATTACHING),
+    Row('begin-attaching-again', (AVAILABLE, IN_USE), ATTACHING),
+    Row('unreserve', (ATTACHING,), AVAILABLE),
+    Row('unreserve-attached', (ATTACHING,), IN_USE),
     Row('begin-detaching', (IN_USE,), DETACHING),
     Row('roll-detaching', (DETACHING,), IN_USE),
     Row('detached', (RESERVED, ATTACHING, DETACHING, IN_USE), AVAILABLE),
+    Row('revert', (AVAILABLE,), REVERTING),
+    Row('reverted', (REVERTING,), AVAILABLE),
+    Row('revert-failed', (REVERTING,), ERROR),
     Row('still-reserved', (ATTACHING, DETACHING, IN_USE, RESERVED), RESERVED),
 ))
 
