@@ -35,7 +35,9 @@ _STARTS_AND_ENDS = {
         'extend': 'resize.start', 'extend-attached': 'resize.start',
         'extended': 'resize.end', 'extended-attached': 'resize.end',
         'extend-failed': 'resize.error', 'revert': 'revert.start', 'reverted': 'revert.end',
-        'revert-failed': 'revert.error', 'update': 'update.end'},
+        'revert-failed': 'revert.error', 'update': 'update.end',
+        'offer': 'transfer.create.end', 'withdraw': 'transfer.delete.end',
+        'accept': 'transfer.accept.end'},
     'snapshot': {
         'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
         'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error',

@@ -39,7 +39,7 @@ DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
 """From these a delete is accepted: upstream's, and error_deleting, to try again."""
 
 RESETTABLE = (CREATING, AVAILABLE, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
-              MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING)
+              MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING, AWAITING_TRANSFER)
 """What an administrator may set with os-reset_status; not ``deleting``, which would delete it."""
 
 MACHINE = Machine('volume', 'status', (CREATING,), (

@@ -154,10 +154,11 @@ def _conditions(call):
 def summary(call):
     """Show how many volumes the project has, and their GiB in all."""
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    count, size = volume_requests.totals(call.context, project_id)
+    hidden = call.context.is_admin
+    count, size = volume_requests.totals(call.context, project_id, hidden)
     shown = {'total_count': count, 'total_size': size}
     if call.at(SUMMARY_METADATA):
-        shown['metadata'] = volume_requests.metadata_words(call.context, project_id)
+        shown['metadata'] = volume_requests.metadata_words(call.context, project_id, hidden)
     return {'volume-summary': shown}
 
 

@@ -146,7 +146,7 @@ class Cloud:
         options.parse(self.conf, [])
         self.conf.set_override('auth_strategy', 'noauth')
         self.conf.set_override('max_request_body_bytes', 4096, 'api')
-        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes', 'quota_groups'):
             self.conf.set_override(option, -1)
         self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
         self._servers = []
@@ -228,12 +228,14 @@ class VolumeFixture(CloudFixture):
 
 
 class QuotaFixture(VolumeFixture):
-    """And the limits are as shipped."""
+    """And the limits are as shipped, and project fed has a volume that is the service's own."""
 
     def start_fixture(self):
         super().start_fixture()
-        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes', 'quota_groups'):
             self.cloud.conf.clear_override(option)
+        volumes.create(self.ctxt, {'project_id': 'fed', 'user_id': 'service', 'size': 7,
+                                   'consumes_quota': False}, {'hidden': 'yes'})
 
 
 class AttachedFixture(VolumeFixture):
