@@ -11,7 +11,7 @@ from cinder_ext import periodic
 from cinder_ext.db import services, volume_migrations, volumes
 from cinder_ext.rpc import transport
 from cinder_ext.rpc.volume import VolumeAPI
-from cinder_ext.scheduler import backends, migrations, pools
+from cinder_ext.scheduler import backends, migrations, pick, pools
 from cinder_ext.scheduler.volumes import VolumePlacer
 from cinder_ext.states import migration as migration_states
 
@@ -71,9 +71,10 @@ class SchedulerService:
         """Take requests, and ask every backend to report."""
         self._born_at = time.monotonic()
         self._volume_api = VolumeAPI(self._conf)
-        self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled)
+        rules = pick.rules(self._conf)
+        self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled, rules)
         self.migrations = migrations.MigrationPlacer(self.backends, self._volume_api,
-                                                     self._is_settled)
+                                                     self._is_settled, rules)
         target = oslo_messaging.Target(topic=transport.SCHEDULER_TOPIC, server=self._conf.host)
         self._server = transport.get_server(target, [SchedulerEndpoint(self)])
         self._server.start()

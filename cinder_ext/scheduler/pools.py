@@ -1,7 +1,7 @@
 """Pools as the Block Storage API shows them."""
 # SPDX-License-Identifier: Apache-2.0
 
-GIB = 1024 ** 3
+from cinder_ext.scheduler import figures
 
 
 def shown(pools, detail, wanted):
@@ -11,7 +11,7 @@ def shown(pools, detail, wanted):
     :param wanted: ``name`` or a capability -> its value as text; all must be equal
     :returns: a list of dictionaries, by name
     """
-    found = [{'name': pool.host, 'capabilities': _capabilities(pool)}
+    found = [{'name': pool.host, 'capabilities': figures.capabilities(pool)}
              for pool in sorted(pools, key=lambda each: each.host)]
     found = [pool for pool in found if _is_wanted(pool, wanted)]
     return found if detail else [{'name': pool['name']} for pool in found]
@@ -20,23 +20,3 @@ def shown(pools, detail, wanted):
 def _is_wanted(pool, wanted):
     values = {**pool['capabilities'], 'name': pool['name']}
     return all(str(values.get(key)) == str(value) for key, value in wanted.items())
-
-
-def _capabilities(pool):
-    is_up = pool.is_alive and pool.fault is None
-    return {
-        **pool.capabilities,
-        'pool_name': pool.host.partition('#')[2],
-        'total_capacity_gb': _gib(pool.total_bytes),
-        'free_capacity_gb': _gib(pool.free_bytes),
-        'allocated_capacity_gb': _gib(pool.allocated_bytes),
-        'provisioned_capacity_gb': _gib(pool.provisioned_bytes),
-        'max_over_subscription_ratio': pool.max_over_subscription_ratio,
-        'reserved_percentage': pool.reserved_percentage,
-        'backend_state': 'up' if is_up else 'down',
-        'timestamp': pool.reported_at,
-    }
-
-
-def _gib(size_bytes):
-    return round(size_bytes / GIB, 2)

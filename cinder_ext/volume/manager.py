@@ -158,7 +158,9 @@ class VolumeService:
         of_snapshots = SnapshotEndpoint(backend)
         endpoints = [
             ReportEndpoint(self._reporter),
-            LifecycleEndpoint(backend, of_snapshots.delete_snapshot),
+            LifecycleEndpoint(backend, of_snapshots.delete_snapshot,
+                              SchedulerAPI(self._conf).create_volume,
+                              self._conf.scheduler_max_attempts),
             of_snapshots,
             AttachmentEndpoint(backend),
             MigrationEndpoint(self._conf, self.host, driver, self._engine),

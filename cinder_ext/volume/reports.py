@@ -8,6 +8,7 @@ from oslo_log import log
 
 from cinder_ext import context as request_context
 from cinder_ext import exceptions, periodic
+from cinder_ext.db import placement
 from cinder_ext.drivers import capabilities
 from cinder_ext.objects import backend_report
 
@@ -78,5 +79,5 @@ class Reporter:
             LOG.warning('backend %s cannot be reached: %s', self._host, fault.message)
             return backend_report.BackendReport.of_fault(self._host, self._zone, fault.message)
         return backend_report.BackendReport.of(
-            self._host, self._zone, found, self._options.max_over_subscription_ratio,
-            self._options.reserved_percentage)
+            self._host, self._zone, found, self._options,
+            placement.loads(request_context.admin_context(), self._host))
