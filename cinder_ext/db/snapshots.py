@@ -182,6 +182,7 @@ def mark_deleted(context, snapshot_id):
     context.session.execute(
         sa.update(_Snapshot).where(_Snapshot.id == snapshot_id, _Snapshot.deleted_at.is_(None))
         .values(deleted_at=now, updated_at=now))
+    transition.note(context, 'snapshot', snapshot_id, 'deleted')
 
 
 @session.reader

@@ -117,6 +117,7 @@ def mark_deleted(context, volume_id):
     context.session.execute(sa.delete(models.VolumeMetadata)
                             .where(models.VolumeMetadata.volume_id == volume_id))
     update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
+    transition.note(context, 'volume', volume_id, 'deleted')
 
 
 @session.reader
