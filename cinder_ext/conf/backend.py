@@ -38,8 +38,8 @@ OPTS = [
     cfg.IntOpt('reserved_percentage', default=0, min=0, max=100,
                help='Share of the capacity, in percent, that the scheduler never hands out.'),
     cfg.Opt('max_over_subscription_ratio', type=Ratio(), default=20.0,
-            help='How many times the capacity may be promised to thin volumes. auto: one more '
-                 'than what is promised is larger than what is used.'),
+            help='How many times the capacity may be promised to thin volumes. auto: '
+                 '1 + provisioned / (used + 1), in GiB.'),
     cfg.StrOpt('filter_function',
                help='Formula of the DriverFilter: the backend takes a volume for which it is '
                     'true.'),

@@ -5,7 +5,7 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
 
-from cinder_ext.conf import api, flows, metrics, migration, scheduler, service
+from cinder_ext.conf import api, backend, flows, metrics, migration, scheduler, service
 
 GROUPS = (service, scheduler, api, migration, flows, metrics)
 
@@ -41,4 +41,5 @@ def list_opts():
         ('migration', migration.OPTS),
         ('flows', flows.OPTS),
         ('metrics', metrics.OPTS),
+        ('backend1', backend.OPTS),
     ]

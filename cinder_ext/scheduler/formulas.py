@@ -19,6 +19,8 @@ def filter_reason(pool, request):
         return None
     try:
         is_taken = evaluator.evaluate(pool.filter_function, variables(pool, request))
+        if isinstance(is_taken, str):
+            raise evaluator.EvaluationError(f'it gives the text {is_taken[:40]!r}')
     except evaluator.EvaluationError as fault:
         LOG.warning('the filter_function of %s is wrong, so it gets nothing: %s: %s', pool.host,
                     pool.filter_function, fault)

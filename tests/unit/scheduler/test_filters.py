@@ -133,6 +133,8 @@ def test_what_is_known_to_be_written_must_fit_for_real():
     ('qos.maxIOPS < stats.free_capacity_gb', True),
     ('volume.', False),
     ('volume.nothing', False),
+    ('true', False),
+    ('"volume.size < 10"', False),
 ])
 def test_backend_takes_what_its_filter_function_is_true_for(formula, is_taken):
     pool = _pool(filter_function=formula, capabilities={'colour': 'red'})
