@@ -83,9 +83,13 @@ class Backends:
                 volume_count=pool.volume_count,
                 filter_function=_formula(report, pool, 'filter_function'),
                 goodness_function=_formula(report, pool, 'goodness_function'),
-                is_enabled=service is not None and not service.disabled, fault=report.fault,
+                is_enabled=_is_enabled(service), fault=report.fault,
                 reported_at=_time(report.reported_at))
             yield _less(found, *placed.get(host, (0, 0)))
+
+
+def _is_enabled(service):
+    return service is not None and not (service.disabled or service.frozen)
 
 
 def _capabilities(report, pool):

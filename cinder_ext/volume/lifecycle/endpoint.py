@@ -187,5 +187,5 @@ class LifecycleEndpoint:
 
 
 def _is_bound(volume):
-    """Whether it can be made only where its source is."""
-    return volume.snapshot_id is not None or volume.source_volid is not None
+    """Whether it can be made only where its source or its group is."""
+    return any((volume.snapshot_id, volume.source_volid, volume.group_id))
