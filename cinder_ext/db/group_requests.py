@@ -93,6 +93,8 @@ def update(context, group_id, values, add=(), remove=()):
     for volume_id in new:
         _add(context, group, volume_id, type_ids)
     groups.update(context, group_id, values)
+    for event in ('update', 'updated'):
+        transition.note(context, 'group', group_id, event)
 
 
 def _remove(context, group, volume_id, present):
@@ -137,15 +139,9 @@ def begin_delete(context, group_id, delete_volumes=False):
     :raises InvalidState: its status, its snapshots or its volumes do not allow it
     :raises GroupNotFound: there is no such group
     """
-    event = 'delete-with-volumes' if delete_volumes else 'delete'
-    try:
-        transition.move(context, states.MACHINE, group_id, event, {'request': {'delete': True}},
-                        (group_models.Group.deleted_at.is_(None),))
-    except exceptions.TransitionRefused as refusal:
-        raise exceptions.InvalidState(
-            kind='group', reason=(
-                f"group {group_id} cannot be deleted: its status is {refusal.facts['current']}, "
-                f"expected one of {refusal.facts['expected']}.")) from refusal
+    groups.hold(context, group_id, 'be deleted',
+                states.MACHINE.states if delete_volumes else states.DELETABLE)
+    transition.move(context, states.MACHINE, group_id, 'delete', {'request': {'delete': True}})
     members = groups.members(context, group_id)
     _refuse_snapshots(context, group_id)
     if members and not delete_volumes:

@@ -172,3 +172,4 @@ def mark_deleted(context, group_snapshot_id):
     context.session.execute(
         sa.update(_Whole).where(_Whole.id == group_snapshot_id, _Whole.deleted_at.is_(None))
         .values(deleted_at=now, updated_at=now).execution_options(synchronize_session=False))
+    transition.note(context, 'group_snapshot', group_snapshot_id, 'deleted')

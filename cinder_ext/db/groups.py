@@ -230,3 +230,4 @@ def mark_deleted(context, group_id):
         sa.update(_Group).where(_Group.id == group_id, _Group.deleted_at.is_(None))
         .values(deleted_at=now, updated_at=now).execution_options(synchronize_session=False))
     context.session.execute(sa.delete(_Link).where(_Link.group_id == group_id))
+    transition.note(context, 'group', group_id, 'deleted')

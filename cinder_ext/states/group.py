@@ -21,10 +21,12 @@ ERROR_DELETING = 'error_deleting'
 RESETTABLE = (ERROR, AVAILABLE, CREATING, DELETING, DELETED, UPDATING, ERROR_DELETING)
 """What an administrator may set with reset_status, of a group and of a group snapshot."""
 
+DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING)
+"""From these a delete is accepted; a delete with the volumes from every state, as upstream."""
+
 MACHINE = Machine('group', 'status', (CREATING,), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
-    Row('delete', (AVAILABLE, ERROR, ERROR_DELETING), DELETING),
-    Row('delete-with-volumes', RESETTABLE, DELETING),
+    Row('delete', RESETTABLE, DELETING),
     Row('delete-failed', (DELETING,), ERROR),
 ))
