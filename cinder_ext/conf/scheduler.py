@@ -4,7 +4,7 @@
 from oslo_config import cfg, types
 
 FILTERS = ('AvailabilityZoneFilter', 'CapacityFilter', 'CapabilitiesFilter', 'DriverFilter',
-           'SameBackendFilter', 'DifferentBackendFilter', 'JsonFilter')
+           'SameBackendFilter', 'DifferentBackendFilter', 'JsonFilter', 'InstanceLocalityFilter')
 """Names of scheduler_default_filters."""
 
 WEIGHERS = ('CapacityWeigher', 'AllocatedCapacityWeigher', 'VolumeNumberWeigher',

@@ -214,6 +214,8 @@ def loads(context, backend):
 @session.reader
 def qos_values(context, type_id):
     """The quality of service of a volume type: key -> value; empty without one."""
+    if type_id is None:
+        return {}
     table = type_models.QosSpec
     return dict(context.session.execute(
         sa.select(table.key, table.value)

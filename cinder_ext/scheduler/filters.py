@@ -153,6 +153,16 @@ def json_query(pool, request):
     return 'the hint query does not hold there'
 
 
+def instance_locality(pool, request):
+    """With the hint ``local_to_instance``: on the host of that server."""
+    hints = request.hints
+    if 'local_to_instance' in hints.faults:
+        return f"the hint local_to_instance: {hints.faults['local_to_instance']}"
+    if hints.beside is None or hints.beside == pool.host.partition('@')[0]:
+        return None
+    return 'the server of the hint local_to_instance is on another host'
+
+
 ALWAYS = (named, excluded, untried, alive)
 """Asked first, whatever is configured."""
 
@@ -164,6 +174,7 @@ BY_NAME = {
     'SameBackendFilter': same_backend,
     'DifferentBackendFilter': different_backend,
     'JsonFilter': json_query,
+    'InstanceLocalityFilter': instance_locality,
 }
 """The names of scheduler_default_filters."""
 

@@ -6,8 +6,8 @@ import time
 import oslo_messaging
 from oslo_log import log
 
+from cinder_ext import compute, periodic
 from cinder_ext import context as request_context
-from cinder_ext import periodic
 from cinder_ext.db import groups, messages, services, volume_migrations, volume_types, volumes
 from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.volume import VolumeAPI
@@ -82,7 +82,8 @@ class SchedulerService:
         self._born_at = time.monotonic()
         self._volume_api = VolumeAPI(self._conf)
         rules = pick.rules(self._conf)
-        self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled, rules)
+        self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled, rules,
+                                    compute.Compute(self._conf).place_of)
         self.groups = GroupPlacer(self.backends, self._volume_api, self._is_settled, rules)
         self.migrations = migrations.MigrationPlacer(self.backends, self._volume_api,
                                                      self._is_settled, rules)

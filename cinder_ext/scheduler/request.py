@@ -63,12 +63,14 @@ class Hints:
     :ivar together: hosts of the volumes of ``same_host``; None without the hint
     :ivar apart: hosts of the volumes of ``different_host``
     :ivar query: the document of ``query``
+    :ivar beside: host of the server of ``local_to_instance``
     :ivar faults: hint -> why it cannot be read; then no pool passes its filter
     """
 
     together: frozenset | None = None
     apart: frozenset = frozenset()
     query: list | None = None
+    beside: str | None = None
     faults: dict = dataclasses.field(default_factory=dict)
 
 

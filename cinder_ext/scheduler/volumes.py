@@ -5,7 +5,7 @@ from oslo_log import log
 
 from cinder_ext import exceptions
 from cinder_ext.db import placement, volume_types, volumes
-from cinder_ext.scheduler import hints, pick, request
+from cinder_ext.scheduler import filters, hints, pick, request
 from cinder_ext.states import volume as states
 
 LOG = log.getLogger(__name__)
@@ -20,13 +20,15 @@ class VolumePlacer:
     :param volume_api: rpc.volume.VolumeAPI
     :param is_settled: callable: whether a refusal may be final
     :param rules: pick.Rules
+    :param place_of: compute.Compute.place_of; asked only if the rules want it
     """
 
-    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT):
+    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT, place_of=None):
         self._backends = backends
         self._volume_api = volume_api
         self._is_settled = is_settled
         self._rules = rules
+        self._place_of = place_of if filters.instance_locality in rules.filters else None
 
     def place(self, context, volume_id):
         """Place one recorded volume.  Harmless when it is placed or gone already."""
@@ -58,7 +60,7 @@ class VolumePlacer:
             availability_zone=volume.availability_zone,
             named=placement.source_host(context, volume),
             tried=frozenset(placement.tried_hosts(volume)),
-            hints=hints.looked_up(context, volume), volume=properties(volume),
+            hints=hints.looked_up(context, volume, self._place_of), volume=properties(volume),
             qos=placement.qos_values(context, volume.volume_type_id))
 
     def _send(self, context, volume, pool):

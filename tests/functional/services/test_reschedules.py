@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from cinder_ext.db import placement, services, volume_types
+from cinder_ext.db import placement, qos_specs, services, volume_types
 from cinder_ext.rpc.volume import VolumeAPI
 from cinder_ext.states import messages as words
 
@@ -162,7 +162,9 @@ def test_failure_of_a_volume_that_was_reset_meanwhile_changes_nothing(preferring
 def test_same_host_and_different_host_of_the_own_project_are_obeyed(cloud):
     there = cloud.volume(volume_type_id=cloud.types['beta'])
     near = cloud.volume(volume_type_id=None, request={'scheduler_hints': {'same_host': [there]}})
-    far = cloud.volume(volume_type_id=None, request={'scheduler_hints': {'different_host': there}})
+    # An id without its dashes is the same id.
+    far = cloud.volume(volume_type_id=None, request={
+        'scheduler_hints': {'different_host': there.replace('-', '').upper()}})
     assert cloud.row(near).host == 'node@beta#beta'
     assert cloud.row(far).host == 'node@alpha#alpha'
 
@@ -214,3 +216,15 @@ def test_retype_obeys_the_filter_function_of_the_present_backend(make_cloud):
     record = cloud.migrate(volume_id, requested_policy='never', destination_type_id=plain)
     assert (record.phase, record.error_code) == ('refused', 'cinder_ext.move_not_asked_for')
     assert 'its filter_function' in record.error
+
+
+def test_formula_sees_the_quality_of_service_of_the_type(make_cloud):
+    cloud = make_cloud(more='[alpha]\nfilter_function = qos.iops <= 100\n'
+                            '[beta]\nfilter_function = qos.iops > 100\n')
+    cloud.start()
+    slow, fast = (volume_types.create(cloud.context, {
+        'name': name, 'qos_specs_id': qos_specs.create(
+            cloud.context, name, 'back-end', {'iops': iops}).id}).id
+        for name, iops in (('slow', '100'), ('fast', '101')))
+    assert cloud.row(cloud.volume(volume_type_id=slow)).host == 'node@alpha#alpha'
+    assert cloud.row(cloud.volume(volume_type_id=fast)).host == 'node@beta#beta'

@@ -176,5 +176,14 @@ def test_query_must_hold():
     assert filters.json_query(POOL, _request(hints=wrong)) == 'the hint query: it is no JSON'
 
 
+@pytest.mark.parametrize(('hints', 'is_taken'), [
+    ({}, True), ({'beside': 'h'}, True), ({'beside': 'other'}, False),
+    ({'faults': {'local_to_instance': 'x'}}, False),
+])
+def test_local_to_instance_is_on_the_host_of_the_server(hints, is_taken):
+    reason = filters.instance_locality(POOL, _request(hints=request.Hints(**hints)))
+    assert (reason is None) is is_taken
+
+
 def test_every_name_of_the_option_has_its_filter():
     assert tuple(filters.BY_NAME) == scheduler.FILTERS
