@@ -124,9 +124,14 @@ function configure_cinder_ext_tempest {
     iniset "$TEMPEST_CONFIG" volume vendor_name cinder_ext
     iniset "$TEMPEST_CONFIG" volume backend_names "$CINDER_EXT_ENABLED_BACKENDS"
     iniset "$TEMPEST_CONFIG" volume max_microversion 3.71
-    iniset "$TEMPEST_CONFIG" volume-feature-enabled api_v3 True
-    iniset "$TEMPEST_CONFIG" volume-feature-enabled snapshot True
-    iniset "$TEMPEST_CONFIG" volume-feature-enabled clone True
+    iniset "$TEMPEST_CONFIG" volume manage_volume_ref source-name,volume-%s
+    iniset "$TEMPEST_CONFIG" volume manage_snapshot_ref source-name,snapshot-%s
+
+    local feature
+    for feature in snapshot clone manage_volume manage_snapshot extend_volume_with_snapshot \
+        volume_revert; do
+        iniset "$TEMPEST_CONFIG" volume-feature-enabled "$feature" True
+    done
     iniset "$TEMPEST_CONFIG" volume-feature-enabled backup False
     if [[ $CINDER_EXT_ENABLED_BACKENDS == *,* ]]; then
         iniset "$TEMPEST_CONFIG" volume-feature-enabled multi_backend True

@@ -11,7 +11,6 @@ from cinder_ext.db import (
     models,
     session,
     transition,
-    type_models,
     volume_migrations,
     volumes,
 )
@@ -209,15 +208,3 @@ def loads(context, backend):
         .where(volume.host.startswith(backend + '#', autoescape=True),
                volume.deleted_at.is_(None)).group_by(volume.host))
     return {host: (count, int(size) * 1024 ** 3) for host, count, size in rows}
-
-
-@session.reader
-def qos_values(context, type_id):
-    """The quality of service of a volume type: key -> value; empty without one."""
-    if type_id is None:
-        return {}
-    table = type_models.QosSpec
-    return dict(context.session.execute(
-        sa.select(table.key, table.value)
-        .join(models.VolumeType, models.VolumeType.qos_specs_id == table.qos_specs_id)
-        .where(models.VolumeType.id == type_id)).all())

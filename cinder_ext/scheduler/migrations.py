@@ -8,7 +8,7 @@ from oslo_log import log
 from cinder_ext import exceptions
 from cinder_ext.db import placement, snapshots, volume_migrations, volume_types, volumes
 from cinder_ext.scheduler import pick, request
-from cinder_ext.scheduler.volumes import GIB, log_refusals, properties
+from cinder_ext.scheduler.volumes import GIB, log_refusals, properties, qos
 from cinder_ext.states import messages as words
 from cinder_ext.states import migration as states
 
@@ -102,7 +102,7 @@ class MigrationPlacer:
             availability_zone=volume.availability_zone,
             named=record.destination_host, excluded=volume.host,
             volume={**properties(volume), 'volume_type_id': type_id},
-            qos=placement.qos_values(context, type_id))
+            qos=qos(context, type_id))
 
     def _send(self, context, record, volume, pool):
         if not placement.schedule(context, record.id, pool.host):

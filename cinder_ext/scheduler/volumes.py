@@ -4,7 +4,7 @@
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import placement, volume_types, volumes
+from cinder_ext.db import placement, qos_specs, volume_types, volumes
 from cinder_ext.scheduler import filters, hints, pick, request
 from cinder_ext.states import volume as states
 
@@ -61,7 +61,7 @@ class VolumePlacer:
             named=placement.source_host(context, volume),
             tried=frozenset(placement.tried_hosts(volume)),
             hints=hints.looked_up(context, volume, self._place_of), volume=properties(volume),
-            qos=placement.qos_values(context, volume.volume_type_id))
+            qos=qos(context, volume.volume_type_id))
 
     def _send(self, context, volume, pool):
         if not placement.place_volume(context, volume.id, pool.host, pool.availability_zone):
@@ -69,6 +69,12 @@ class VolumePlacer:
         self._backends.consume(pool, volume.size * GIB)
         LOG.info('volume %s goes to %s', volume.id, pool.host)
         self._volume_api.create_volume(context, pool.host, volume.id)
+
+
+def qos(context, type_id):
+    """The quality of service of a volume type, for formulas."""
+    _consumer, limits = qos_specs.of_type(context, type_id) or (None, {})
+    return limits
 
 
 def properties(volume):

@@ -167,8 +167,13 @@ def test_endpoint_types_and_tempest_are_set_up(make):
     assert tempest['service_available']['cinder'] == 'True'
     assert dict(tempest['volume']) == {
         'catalog_type': 'block-storage', 'storage_protocol': 'file', 'vendor_name': 'cinder_ext',
-        'backend_names': 'alpha,beta', 'max_microversion': '3.71'}
-    assert tempest['volume-feature-enabled']['multi_backend'] == 'True'
+        'backend_names': 'alpha,beta', 'max_microversion': '3.71',
+        'manage_volume_ref': 'source-name,volume-%s',
+        'manage_snapshot_ref': 'source-name,snapshot-%s'}
+    assert dict(tempest['volume-feature-enabled']) == {
+        'backup': 'False', **dict.fromkeys((
+            'snapshot', 'clone', 'multi_backend', 'manage_volume', 'manage_snapshot',
+            'extend_volume_with_snapshot', 'volume_revert'), 'True')}
 
 
 def test_stacking_again_keeps_nothing_of_the_configuration_before(make):
