@@ -14,10 +14,9 @@ import webob.dec
 import webob.exc
 from oslo_log import log
 
-from cinder_ext import exceptions, metrics
+from cinder_ext import compute, exceptions, metrics
 from cinder_ext.api import (
     auth,
-    compute,
     faults,
     microversion,
     operation,

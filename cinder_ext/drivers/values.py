@@ -79,13 +79,14 @@ class Promises:
 class PoolReport:
     """Capacity of one pool, in bytes, and what its backend can do.
 
+    ``total_bytes`` and ``free_bytes`` may be ``infinite`` or ``unknown`` (drivers.capacity).
     ``allocated_bytes`` is what the files take on the medium;
     ``provisioned_bytes`` the sum of the virtual sizes.
     """
 
     name: str
-    total_bytes: int
-    free_bytes: int
+    total_bytes: int | str
+    free_bytes: int | str
     allocated_bytes: int
     provisioned_bytes: int
     capabilities: dict = dataclasses.field(default_factory=dict)

@@ -6,12 +6,12 @@ import time
 import oslo_messaging
 from oslo_log import log
 
+from cinder_ext import compute, periodic
 from cinder_ext import context as request_context
-from cinder_ext import periodic
 from cinder_ext.db import groups, messages, services, volume_migrations, volume_types, volumes
 from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.volume import VolumeAPI
-from cinder_ext.scheduler import backends, migrations, pools
+from cinder_ext.scheduler import backends, migrations, pick, pools
 from cinder_ext.scheduler.groups import GroupPlacer
 from cinder_ext.scheduler.volumes import VolumePlacer
 from cinder_ext.states import migration as migration_states
@@ -81,10 +81,12 @@ class SchedulerService:
         """Take requests, and ask every backend to report."""
         self._born_at = time.monotonic()
         self._volume_api = VolumeAPI(self._conf)
-        self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled)
-        self.groups = GroupPlacer(self.backends, self._volume_api, self._is_settled)
+        rules = pick.rules(self._conf)
+        self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled, rules,
+                                    compute.Compute(self._conf).place_of)
+        self.groups = GroupPlacer(self.backends, self._volume_api, self._is_settled, rules)
         self.migrations = migrations.MigrationPlacer(self.backends, self._volume_api,
-                                                     self._is_settled)
+                                                     self._is_settled, rules)
         target = oslo_messaging.Target(topic=transport.SCHEDULER_TOPIC, server=self._conf.host)
         self._server = transport.get_server(
             target, [SchedulerEndpoint(self), control.ControlEndpoint(self._sweeper.poke)])

@@ -163,7 +163,9 @@ class VolumeService:
         """Register the endpoints of a started driver."""
         backend = backends.Backend(self.host, driver, self._reporter.soon)
         of_snapshots = SnapshotEndpoint(backend)
-        of_volumes = LifecycleEndpoint(backend, of_snapshots.delete_snapshot)
+        of_volumes = LifecycleEndpoint(backend, of_snapshots.delete_snapshot,
+                                       SchedulerAPI(self._conf).create_volume,
+                                       self._conf.scheduler_max_attempts)
         endpoints = [
             ReportEndpoint(self._reporter, driver),
             control.ControlEndpoint(self._sweeper.poke),
