@@ -17,6 +17,9 @@ CONSISTENT = 'consistent_group_snapshot_enabled'
 """Group spec: the members of a group snapshot are frozen at one moment."""
 TRUE = '<is> True'
 
+LEGACY = 'default_cgsnapshot_type'
+"""Name of the group type of consistency groups, as upstream has it since it made groups of them."""
+
 
 @session.reader
 def get(context, type_id):
@@ -182,3 +185,21 @@ def delete_spec(context, type_id, key):
         sa.delete(_Spec).where(_Spec.group_type_id == type_id, _Spec.key == key)).rowcount
     if not gone:
         raise exceptions.GroupSpecNotFound(type_id=type_id, key=key)
+
+
+@session.reader
+def legacy_id(context):
+    """Id of the group type of consistency groups; None while there is none."""
+    return context.session.execute(
+        sa.select(_Type.id).where(_Type.live_name == LEGACY)).scalar()
+
+
+def legacy(context):
+    """Id of the group type of consistency groups; made at the first use."""
+    try:
+        return legacy_id(context) or create(
+            context, {'name': LEGACY, 'description': 'Group type of consistency groups'},
+            {CONSISTENT: TRUE}).id
+    except exceptions.AlreadyExists:
+        # Another request was first.
+        return legacy_id(context)

@@ -111,6 +111,15 @@ def volume_ids_of(context, group_ids):
 
 
 @session.reader
+def legacy_of(context, group_ids):
+    """Which of some groups are consistency groups: a set of ids; one statement."""
+    kind = group_models.GroupType
+    return set(context.session.execute(
+        sa.select(_Group.id).join(kind, kind.id == _Group.group_type_id)
+        .where(_Group.id.in_(group_ids), kind.live_name == group_types.LEGACY)).scalars())
+
+
+@session.reader
 def members(context, group_id):
     """Ids and statuses of a group's volumes, oldest first, as they are committed now."""
     volume = models.Volume

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from cinder_ext.api import microversion
-from cinder_ext.db import attachments, listing, models, volume_migrations
+from cinder_ext.db import attachments, groups, listing, models, volume_migrations
 from cinder_ext.states import attachment as attachment_states
 
 HOST = 'volume_extension:volume_host_attribute'
@@ -22,7 +22,8 @@ def _always(call, row, beside):
         'metadata': beside.metadata.get(row.id, {}),
         'links': call.links.of(call.context, 'volumes', row.id),
         'user_id': row.user_id, 'bootable': str(bool(row.bootable)).lower(), 'encrypted': False,
-        'replication_status': None, 'consistencygroup_id': None,
+        'replication_status': None,
+        'consistencygroup_id': row.group_id if row.group_id in beside.legacy_groups else None,
         'multiattach': bool(row.multiattach),
     }
     if call.allowed(HOST, row):
@@ -86,6 +87,8 @@ class _Beside:
         self.attachments = attachments.of_volumes(context, ids)
         self.types = listing.names_of(context, models.VolumeType,
                                       [row.volume_type_id for row in rows])
+        grouped = {row.group_id for row in rows} - {None}
+        self.legacy_groups = groups.legacy_of(context, grouped) if grouped else set()
         moving = [row.id for row in rows if row.migration_status == 'migrating']
         self.migrations = (volume_migrations.of_volumes(context, moving)
                            if moving and call.at(PROGRESS) else {})

@@ -97,7 +97,9 @@ ALIASES = {'display_name': 'name'}
 
 WITH_COUNT = microversion.ByVersion({'3.0': False, '3.45': True})
 SUMMARY_METADATA = microversion.ByVersion({'3.0': False, '3.36': True})
-GROUPS = microversion.ByVersion({'3.0': False, '3.13': True})
+GROUPS = microversion.ByVersion({'3.0': ('consistencygroup_id',),
+                                 '3.13': ('consistencygroup_id', 'group_id')})
+"""Words for the group of a new volume; the last that is given counts."""
 FORCE = microversion.ByVersion({'3.0': False, '3.23': True})
 
 # targets
@@ -168,8 +170,9 @@ def create(call):
         'bootable': bool(getattr(source, 'bootable', False)),
         **_type(call, wanted.get('volume_type'), snapshot or source),
     }
-    if call.at(GROUPS) and wanted.get('group_id'):
-        values['group_id'] = wanted['group_id']
+    for name in call.at(GROUPS):
+        if wanted.get(name):
+            values['group_id'] = wanted[name]
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
@@ -189,8 +192,7 @@ def _record(call, snapshot, source, values, metadata):
 
 
 def _refuse_unserved(wanted):
-    for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups'),
-                       ('consistencygroup_id', 'consistency groups')):
+    for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups')):
         if wanted.get(name):
             raise exceptions.InvalidInput(reason=f'{name}: this service has no {what}.')
     multiattach = wanted.get('multiattach')
