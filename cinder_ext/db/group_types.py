@@ -8,7 +8,7 @@ from oslo_db import exception as oslo_db_exception
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import group_models, session
+from cinder_ext.db import group_models, listing, session
 
 _Type = group_models.GroupType
 _Spec = group_models.GroupTypeSpec
@@ -203,3 +203,12 @@ def legacy(context):
     except exceptions.AlreadyExists:
         # Another request was first.
         return legacy_id(context)
+
+
+def not_legacy():
+    """A condition of lists of groups or their snapshots: without consistency groups.
+
+    No statement of its own: the list's statement asks for the group type.
+    """
+    found = sa.select(_Type.id).where(_Type.live_name == LEGACY).scalar_subquery()
+    return listing.Condition('group_type_id', 'neq', sa.func.coalesce(found, ''))

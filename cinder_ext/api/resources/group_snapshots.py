@@ -6,7 +6,7 @@ from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import groups as of_groups
 from cinder_ext.api.resources.volume_view import moment
-from cinder_ext.db import group_models, group_snapshots, listing
+from cinder_ext.db import group_models, group_snapshots, group_types, listing
 
 SINCE = '3.14'
 
@@ -109,7 +109,7 @@ PAGES = microversion.ByVersion({'3.0': _everything, '3.29': _asked_for})
 def _page(call, shown):
     page = call.at(PAGES)(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    wanted = [*filters.conditions(call, FILTERS), *of_groups.not_legacy(call)]
+    wanted = [*filters.conditions(call, FILTERS), group_types.not_legacy()]
     rows = listing.rows(call.context, group_models.GroupSnapshot, page, wanted, project_id,
                         exceptions.GroupSnapshotNotFound)
     return pagination.body(call, 'group_snapshots', [shown(row) for row in rows],

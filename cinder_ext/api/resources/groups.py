@@ -189,12 +189,6 @@ def refuse_legacy(call, group_type_id):
                    'consistencygroups and cgsnapshots.')
 
 
-def not_legacy(call):
-    """Conditions of a list without consistency groups or their snapshots."""
-    legacy_id = group_types.legacy_id(call.context)
-    return [listing.Condition('group_type_id', 'neq', legacy_id)] if legacy_id else []
-
-
 def index(call):
     """List groups: id and name."""
     return _page(call, lambda rows: [brief(call, row) for row in rows])
@@ -208,7 +202,7 @@ def detail(call):
 def _page(call, views):
     page = pagination.page(call, SORTABLE)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    wanted = [*filters.conditions(call, FILTERS), *not_legacy(call)]
+    wanted = [*filters.conditions(call, FILTERS), group_types.not_legacy()]
     rows = listing.rows(call.context, group_models.Group, page, wanted, project_id,
                         exceptions.GroupNotFound)
     return pagination.body(call, 'groups', views(rows), rows[-1].id if rows else None, page,
