@@ -13,6 +13,7 @@ from oslo_log import log
 from cinder_ext.api import app
 from cinder_ext.cmd import launcher, process
 from cinder_ext.rpc import transport
+from cinder_ext.rpc.control import ControlAPI
 from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.rpc.volume import VolumeAPI
 
@@ -25,6 +26,7 @@ class Clients:
 
     scheduler: SchedulerAPI
     volume: VolumeAPI
+    control: ControlAPI
 
 
 class ApiService:
@@ -78,7 +80,7 @@ class ApiService:
 
 def clients(conf):
     """The other services, by RPC."""
-    return Clients(SchedulerAPI(conf), VolumeAPI(conf))
+    return Clients(SchedulerAPI(conf), VolumeAPI(conf), ControlAPI(conf))
 
 
 def _log_server_fault(message='', level=20, traceback=False):

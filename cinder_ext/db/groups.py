@@ -10,7 +10,16 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import faults, group_models, group_types, messages, models, session, transition
+from cinder_ext.db import (
+    faults,
+    group_models,
+    group_types,
+    messages,
+    models,
+    quotas,
+    session,
+    transition,
+)
 from cinder_ext.states import group as states
 from cinder_ext.states import messages as words
 from cinder_ext.states import volume as volume_states
@@ -45,7 +54,9 @@ def create(context, values, volume_type_ids):
     :param volume_type_ids: the types that its volumes may have
     :returns: group_models.Group
     :raises GroupTypeNotFound: the group type was removed meanwhile
+    :raises OverLimit: the project may not have it; nothing was recorded
     """
+    quotas.admit(context, values['project_id'], {'groups': 1})
     group_types.hold(context, values['group_type_id'])
     group = transition.insert(context, states.MACHINE, {'replication_status': 'disabled', **values})
     for type_id in sorted(set(volume_type_ids)):
@@ -108,15 +119,6 @@ def volume_ids_of(context, group_ids):
     for group_id, volume_id in rows:
         found[group_id].append(volume_id)
     return found
-
-
-@session.reader
-def legacy_of(context, group_ids):
-    """Which of some groups are consistency groups: a set of ids; one statement."""
-    kind = group_models.GroupType
-    return set(context.session.execute(
-        sa.select(_Group.id).join(kind, kind.id == _Group.group_type_id)
-        .where(_Group.id.in_(group_ids), kind.live_name == group_types.LEGACY)).scalars())
 
 
 @session.reader

@@ -56,6 +56,25 @@ class AllocatedRanges(abc.ABC):
         """
 
 
+class Revert(abc.ABC):
+    """The backend puts a volume back to a snapshot of it, without moving the bytes through here."""
+
+    word = 'revert_to_snapshot'
+
+    @abc.abstractmethod
+    def revert_to_snapshot(self, volume, snapshot):
+        """Give a volume, which nobody uses, the content of its latest snapshot.
+
+        :param snapshot: values.Snapshot of the volume; ``size_bytes`` is the volume's
+        :raises ResourceMissing: the volume or the snapshot is not there
+        :raises NoSpace: the backend cannot hold it; the volume is as it was
+
+        Idempotent.  Killed in the middle, the volume holds the old content or the new one, or the
+        call is repeated before anybody uses the volume.
+        """
+
+
+
 class GroupSnapshots(abc.ABC):
     """Snapshots of several volumes are taken at one moment.
 
@@ -84,7 +103,7 @@ class GroupSnapshots(abc.ABC):
         """
 
 
-ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, GroupSnapshots)
+ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, Revert, GroupSnapshots)
 
 
 def of(driver):

@@ -21,13 +21,16 @@ from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, values
 from cinder_ext.drivers.generic import extents, faults, reflink, together
 
+VERSION = '1.0'
+"""What the Block Storage API shows as ``driver_version``."""
+
 _NAME_ID = re.compile(r'[0-9A-Za-z][0-9A-Za-z-]{0,63}')
 _PARTIAL = '.partial'
 _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 
 class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
-                 capabilities.AllocatedRanges, capabilities.GroupSnapshots):
+                 capabilities.AllocatedRanges, capabilities.Revert, capabilities.GroupSnapshots):
     """The embedded default: needs no privilege and no daemon.
 
     Consumers must be on this host, or mount the directory at the same path.
@@ -108,6 +111,8 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             'volume_backend_name': self.settings.backend_name,
             'storage_protocol': 'file',
             'vendor_name': 'cinder_ext',
+            'driver_version': VERSION,
+            'QoS_support': False,
             'thin_provisioning_support': True,
             'thick_provisioning_support': False,
             'multiattach': False,
@@ -168,6 +173,15 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
 
     def delete_snapshot(self, snapshot):
         self._delete(snapshot)
+
+    def revert_to_snapshot(self, volume, snapshot):
+        """A new file takes the volume's name: the old content or the new one, never a mixture."""
+        path = self._path(volume)
+        with (self._lock(path), self._opened(volume, os.O_RDONLY),
+              self._opened(snapshot, os.O_RDONLY) as origin,
+              self._mapped(f'reverting {os.path.basename(path)}'),
+              _made_whole(path) as target):
+            self._fill(origin, target)
 
     def extend_volume(self, volume, size_bytes):
         path = self._path(volume)

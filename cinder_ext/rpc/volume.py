@@ -15,7 +15,8 @@ class VolumeAPI:
     Version history::
 
         1.0 - create_volume, delete_volume, extend_volume, create_snapshot, delete_snapshot,
-              connect_attachment, disconnect_attachment, run_migration, report,
+              connect_attachment, disconnect_attachment, initialize_connection,
+              terminate_connection, revert_volume, run_migration, report, get_capabilities,
               create_group, delete_group, create_group_snapshot, delete_group_snapshot
     """
 
@@ -74,6 +75,25 @@ class VolumeAPI:
         """
         self._at(host).call(ctxt, 'disconnect_attachment', attachment_id=attachment_id)
 
+    def initialize_connection(self, ctxt, host, volume_id, connector):
+        """Connect a volume for a consumer that no attachment stands for.  A call.
+
+        :returns: {'driver_volume_type': ..., 'data': {...}}
+        :raises DriverError: the backend could not
+        """
+        return self._at(host).call(ctxt, 'initialize_connection', volume_id=volume_id,
+                                   connector=connector)
+
+    def terminate_connection(self, ctxt, host, volume_id, connector):
+        """Undo initialize_connection, unless an attachment uses that host's connection.  A call.
+
+        :raises DriverError: the backend could not
+        """
+        self._at(host).call(ctxt, 'terminate_connection', volume_id=volume_id, connector=connector)
+
+    def revert_volume(self, ctxt, host, volume_id):
+        self._at(host).cast(ctxt, 'revert_volume', volume_id=volume_id)
+
     def run_migration(self, ctxt, host, migration_id):
         """Run or resume a migration at its source.  A cast."""
         self._at(host).cast(ctxt, 'run_migration', migration_id=migration_id)
@@ -81,3 +101,10 @@ class VolumeAPI:
     def report(self, ctxt):
         """Have every backend tell the schedulers its capacity now.  A fanout cast."""
         self._client.prepare(fanout=True).cast(ctxt, 'report')
+
+    def get_capabilities(self, ctxt, host):
+        """What a backend says of itself, in the words of the Block Storage API.  A call.
+
+        :raises DriverError: the backend does not answer
+        """
+        return self._at(host).call(ctxt, 'get_capabilities')

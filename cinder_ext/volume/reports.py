@@ -17,6 +17,33 @@ LEAST_GAP_SECONDS = 0.5
 """Many changes within this make one report."""
 
 
+STANDARD_PROPERTIES = {
+    'thin_provisioning': ('Thin Provisioning', 'Sets thin provisioning.'),
+    'compression': ('Compression', 'Enables compression.'),
+    'qos': ('QoS', 'Enables QoS.'),
+    'replication_enabled': ('Replication', 'Enables replication.'),
+}
+"""Extra specs that the Block Storage API knows everywhere: (title, description)."""
+
+
+def capabilities_of(driver):
+    """What a started driver says of itself, in the words of the Block Storage API.
+
+    :raises DriverError: the backend does not answer
+    """
+    pools = driver.report()
+    found = pools[0].capabilities if pools else {}
+    words = ('vendor_name', 'volume_backend_name', 'driver_version', 'storage_protocol',
+             'display_name', 'description', 'visibility')
+    return {
+        **{word: found.get(word) for word in words},
+        'pool_name': None,
+        'replication_targets': [],
+        'properties': {name: {'title': title, 'description': description, 'type': 'boolean'}
+                       for name, (title, description) in STANDARD_PROPERTIES.items()},
+    }
+
+
 class Reporter:
     """Reports one backend: at once, periodically, and soon after something changed.
 

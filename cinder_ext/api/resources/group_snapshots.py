@@ -109,7 +109,7 @@ PAGES = microversion.ByVersion({'3.0': _everything, '3.29': _asked_for})
 def _page(call, shown):
     page = call.at(PAGES)(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    wanted = [*filters.conditions(call, FILTERS), group_types.not_legacy()]
+    wanted = [*filters.conditions(call, FILTERS, 'group_snapshot'), group_types.not_legacy()]
     rows = listing.rows(call.context, group_models.GroupSnapshot, page, wanted, project_id,
                         exceptions.GroupSnapshotNotFound)
     return pagination.body(call, 'group_snapshots', [shown(row) for row in rows],

@@ -6,6 +6,7 @@ from oslo_utils import strutils
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import availability_zones
 from cinder_ext.api.resources import group_types as of_types
 from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import (
@@ -202,7 +203,7 @@ def detail(call):
 def _page(call, views):
     page = pagination.page(call, SORTABLE)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    wanted = [*filters.conditions(call, FILTERS), group_types.not_legacy()]
+    wanted = [*filters.conditions(call, FILTERS, 'group'), group_types.not_legacy()]
     rows = listing.rows(call.context, group_models.Group, page, wanted, project_id,
                         exceptions.GroupNotFound)
     return pagination.body(call, 'groups', views(rows), rows[-1].id if rows else None, page,
@@ -230,10 +231,12 @@ def make(call, wanted, group_type_id, type_names):
     :param type_names: names or ids of volume types
     :returns: group_models.Group
     """
-    types = [volume_types.get_by_name_or_id(call.context, name).id for name in type_names]
+    types = [volume_types.get_by_name_or_id(call.context, name, call.scope).id
+             for name in type_names]
     row = groups.create(call.context, {
         **owned(call, wanted), 'group_type_id': group_type_id,
-        'availability_zone': wanted.get('availability_zone') or call.conf.availability_zone}, types)
+        'availability_zone': availability_zones.chosen(
+            call, wanted.get('availability_zone'), {}, None)}, types)
     call.tell(call.rpc.scheduler.create_group, row.id)
     return row
 

@@ -86,15 +86,23 @@ SORTABLE = microversion.ByVersion({
     '3.0': ('id', 'status', 'volume_id', 'size', 'created_at', 'updated_at'),
     '3.30': ('id', 'status', 'volume_id', 'size', 'created_at', 'updated_at', 'name')})
 
+ALIASES = {'display_name': 'name'}
+
 FILTERS = {
     'name': filters.text('name'),
+    'display_name': filters.text('name', word='name'),
+    'description': filters.text('description'),
     'status': filters.text('status'),
     'volume_id': filters.text('volume_id'),
     'id': filters.text('id'),
+    'user_id': filters.text('user_id'),
     'metadata': filters.pairs(since='3.22'),
-    'project_id': filters.text('project_id', admin=True),
-    'consumes_quota': filters.flag('consumes_quota', admin=True, since='3.65'),
+    'availability_zone': filters.text('availability_zone', via=('volume_id', models.Volume)),
+    'host': filters.text('host', via=('volume_id', models.Volume)),
+    'project_id': filters.text('project_id'),
+    'consumes_quota': filters.flag('consumes_quota', since='3.65'),
 }
+"""All are for administrators; which of them are for others is in filter_names.py."""
 
 ADDITIONS = microversion.Additions({
     '3.14': lambda row: {'group_snapshot_id': row.group_snapshot_id},
@@ -148,7 +156,7 @@ def detail(call):
 
 
 def _list(call, shape):
-    page = pagination.page(call, call.at(SORTABLE))
+    page = pagination.page(call, call.at(SORTABLE), aliases=ALIASES)
     wanted = _conditions(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
     rows = listing.rows(call.context, models.Snapshot, page, wanted, project_id,
@@ -167,7 +175,7 @@ _METADATA = (models.SnapshotMetadata, 'snapshot_id')
 
 
 def _conditions(call):
-    found = filters.conditions(call, FILTERS)
+    found = filters.conditions(call, FILTERS, 'snapshot')
     if not call.context.is_admin:
         # What the service makes for itself is nobody's business.
         found.append(listing.Condition('consumes_quota', 'eq', True))

@@ -12,6 +12,7 @@ from cinder_ext.drivers.conformance import (
     groups,
     promises,
     ranges,
+    revert,
     snapshots,
     volumes,
 )
@@ -23,5 +24,5 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 
 
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                  ranges.ChangedRangesCases, groups.GroupSnapshotCases):
+                  ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases):
     """What a driver that serves every capability must pass."""

@@ -28,6 +28,7 @@ from cinder_ext.db import (
     group_types,
     groups,
     messages,
+    reverts,
     schema,
     services,
     session,
@@ -38,7 +39,7 @@ from cinder_ext.db import (
     volume_types,
     volumes,
 )
-from cinder_ext.rpc import scheduler, transport, volume
+from cinder_ext.rpc import control, scheduler, transport, volume
 from cinder_ext.states import messages as catalogue
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
@@ -69,7 +70,7 @@ class Scheduler:
                  if filters.get('name', name) == name]
         if detail:
             for pool in pools:
-                pool['capabilities'] = {'free_capacity_gb': 10}
+                pool['capabilities'] = {'free_capacity_gb': 10, 'backend_state': 'up'}
         return pools
 
 
@@ -77,6 +78,9 @@ class Backend:
     """Does at once what it is told, in the database only."""
 
     target = oslo_messaging.Target(version='1.0')
+
+    def get_capabilities(self, ctxt):
+        return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown'}
 
     def delete_volume(self, ctxt, volume_id):
         volumes.mark_deleted(ctxt, volume_id)
@@ -87,6 +91,9 @@ class Backend:
     def extend_volume(self, ctxt, volume_id, new_size_gib):
         volumes.update(ctxt, volume_id, {'size': new_size_gib})
         transition.move(ctxt, volume_states.MACHINE, volume_id, 'extended')
+
+    def revert_volume(self, ctxt, volume_id):
+        reverts.done(ctxt, *reverts.origin(ctxt, volume_id))
 
     def create_group(self, ctxt, group_id):
         for volume_id, _status in groups.members(ctxt, group_id):
@@ -117,8 +124,11 @@ class Cloud:
         options.parse(self.conf, [])
         self.conf.set_override('auth_strategy', 'noauth')
         self.conf.set_override('max_request_body_bytes', 4096, 'api')
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+            self.conf.set_override(option, -1)
         self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
         self._servers = []
+        self.swept = {}
         self.application = None
 
     def start(self):
@@ -130,13 +140,19 @@ class Cloud:
                 (transport.VOLUME_TOPIC, 'node@alpha', Backend())):
             self.serve(topic, server, endpoint)
         rpc = types.SimpleNamespace(scheduler=scheduler.SchedulerAPI(self.conf),
-                                    volume=volume.VolumeAPI(self.conf))
+                                    volume=volume.VolumeAPI(self.conf),
+                                    control=control.ControlAPI(self.conf))
         self.application = app.build(self.conf, rpc)
 
     def serve(self, topic, server, endpoint):
+        self.swept[server] = 0
         self._servers.append(transport.get_server(
-            oslo_messaging.Target(topic=topic, server=server), [endpoint]))
+            oslo_messaging.Target(topic=topic, server=server),
+            [endpoint, control.ControlEndpoint(lambda: self._sweep(server))]))
         self._servers[-1].start()
+
+    def _sweep(self, server):
+        self.swept[server] += 1
 
     def stop(self):
         for server in self._servers:
@@ -189,6 +205,15 @@ class VolumeFixture(CloudFixture):
         return row.id
 
 
+class QuotaFixture(VolumeFixture):
+    """And the limits are as shipped."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+            self.cloud.conf.clear_override(option)
+
+
 class AttachedFixture(VolumeFixture):
     """And the volume without snapshots is attached: $ENVIRON SERVER, ATTACHMENT."""
 
@@ -236,6 +261,13 @@ class Patient:
 
     def disconnect_attachment(self, ctxt, attachment_id):
         attachments.detached(ctxt, attachment_id)
+
+    def initialize_connection(self, ctxt, volume_id, connector):
+        return {'driver_volume_type': 'local', 'data': {'device_path': '/volumes/it',
+                                                        'host': connector.get('host')}}
+
+    def terminate_connection(self, ctxt, volume_id, connector):
+        """There is nothing to take back."""
 
     def create_snapshot(self, ctxt, snapshot_id):
         """It stays ``creating``."""

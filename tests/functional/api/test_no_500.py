@@ -126,7 +126,7 @@ def test_no_request_is_answered_by_500(known, application):
     def attack(wanted):
         response = send(application, wanted)
         seen.add(response.status_int)
-        assert response.status_int < 500, response.body
+        assert response.status_int < 500 or response.status_int == 501, response.body
         assert response.headers['x-openstack-request-id'].startswith('req-')
         if response.status_int >= 400 and wanted['method'] != 'HEAD':
             fault, = response.json.values()

@@ -26,7 +26,8 @@ def _requests():
     found = set()
     for page in GABBITS.glob('*.yaml'):
         text = page.read_text()
-        found |= {(None, None, action) for action in re.findall(r'\{(os-[\w-]+):', text)}
+        found |= {(None, None, action) for action in re.findall(r'\{(os-[\w-]+|revert):', text)}
+        found |= {(None, None, action) for action in re.findall(r'data: \{([\w-]+):', text)}
         found |= {(None, None, action) for action in re.findall(r'^ {6}(os-[\w-]+):', text, re.M)}
         found |= {(None, None, action) for action in ACTION.findall(text)}
         for method, url in REQUEST.findall(text):
