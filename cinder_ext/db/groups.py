@@ -56,6 +56,7 @@ def create(context, values, volume_type_ids):
     :raises GroupTypeNotFound: the group type was removed meanwhile
     :raises OverLimit: the project may not have it; nothing was recorded
     """
+    quotas.admit(context, values['project_id'], {'groups': 1})
     group_types.hold(context, values['group_type_id'])
     quotas.admit(context, values['project_id'], {'groups': 1})
     group = transition.insert(context, states.MACHINE, {'replication_status': 'disabled', **values})

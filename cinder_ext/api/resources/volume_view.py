@@ -25,7 +25,8 @@ def _always(call, row, beside):
         'links': call.links.of(call.context, 'volumes', row.id),
         'user_id': row.user_id, 'bootable': str(bool(row.bootable)).lower(),
         'encrypted': row.encryption_key_id is not None,
-        'replication_status': row.replication_status, 'consistencygroup_id': None,
+        'replication_status': row.replication_status,
+        'consistencygroup_id': row.group_id if row.group_id in beside.noted.legacy_groups else None,
         'multiattach': bool(row.multiattach),
     }
     if call.context.is_admin:
@@ -111,7 +112,8 @@ class _Beside:
 
     def __init__(self, call, rows):
         context, ids = call.context, [row.id for row in rows]
-        self.noted = volume_properties.beside(context, ids, [row.volume_type_id for row in rows])
+        self.noted = volume_properties.beside(context, ids, [row.volume_type_id for row in rows],
+                                              [row.group_id for row in rows])
         self.attachments = attachments.of_volumes(context, ids)
         moving = [row.id for row in rows if row.migration_status == 'migrating']
         self.migrations = (volume_migrations.of_volumes(context, moving)

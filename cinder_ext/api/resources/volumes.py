@@ -107,7 +107,9 @@ ALIASES = {'display_name': 'name'}
 
 WITH_COUNT = microversion.ByVersion({'3.0': False, '3.45': True})
 SUMMARY_METADATA = microversion.ByVersion({'3.0': False, '3.36': True})
-GROUPS = microversion.ByVersion({'3.0': False, '3.13': True})
+GROUPS = microversion.ByVersion({'3.0': ('consistencygroup_id',),
+                                 '3.13': ('consistencygroup_id', 'group_id')})
+"""Words for the group of a new volume; the last that is given counts."""
 FORCE = microversion.ByVersion({'3.0': False, '3.23': True})
 
 # targets
@@ -176,7 +178,7 @@ def create(call):
     _refuse_unserved(call, wanted)
     snapshot, source = _origin(call, wanted)
     type_, specs = volume_types.chosen(call, wanted.get('volume_type'), snapshot or source)
-    group_id = wanted.get('group_id') if call.at(GROUPS) else None
+    group_id = next((wanted[name] for name in call.at(GROUPS) if wanted.get(name)), None)
     values = {
         'project_id': call.context.project_id, 'user_id': call.context.user_id,
         'name': _text(wanted, 'name', 'display_name'),
@@ -219,8 +221,7 @@ def _record(call, snapshot, source, values, metadata):
 def _refuse_unserved(call, wanted):
     if wanted.get('imageRef') or wanted.get('image_id'):
         call.authorize('volume:create_from_image')
-    for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups'),
-                       ('consistencygroup_id', 'consistency groups')):
+    for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups')):
         if wanted.get(name):
             raise exceptions.InvalidInput(reason=f'{name}: this service has no {what}.')
     multiattach = wanted.get('multiattach')
