@@ -22,7 +22,8 @@ _COMPARE = {'eq': operator.eq, 'neq': operator.ne, 'gt': operator.gt, 'gte': ope
 class Condition:
     """``column`` of the table, compared with ``value``.
 
-    ``comparison``: eq, neq, gt, gte, lt, lte; ``in`` for a list; ``like`` for a part of a text;
+    ``comparison``: eq, neq, gt, gte, lt, lte; ``in`` for a list; ``like`` for a part of a text,
+    whatever its case;
     ``has`` for a (key, value) of the metadata
     """
 
@@ -111,7 +112,7 @@ def _clause(model, condition, metadata):
     if condition.comparison == 'in':
         return column.in_(condition.value)
     if condition.comparison == 'like':
-        return column.contains(condition.value, autoescape=True)
+        return column.icontains(condition.value, autoescape=True)
     return _COMPARE[condition.comparison](column, condition.value)
 
 
