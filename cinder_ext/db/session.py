@@ -49,6 +49,8 @@ def configure(conf):
                       max_overflow=conf.database.max_overflow,
                       max_retries=conf.database.max_retries,
                       retry_interval=conf.database.retry_interval,
+                      # For green threads: it gives the processor away at every check-in.
+                      thread_checkin=False,
                       sqlite_fk=True)
     manager.append_on_engine_create(_prepare)
     _Database.conf, _Database.manager = conf, manager
@@ -78,6 +80,19 @@ def reader(function):
 def writer(function):
     """Run ``function(context, ...)`` in a writing transaction; repeated after a deadlock."""
     return _in_transaction(function, writes=True)
+
+
+@contextlib.contextmanager
+def reading(context):
+    """One reading transaction for all that is read while the block runs.
+
+    A connection is taken at the first statement only.
+    """
+    if _has_transaction(context):
+        yield
+        return
+    with _begin_immediate(False), _Database.manager.reader.using(context):
+        yield
 
 
 def after_commit(function):

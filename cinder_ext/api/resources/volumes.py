@@ -340,10 +340,10 @@ def remove(call, force, cascade):
 
 # OPERATIONS
 
-LIST = Operation('volumes.list', policy='volume:get_all', handler=index)
-LIST_DETAIL = Operation('volumes.list_detail', policy='volume:get_all', handler=detail)
+LIST = Operation('volumes.list', policy='volume:get_all', handler=index, reads=True)
+LIST_DETAIL = Operation('volumes.list_detail', policy='volume:get_all', handler=detail, reads=True)
 SUMMARY = Operation('volumes.summary', policy='volume:get_all', handler=summary, since='3.12')
-SHOW = Operation('volumes.show', target=load, policy='volume:get', handler=show)
+SHOW = Operation('volumes.show', target=load, policy='volume:get', handler=show, reads=True)
 CREATE = Operation('volumes.create', policy='volume:create', body=CREATE_BODY, handler=create,
                    success=202)
 UPDATE = Operation('volumes.update', target=load, policy='volume:update', body=UPDATE_BODY,
