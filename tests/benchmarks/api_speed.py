@@ -210,7 +210,8 @@ def until_available(connection, volume, pause=0.002):
         status = json.loads(connection.get(f'/volumes/{volume}'))['volume']['status']
         if status == 'available':
             return
-        assert status == 'creating' and time.monotonic() < deadline, status
+        assert status == 'creating', status
+        assert time.monotonic() < deadline
         time.sleep(pause)
 
 

@@ -130,9 +130,9 @@ class Deployed:
         return file
 
     def _spawn(self, command, environment=None):
-        log = self._stack.enter_context(open(self._directory / 'console.log', 'ab'))
-        process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=log,
-                                   stderr=log)
+        with open(self._directory / 'console.log', 'ab') as log:
+            process = subprocess.Popen(command, env={**os.environ, **(environment or {})},
+                                       stdout=log, stderr=log)
         self._stack.callback(_end, process)
         return process
 
