@@ -11,7 +11,7 @@ from cinder_ext.db import (
     listing,
     models,
     snapshots,
-    volume_encryption,
+    type_encryptions,
     volume_requests,
     volumes,
 )
@@ -283,7 +283,7 @@ def refuse_encrypted(call, volume_type):
     """
     :raises InvalidInput: volumes of the type are encrypted, and there is nowhere to keep a key
     """
-    if volume_encryption.of_type(call.context, volume_type.id):
+    if type_encryptions.get(call.context, volume_type.id) is not None:
         raise exceptions.InvalidInput(
             reason=f'volume type {volume_type.name} is encrypted, and this service has no key '
                    'manager.')

@@ -6,6 +6,7 @@ import pytest
 from cinder_ext import exceptions
 from cinder_ext.db import messages, reverts, snapshots, transition, volume_requests, volumes
 from cinder_ext.states import snapshot as states
+from cinder_ext.states import volume as volume_states
 
 
 def _snapshot(ctxt, volume_id):
@@ -64,6 +65,16 @@ def test_a_busy_volume_or_snapshot_is_a_conflict_and_nothing_changes(chain, ctxt
     with pytest.raises(exceptions.Conflict):
         reverts.begin(ctxt, volume_id, latest)
     assert _statuses(ctxt, volume_id, latest) == ('maintenance', 'available')
+
+
+def test_what_is_being_cloned_is_not_reverted(chain, ctxt):
+    volume_id, (_older, latest) = chain
+    clone = volume_requests.create_from_volume(
+        ctxt, volumes.get(ctxt, volume_id), {'project_id': 'project', 'user_id': 'user', 'size': 1})
+    with pytest.raises(exceptions.Conflict, match=clone.id):
+        reverts.begin(ctxt, volume_id, latest)
+    transition.move(ctxt, volume_states.MACHINE, clone.id, 'created')
+    reverts.begin(ctxt, volume_id, latest)
 
 
 def test_meanwhile_no_snapshot_is_taken_or_deleted_and_nothing_is_cloned(chain, ctxt):
