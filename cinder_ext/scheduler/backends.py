@@ -104,7 +104,8 @@ def _ratio(report, pool):
 
 def _formula(report, pool, name):
     """What the configuration says, else what the driver says of the pool."""
-    return getattr(report, name) or pool.capabilities.get(name) or None
+    found = getattr(report, name) or pool.capabilities.get(name)
+    return None if found is None else str(found)
 
 
 def _less(pool, placed_count, placed_bytes):

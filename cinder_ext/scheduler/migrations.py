@@ -8,7 +8,7 @@ from oslo_log import log
 from cinder_ext import exceptions
 from cinder_ext.db import placement, snapshots, volume_migrations, volume_types, volumes
 from cinder_ext.scheduler import pick, request
-from cinder_ext.scheduler.volumes import GIB, log_refusals, properties, qos
+from cinder_ext.scheduler.volumes import GIB, log_passed_over, log_refusals, properties, qos
 from cinder_ext.states import messages as words
 from cinder_ext.states import migration as states
 
@@ -86,6 +86,7 @@ class MigrationPlacer:
             return
         choice = pick.pick(view.pools, self._request(context, record, volume), self._rules)
         if choice.pool is not None:
+            log_passed_over('migration', record.id, choice)
             self._send(context, record, volume, choice.pool)
         elif view.is_settled:
             log_refusals('migration', record.id, choice)

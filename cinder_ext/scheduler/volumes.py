@@ -47,6 +47,7 @@ class VolumePlacer:
         is_settled = self._is_settled(context)
         choice = pick.pick(self._backends.pools(context), wanted, self._rules)
         if choice.pool is not None:
+            log_passed_over('volume', volume_id, choice)
             self._send(context, volume, choice.pool)
         elif is_settled:
             log_refusals('volume', volume_id, choice)
@@ -81,6 +82,12 @@ def properties(volume):
     """What formulas may ask of a volume: its columns, and the names of the first API."""
     return {**volume.as_dict(), 'display_name': volume.name,
             'display_description': volume.description}
+
+
+def log_passed_over(kind, identity, choice):
+    """Say for each pool that was refused, although another one was found, why."""
+    for host, reason in choice.refusals.items():
+        LOG.debug('%s %s is not placed on %s: %s', kind, identity, host, reason)
 
 
 def log_refusals(kind, identity, choice):

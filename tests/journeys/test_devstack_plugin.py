@@ -99,7 +99,7 @@ def _is_running(pid):
 
 
 def _ini(path):
-    found = configparser.ConfigParser(interpolation=None)
+    found = configparser.ConfigParser(default_section='none', interpolation=None)
     found.read(path)
     return found
 
@@ -123,10 +123,14 @@ def test_stack_unstack_and_clean_leave_what_they_should(make):
     assert (conf.auth_strategy, conf.default_volume_type) == ('keystone', 'alpha')
     assert (conf.api.listen, conf.api.port) == ('127.0.0.1', stack.port)
     assert conf.database.connection == f'sqlite:///{stack.directory}/cinder_ext.db'
+    written = _ini(stack.conf_file)
+    assert [name for name in written['DEFAULT'] if name not in conf] == ['transport_url']
+    assert [name for name in written['api'] if name not in conf.api] == []
     for section in conf.enabled_backends:
         driver = loader.load(conf, section)
         driver.start()
         assert [pool.name for pool in driver.report()] == [section]
+        assert [name for name in written[section] if name not in conf[section]] == []
     assert stack.conf_file.stat().st_mode & 0o007 == 0
 
     assert stack.get('/')[1]['versions'][0]['id'] == 'v3.0'

@@ -123,5 +123,7 @@ def test_configured_formula_counts_before_that_of_the_driver(known):
     found.update(_report(filter_function='1', goodness_function='50', age_seconds=1))
     [pool] = found.pools(ctxt)
     assert (pool.filter_function, pool.goodness_function) == ('1', '50')
-    found.update(_report(filter_function='1', formula='2'))
+    found.update(_report(filter_function='1', formula='2', age_seconds=0.5))
     assert found.pools(ctxt)[0].filter_function == '2'
+    found.update(_report(filter_function={'no': 'text'}))
+    assert found.pools(ctxt)[0].filter_function == "{'no': 'text'}"
