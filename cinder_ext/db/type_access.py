@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import sqlalchemy as sa
+from oslo_db import exception as oslo_db_exception
 
 from cinder_ext import exceptions
 from cinder_ext.db import session, type_models, volume_types
@@ -26,10 +27,12 @@ def add(context, type_id, project_id):
     :raises VolumeTypeNotFound: there is no such type
     """
     _hold_private(context, type_id)
-    if project_id in projects(context, type_id):
-        raise exceptions.AlreadyExists(
-            kind='Volume type access', name=f'of project {project_id} to {type_id}')
     context.session.add(_Project(volume_type_id=type_id, project_id=project_id))
+    try:
+        context.session.flush()
+    except oslo_db_exception.DBDuplicateEntry as fault:
+        raise exceptions.AlreadyExists(
+            kind='Volume type access', name=f'of project {project_id} to {type_id}') from fault
 
 
 @session.writer

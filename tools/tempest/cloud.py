@@ -15,6 +15,12 @@ BACKENDS = {'first': 'alpha', 'second': 'beta'}
 
 
 
+POLICY = """\
+"snapshot_extension:snapshot_actions:update_snapshot_status": "rule:xena_system_admin_or_project_member"
+"""
+"""One test reports on a snapshot as a member, which our default forbids and upstream's allows."""
+
+
 class Cloud:
     """The block storage service.
 
@@ -33,6 +39,7 @@ class Cloud:
         self.url = f'http://127.0.0.1:{self._port}/v3'
         for section in BACKENDS:
             (state / section).mkdir(parents=True)
+        (state / 'policy.yaml').write_text(POLICY)
         identity.write_config(self._config, self._sections(servers))
 
     def start(self):
@@ -79,6 +86,7 @@ class Cloud:
             'database': {'connection': servers.database('cinder')},
             'flows': {'connection': servers.database('flows')},
             'api': {'port': self._port},
+            'oslo_policy': {'policy_file': self._state / 'policy.yaml'},
             'keystone_authtoken': {
                 'auth_type': 'password', 'auth_url': self._keystone.url, 'username': 'cinder',
                 'password': self._keystone.service_password, 'project_name': 'service',

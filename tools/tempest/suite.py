@@ -96,7 +96,7 @@ def _sections(state, keystone):
                               'swift': 'false', 'horizon': 'false'},
         'volume': {'backend_names': 'alpha,beta', 'max_microversion': '3.71',
                    'catalog_type': 'block-storage', 'storage_protocol': 'file',
-                   'vendor_name': 'Open Source', 'build_interval': 1, 'build_timeout': 60,
+                   'vendor_name': 'cinder_ext', 'build_interval': 1, 'build_timeout': 60,
                    'manage_volume_ref': 'source-name,volume-%s',
                    'manage_snapshot_ref': 'source-name,snapshot-%s'},
         'volume-feature-enabled': {

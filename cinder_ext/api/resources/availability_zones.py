@@ -42,6 +42,8 @@ def chosen(call, wanted, specs, of_source):
     zone = wanted or of_source
     if zone is None and ZONES not in specs:
         zone = _default(conf)
+    if zone is None and len(allowed) == 1:
+        return next(iter(allowed))
     if zone is not None and zone not in allowed:
         if not conf.allow_availability_zone_fallback:
             raise exceptions.InvalidInput(reason=f"Availability zone '{zone}' is invalid.")

@@ -100,7 +100,8 @@ FILTERS = {
 SORTABLE = frozenset({'id', 'name', 'status', 'size', 'created_at', 'updated_at', 'bootable',
                       'availability_zone', 'volume_type_id', 'host', 'user_id', 'project_id',
                       'attach_status', 'migration_status', 'launched_at', 'snapshot_id',
-                      'source_volid'})
+                      'source_volid', 'description', 'group_id', 'multiattach',
+                      'replication_status'})
 ALIASES = {'display_name': 'name'}
 
 WITH_COUNT = microversion.ByVersion({'3.0': False, '3.45': True})

@@ -8,7 +8,15 @@ import sqlalchemy as sa
 import webob
 
 from cinder_ext import context
-from cinder_ext.db import group_snapshots, group_types, groups, session, volumes
+from cinder_ext.db import (
+    group_snapshots,
+    group_types,
+    groups,
+    qos_specs,
+    session,
+    volume_types,
+    volumes,
+)
 
 
 def _statements(application, path):
@@ -70,3 +78,20 @@ def _groups(ctxt, kind, count):
         volumes.create(ctxt, {'project_id': '0123456789abcdef0123456789abcdef', 'user_id': 'u',
                               'size': 1, 'group_id': group.id})
         group_types.create(ctxt, {'name': group.id, 'is_public': False})
+
+
+@pytest.mark.parametrize(('path', 'most'), [('/v3/types', 2), ('/v3/qos-specs', 2)])
+def test_longer_lists_of_types_take_no_more_statements(known, application, path, most):
+    ctxt = context.admin_context()
+
+    def add(count):
+        for number in range(count):
+            volume_types.create(ctxt, {'name': f'{count} {number}'}, {'number': str(number)})
+            qos_specs.create(ctxt, f'{count} {number}', 'both', {'number': str(number)})
+
+    add(1)
+    before, shorter = _statements(application, path)
+    add(30)
+    after, longer = _statements(application, path)
+    assert after == before <= most
+    assert [len(longer[key]) - len(shorter[key]) for key in shorter] == [30]
