@@ -9,7 +9,7 @@ from cinder_ext.drivers.conformance import connect, ranges, revert, suite, workb
 class TestFileOnSharedBlocks(suite.Conformance):
     @pytest.fixture
     def driver(self, xfs_directory):
-        return workbench.started('file', file_path=xfs_directory)
+        return workbench.started('file', file_path=xfs_directory, file_group_snapshot_seconds=60)
 
 
 class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
