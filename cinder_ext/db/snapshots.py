@@ -161,13 +161,16 @@ def count_of_volume(context, volume_id):
 def unfinished(context, host):
     """Ids and statuses of a backend's snapshots whose work was recorded and is not done.
 
+    Those that are to be managed are not among them, see managed.unfinished_snapshots.
+
     :param host: ``host@backend``
     :returns: a list of (id, status), oldest first
     """
     query = (sa.select(_Snapshot.id, _Snapshot.status)
              .join(models.Volume, models.Volume.id == _Snapshot.volume_id)
              .where(_Snapshot.deleted_at.is_(None),
-                    _Snapshot.status.in_((states.CREATING, states.DELETING)),
+                    sa.or_(_Snapshot.status == states.DELETING, sa.and_(
+                        _Snapshot.status == states.CREATING, _Snapshot.request.is_(sa.null()))),
                     models.Volume.host.startswith(host + '#', autoescape=True)))
     return [tuple(row) for row in context.session.execute(
         query.order_by(_Snapshot.created_at, _Snapshot.id))]

@@ -35,12 +35,13 @@ def get(context, volume_id, project_id=None):
 
 
 @session.writer
-def create(context, values, metadata=None):
-    """Record a volume that is to be made; status ``creating``.
+def create(context, values, metadata=None, state=states.CREATING):
+    """Record a volume that is to be made, or managed; status ``state``.
 
     :returns: models.Volume
     """
-    volume = transition.insert(context, states.MACHINE, values, also={'attach_status': 'detached'})
+    volume = transition.insert(context, states.MACHINE, values, state,
+                               also={'attach_status': 'detached'})
     for key, value in (metadata or {}).items():
         context.session.add(models.VolumeMetadata(volume_id=volume.id, key=key, value=value))
     return volume

@@ -18,8 +18,8 @@ from oslo_concurrency import lockutils
 from oslo_config import cfg
 
 from cinder_ext import exceptions
-from cinder_ext.drivers import base, capabilities, values
-from cinder_ext.drivers.generic import extents, faults, reflink
+from cinder_ext.drivers import base, capabilities, file_manage, values
+from cinder_ext.drivers.generic import directories, extents, faults, reflink
 
 VERSION = '1.0'
 """What the Block Storage API shows as ``driver_version``."""
@@ -29,8 +29,8 @@ _PARTIAL = '.partial'
 _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 
-class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
-                 capabilities.AllocatedRanges):
+class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConnect,
+                 capabilities.ChangedRanges, capabilities.AllocatedRanges):
     """The embedded default: needs no privilege and no daemon.
 
     Consumers must be on this host, or mount the directory at the same path.
@@ -78,7 +78,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
                 directory = os.path.join(self._base, room)
                 os.makedirs(directory, mode=0o700, exist_ok=True)
                 _sweep(directory)
-            _sync(self._base)
+            directories.sync(self._base)
             self._reflink = (self.settings.options.file_reflink == 'auto'
                              and reflink.is_served_by(os.path.join(self._base, 'volumes')))
 
@@ -228,7 +228,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
         with self._lock(path), self._mapped(f'creating {os.path.basename(path)}'):
             if os.path.lexists(path):
                 _check_size(path, size_bytes)
-                _sync(os.path.dirname(path))
+                directories.sync(os.path.dirname(path))
                 return
             with _made_whole(path) as target:
                 if source is not None:
@@ -253,7 +253,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             for name in (path, path + _PARTIAL):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)
-            _sync(directory)
+            directories.sync(directory)
 
 
 @contextlib.contextmanager
@@ -274,7 +274,7 @@ def _made_whole(path):
             os.fsync(descriptor)
         os.rename(partial, path)
         undo.pop_all()
-    _sync(os.path.dirname(path))
+    directories.sync(os.path.dirname(path))
 
 
 def _check_size(path, size_bytes):
@@ -288,15 +288,6 @@ def _unlink_quietly(path):
     """Remove a temporary file; what cannot be removed is removed at the next start."""
     with contextlib.suppress(OSError):
         os.unlink(path)
-
-
-def _sync(directory):
-    """Put the names in a directory on the medium."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(directory):

@@ -8,10 +8,11 @@ from oslo_log import log
 
 from cinder_ext import context as request_context
 from cinder_ext import periodic
-from cinder_ext.db import services, volume_migrations, volume_types, volumes
+from cinder_ext.db import managed, services, volume_migrations, volume_types, volumes
 from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.volume import VolumeAPI
 from cinder_ext.scheduler import backends, migrations, pools
+from cinder_ext.scheduler.managed import ManagedPlacer
 from cinder_ext.scheduler.volumes import VolumePlacer
 from cinder_ext.states import migration as migration_states
 
@@ -29,7 +30,7 @@ class SchedulerEndpoint:
 
     Version history::
 
-        1.0 - create_volume, place_migration, get_pools, update_backend
+        1.0 - create_volume, manage_volume, place_migration, get_pools, update_backend
     """
 
     target = oslo_messaging.Target(version='1.0')
@@ -39,6 +40,9 @@ class SchedulerEndpoint:
 
     def create_volume(self, ctxt, volume_id):
         self._service.volumes.place(ctxt, volume_id)
+
+    def manage_volume(self, ctxt, volume_id):
+        self._service.managed.place(ctxt, volume_id)
 
     def place_migration(self, ctxt, migration_id):
         self._service.migrations.place(ctxt, migration_id)
@@ -67,6 +71,7 @@ class SchedulerService:
         self._born_at = None
         self.backends = backends.Backends(conf.service_down_time)
         self.volumes = None
+        self.managed = None
         self.migrations = None
         self._heart = periodic.Periodic(conf.report_interval, self._beat, 'scheduler-heartbeat')
         self._sweeper = periodic.Periodic(conf.sweep_interval, self.sweep, 'scheduler-sweep')
@@ -76,6 +81,7 @@ class SchedulerService:
         self._born_at = time.monotonic()
         self._volume_api = VolumeAPI(self._conf)
         self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled)
+        self.managed = ManagedPlacer(self.backends, self._volume_api, self._is_settled)
         self.migrations = migrations.MigrationPlacer(self.backends, self._volume_api,
                                                      self._is_settled)
         target = oslo_messaging.Target(topic=transport.SCHEDULER_TOPIC, server=self._conf.host)
@@ -110,6 +116,8 @@ class SchedulerService:
         context = request_context.admin_context()
         for volume_id, _status in volumes.unfinished(context, None):
             self.volumes.place(context, volume_id)
+        for volume_id in managed.waiting(context):
+            self.managed.place(context, volume_id)
         for migration_id in volume_migrations.waiting(context, (migration_states.SCHEDULING,)):
             self.migrations.place(context, migration_id)
 

@@ -25,6 +25,9 @@ DELETE_VOLUME = '901'
 RETYPE_VOLUME = '902'
 MIGRATE_VOLUME = '903'
 TIDY_MIGRATION = '904'
+MANAGE_VOLUME = '920'
+MANAGE_SNAPSHOT = '921'
+UNMANAGE_SNAPSHOT = '922'
 
 ACTIONS = {
     SCHEDULE_ALLOCATE_VOLUME: 'schedule allocate volume',
@@ -47,6 +50,9 @@ ACTIONS = {
     RETYPE_VOLUME: 'retype volume',
     MIGRATE_VOLUME: 'migrate volume',
     TIDY_MIGRATION: 'remove the source of a migrated volume',
+    MANAGE_VOLUME: 'manage volume',
+    MANAGE_SNAPSHOT: 'manage snapshot',
+    UNMANAGE_SNAPSHOT: 'unmanage snapshot',
 }
 """Number -> what was being done."""
 
@@ -77,6 +83,8 @@ VERIFY_FAILED = '906'
 DESTINATION_FULL = '907'
 LEFTOVERS = '908'
 DRIVER_FAILED_DELETE = '909'
+MANAGE_FAILED = '920'
+UNMANAGE_FAILED = '921'
 
 DETAILS = {
     UNKNOWN_ERROR: 'An unknown error occurred.',
@@ -112,6 +120,8 @@ DETAILS = {
     LEFTOVERS: ('The volume has moved; something at its former place could not be removed yet '
                 'and will be tried again.'),
     DRIVER_FAILED_DELETE: 'Driver failed to delete the volume.',
+    MANAGE_FAILED: 'What was named could not be managed; it is as it was.',
+    UNMANAGE_FAILED: 'Driver failed to let it go.',
 }
 """Number -> what happened."""
 

@@ -13,6 +13,8 @@ ERROR = 'error'
 """It could not be made."""
 ERROR_DELETING = 'error_deleting'
 """It could not be removed."""
+UNMANAGING = 'unmanaging'
+"""It is being let go; its content stays on the backend."""
 
 DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING)
 """From these a delete is accepted, as upstream."""
@@ -26,4 +28,6 @@ MACHINE = Machine('snapshot', 'status', (CREATING,), (
     Row('delete', DELETABLE, DELETING),
     Row('delete-failed', (DELETING,), ERROR_DELETING),
     Row('delete-refused', (DELETING,), AVAILABLE),
+    Row('unmanage', (AVAILABLE, ERROR), UNMANAGING),
+    Row('unmanage-failed', (UNMANAGING,), ERROR_DELETING),
 ))

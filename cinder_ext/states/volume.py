@@ -30,6 +30,17 @@ ERROR_DELETING = 'error_deleting'
 ERROR_EXTENDING = 'error_extending'
 """It could not be made larger; its content is whole."""
 
+MANAGING = 'managing'
+"""What lies on a backend already is becoming it."""
+ERROR_MANAGING = 'error_managing'
+"""It could not be managed; what was to become it lies where it was."""
+ERROR_MANAGING_DELETING = 'error_managing_deleting'
+"""Only its record is being removed."""
+UNMANAGING = 'unmanaging'
+"""It is being let go; its content stays on the backend."""
+ERROR_UNMANAGING = 'error_unmanaging'
+"""It could not be let go."""
+
 DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
 """From these a delete is accepted, as upstream."""
 
@@ -37,7 +48,7 @@ RESETTABLE = (CREATING, AVAILABLE, DELETING, ERROR, ERROR_DELETING, ATTACHING, D
               MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING)
 """What an administrator may set with os-reset_status."""
 
-MACHINE = Machine('volume', 'status', (CREATING,), (
+MACHINE = Machine('volume', 'status', (CREATING, MANAGING), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
     Row('delete', DELETABLE, DELETING),
@@ -53,6 +64,12 @@ MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('lock', (AVAILABLE,), MAINTENANCE),
     Row('release', (RETYPING, MAINTENANCE), AVAILABLE),
     Row('release-attached', (RETYPING, MAINTENANCE), IN_USE),
+    Row('managed', (MANAGING,), AVAILABLE),
+    Row('manage-failed', (MANAGING,), ERROR_MANAGING),
+    Row('forget', (ERROR_MANAGING,), ERROR_MANAGING_DELETING),
+    Row('unmanage', (AVAILABLE, ERROR, ERROR_EXTENDING, ERROR_MANAGING, ERROR_UNMANAGING),
+        UNMANAGING),
+    Row('unmanage-failed', (UNMANAGING,), ERROR_UNMANAGING),
     Row('reserve', (AVAILABLE, RESERVED, ATTACHING, IN_USE), RESERVED),
     Row('connect', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), ATTACHING),
     Row('attached', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), IN_USE),

@@ -20,6 +20,7 @@ from cinder_ext.volume import backend as backends
 from cinder_ext.volume import engine, reports
 from cinder_ext.volume.attachments.endpoint import AttachmentEndpoint
 from cinder_ext.volume.lifecycle.endpoint import LifecycleEndpoint
+from cinder_ext.volume.manage.endpoint import ManageEndpoint
 from cinder_ext.volume.migration.destination import DestinationEndpoint
 from cinder_ext.volume.migration.endpoint import MigrationEndpoint
 from cinder_ext.volume.snapshots.endpoint import SnapshotEndpoint
@@ -166,6 +167,7 @@ class VolumeService:
             LifecycleEndpoint(backend, of_snapshots.delete_snapshot),
             of_snapshots,
             AttachmentEndpoint(backend),
+            ManageEndpoint(backend),
             MigrationEndpoint(self._conf, self.host, driver, self._engine),
             DestinationEndpoint(driver),
         ]

@@ -7,12 +7,14 @@ from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import volume_view
 from cinder_ext.db import (
     listing,
+    managed,
     models,
     snapshots,
     volume_requests,
     volume_types,
     volumes,
 )
+from cinder_ext.states import volume as states
 
 POLICIES = (
     rules.rule('volume:create', rules.MEMBER, 'Create a volume.', 'POST /volumes'),
@@ -258,7 +260,13 @@ def delete(call):
 
 
 def remove(call, force, cascade):
-    """Record the removal of the target and tell its backend."""
+    """Record the removal of the target and tell its backend.
+
+    What could not be managed is the operator's, not ours: only its record is removed.
+    """
+    if call.target.status == states.ERROR_MANAGING:
+        managed.forget(call.context, call.target.id)
+        return
     host = call.target.host
     doomed = volume_requests.begin_delete(call.context, call.target.id, force, cascade)
     if host is None:

@@ -9,6 +9,7 @@ from cinder_ext.drivers.conformance import (
     clones,
     connect,
     extend,
+    manage,
     promises,
     ranges,
     snapshots,
@@ -22,5 +23,6 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 
 
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                  ranges.ChangedRangesCases):
+                  ranges.ChangedRangesCases, manage.ManageVolumesCases,
+                  manage.ManageSnapshotsCases):
     """What a driver that serves every capability must pass."""
