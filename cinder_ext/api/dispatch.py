@@ -5,6 +5,7 @@ where this one ends: a handler gets a Call and returns plain data.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import time
 import urllib.parse
 
 import orjson
@@ -13,10 +14,15 @@ import webob.dec
 import webob.exc
 from oslo_log import log
 
-from cinder_ext import exceptions
+from cinder_ext import exceptions, metrics
 from cinder_ext.api import auth, faults, microversion, operation, pagination, routes, validation
 
 LOG = log.getLogger(__name__)
+
+_ROUTE = 'cinder_ext.route'
+"""Where the environment of a request says which page of routes.py it is about."""
+_METHODS = frozenset({'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'})
+"""What a figure may be named after: a caller must not be able to make up more and more."""
 
 
 class Dispatcher:
@@ -29,6 +35,15 @@ class Dispatcher:
 
     @webob.dec.wsgify
     def __call__(self, request):
+        began = time.monotonic()
+        response = self._versioned(request)
+        route = request.environ.get(_ROUTE, 'unknown')
+        method = request.method if request.method in _METHODS else 'unknown'
+        metrics.REQUESTS.labels(method, route, response.status_int).inc()
+        metrics.REQUEST_SECONDS.labels(method, route).observe(time.monotonic() - began)
+        return response
+
+    def _versioned(self, request):
         try:
             version = microversion.negotiate(request.headers.get(microversion.HEADER))
         except exceptions.CinderExtError as error:
@@ -55,6 +70,7 @@ class Dispatcher:
         found = routes.match(_path(request))
         if found is None:
             return faults.no_such_path()
+        request.environ[_ROUTE] = found.page
         method = 'GET' if request.method == 'HEAD' else request.method
         if method not in found.methods:
             return faults.wrong_method(found.methods)

@@ -151,8 +151,9 @@ _PREFIXES = ('/v3', '/v3/{project_id:[0-9a-f-]+}')
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A path that is served: its methods, its variables, the project id in it or None."""
+    """A path that is served: its page, methods and variables, the project id in it or None."""
 
+    page: str
     methods: dict
     path: dict
     project_id: str | None
@@ -177,9 +178,9 @@ def match(path):
     variables = _MAPPER.match(path or '/')
     if variables is None:
         return None
-    methods = _SERVED[variables.pop('page')]
+    page = variables.pop('page')
     project_id = variables.pop('project_id', None)
-    return Found(methods, variables, project_id)
+    return Found(page, _SERVED[page], variables, project_id)
 
 
 def _mapper():

@@ -52,8 +52,7 @@ class ApiService:
         """
         conf = self._conf
         _refuse_open_noauth(conf)
-        application = app.build(conf, Clients(
-            SchedulerAPI(conf), VolumeAPI(conf), ControlAPI(conf)))
+        application = app.build(conf, clients(conf))
         server = wsgi.Server((conf.api.listen, conf.api.port), application,
                              numthreads=conf.api.threads, server_name='cinder_ext',
                              shutdown_timeout=conf.graceful_shutdown_seconds,
@@ -77,6 +76,11 @@ class ApiService:
 
     def reload(self):
         """Handlers read their options when they need them: nothing is kept here."""
+
+
+def clients(conf):
+    """The other services, by RPC."""
+    return Clients(SchedulerAPI(conf), VolumeAPI(conf), ControlAPI(conf))
 
 
 def _log_server_fault(message='', level=20, traceback=False):
@@ -105,7 +109,8 @@ def _is_loopback(address):
 def _run(argv):
     conf = process.prepare(argv, 'cinder-ext-api')
     transport.init(conf)
-    return launcher.Launcher([ApiService(conf)], conf, conf.graceful_shutdown_seconds).run()
+    return launcher.Launcher([*process.observers(conf), ApiService(conf)], conf,
+                             conf.graceful_shutdown_seconds).run()
 
 
 def main():

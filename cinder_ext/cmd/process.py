@@ -12,6 +12,8 @@ from oslo_log import log
 
 from cinder_ext.conf import options
 from cinder_ext.db import session
+from cinder_ext.metrics import MetricsService
+from cinder_ext.rpc.notifications import Notifications
 
 
 class Refused(Exception):
@@ -47,6 +49,11 @@ def _default_below_state(conf):
     lockutils.set_defaults(os.path.join(conf.state_path, 'locks'))
     conf.set_default('connection', 'sqlite:///' + os.path.join(conf.state_path, 'cinder_ext.db'),
                      group='database')
+
+
+def observers(conf):
+    """Services that tell what the others do: figures and notifications."""
+    return [MetricsService(conf), Notifications(conf)]
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from cinder_ext.scheduler.manager import SchedulerService
 def _run(argv):
     conf = process.prepare(argv, 'cinder-ext-scheduler')
     transport.init(conf)
-    return launcher.Launcher([SchedulerService(conf)], conf,
+    return launcher.Launcher([*process.observers(conf), SchedulerService(conf)], conf,
                              conf.graceful_shutdown_seconds).run()
 
 

@@ -32,7 +32,7 @@ def _run(argv):
         raise process.Refused(f'enabled_backends is {conf.enabled_backends}'
                               + (f', it does not name {", ".join(unknown)}' if unknown else ''))
     transport.init(conf)
-    return launcher.Launcher([services(conf, conf.backend)], conf,
+    return launcher.Launcher([*process.observers(conf), services(conf, conf.backend)], conf,
                              conf.graceful_shutdown_seconds).run()
 
 

@@ -5,9 +5,9 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
 
-from cinder_ext.conf import api, flows, migration, service
+from cinder_ext.conf import api, flows, metrics, migration, service
 
-GROUPS = (service, api, migration, flows)
+GROUPS = (service, api, migration, flows, metrics)
 
 
 def new():
@@ -40,4 +40,5 @@ def list_opts():
         ('api', api.OPTS),
         ('migration', migration.OPTS),
         ('flows', flows.OPTS),
+        ('metrics', metrics.OPTS),
     ]

@@ -215,6 +215,7 @@ def detached(context, attachment_id):
             .values(deleted_at=now, detached_at=now, updated_at=now)
             .execution_options(synchronize_session=False))
         _derive(context, row.volume_id)
+        transition.note(context, 'attachment', attachment_id, 'deleted')
     return of_volume(context, row.volume_id)
 
 

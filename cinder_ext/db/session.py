@@ -69,12 +69,39 @@ def writer(function):
     return _in_transaction(function, writes=True)
 
 
+def after_commit(function):
+    """Call ``function()`` when the transaction that this thread is in has committed.
+
+    It is not called when that is rolled back or repeated, and must not raise.
+
+    :raises RuntimeError: there is no transaction
+    """
+    awaiting = getattr(_local, 'awaiting', None)
+    if awaiting is None:
+        raise RuntimeError('after_commit() outside of a transaction')
+    awaiting.append(function)
+
+
+@contextlib.contextmanager
+def _awaiting_commit():
+    before = getattr(_local, 'awaiting', None)
+    _local.awaiting = []
+    try:
+        yield _local.awaiting
+    finally:
+        _local.awaiting = before
+
+
 def _in_transaction(function, writes):
     @_retry
     def begin(context, *args, **kwargs):
         manager = _Database.manager.writer if writes else _Database.manager.reader
-        with _begin_immediate(writes), manager.using(context):
-            return function(context, *args, **kwargs)
+        with _awaiting_commit() as awaiting:
+            with _begin_immediate(writes), manager.using(context):
+                result = function(context, *args, **kwargs)
+        for each in awaiting:
+            each()
+        return result
 
     @functools.wraps(function)
     def call(context, *args, **kwargs):

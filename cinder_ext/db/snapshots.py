@@ -177,8 +177,10 @@ def unfinished(context, host):
 
 
 @session.writer
-def mark_deleted(context, snapshot_id):
-    """The backend has removed it: the row stays for the purge, its metadata goes.
+def mark_deleted(context, snapshot_id, event='deleted'):
+    """The backend has removed it, or let it go: the row stays for the purge, its metadata goes.
+
+    :param event: told to the watchers; ``unmanaged`` when the backend still has it
 
     Idempotent.
     """
@@ -187,6 +189,7 @@ def mark_deleted(context, snapshot_id):
     context.session.execute(
         sa.update(_Snapshot).where(_Snapshot.id == snapshot_id, _Snapshot.deleted_at.is_(None))
         .values(deleted_at=now, updated_at=now))
+    transition.note(context, 'snapshot', snapshot_id, event)
 
 
 @session.reader

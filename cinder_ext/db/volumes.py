@@ -112,12 +112,16 @@ def unfinished(context, host):
 
 
 @session.writer
-def mark_deleted(context, volume_id):
-    """The backend has removed it: the row stays for the purge, its metadata goes."""
+def mark_deleted(context, volume_id, event='deleted'):
+    """The backend has removed it, or let it go: the row stays for the purge, its metadata goes.
+
+    :param event: told to the watchers; ``unmanaged`` when the backend still has it
+    """
     now = timeutils.utcnow()
     context.session.execute(sa.delete(models.VolumeMetadata)
                             .where(models.VolumeMetadata.volume_id == volume_id))
     update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
+    transition.note(context, 'volume', volume_id, event)
 
 
 @session.reader

@@ -47,11 +47,28 @@ def agree(source, destination):
     raise ValueError(f'no common method: {source}, {destination}')
 
 
-def ranges(driver, method, older, resource, digests):
-    """Where a copy of one link must look, ascending.
+def changed(driver, method, older, resource):
+    """What the source says changed from one link to the next.
 
     :param method: the agreed one
     :param older: values.Snapshot of the link before, or None for the first
+    :param resource: values.Snapshot or values.Volume
+    :returns: a list of values.Range; None when it is not asked or cannot tell
+    :raises ResourceMissing: the source does not have one of them
+    """
+    if method != CHANGED_RANGES or older is None:
+        return None
+    try:
+        return driver.changed_ranges(older, resource)
+    except exceptions.NotCapable:
+        return None
+
+
+def ranges(driver, method, differing, resource, digests):
+    """Where a copy of one link must look, ascending.
+
+    :param method: the agreed one
+    :param differing: what ``changed`` returned for the link
     :param resource: values.Snapshot or values.Volume to copy
     :param digests: DigestMap of the destination, of the resource's size
     :returns: (a list of values.Range, whether the source equals the map outside of them; if
@@ -60,13 +77,8 @@ def ranges(driver, method, older, resource, digests):
 
     Holes in the source over what the destination holds, or may hold, are among them.
     """
-    if method == CHANGED_RANGES and older is not None:
-        try:
-            changed = driver.changed_ranges(older, resource)
-        except exceptions.NotCapable:
-            pass
-        else:
-            return copy.changed_or_unknown(changed, digests), True
+    if differing is not None:
+        return copy.changed_or_unknown(differing, digests), True
     if method == READ_COMPARE or not capabilities.has(driver, capabilities.AllocatedRanges):
         return [values.Range(0, resource.size_bytes)], False
     return copy.needed_ranges(driver.allocated_ranges(resource), digests), False

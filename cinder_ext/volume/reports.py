@@ -7,7 +7,7 @@ import time
 from oslo_log import log
 
 from cinder_ext import context as request_context
-from cinder_ext import exceptions, periodic
+from cinder_ext import exceptions, metrics, periodic
 from cinder_ext.drivers import capabilities
 from cinder_ext.objects import backend_report
 
@@ -92,7 +92,9 @@ class Reporter:
     def _report(self):
         self._stopping.wait(max(0, self._last + LEAST_GAP_SECONDS - time.monotonic()))
         self._last = time.monotonic()
-        self._scheduler_api.update_backend(request_context.admin_context(), self._examine())
+        report = self._examine()
+        _measure(report)
+        self._scheduler_api.update_backend(request_context.admin_context(), report)
 
     def _examine(self):
         """The report now: objects.backend_report.BackendReport."""
@@ -107,3 +109,12 @@ class Reporter:
         return backend_report.BackendReport.of(
             self._host, self._zone, found, self._options.max_over_subscription_ratio,
             self._options.reserved_percentage)
+
+
+def _measure(report):
+    """Show a report to Prometheus."""
+    metrics.BACKEND_UP.labels(report.host).set(report.is_up)
+    for pool in report.pools if report.is_up else ():
+        for what in ('total', 'free', 'allocated', 'provisioned'):
+            metrics.CAPACITY.labels(f'{report.host}#{pool.name}', what).set(
+                getattr(pool, f'{what}_bytes'))

@@ -211,12 +211,14 @@ class RangeCopier:
         ``(segment, encoded)`` for the segments written since the last checkpoint, each
         complete for this link, so that it replaces what was stored for the segment
     :param on_progress: called in the copying thread with CopyStats, about once per unit
+    :param buffers: one blockio.buffer of units.UNIT_BYTES per worker, to be used again by the
+        next copier: the pages of new ones cost as much as copying a small link
     :ivar target_direct: whether writes go past the page cache
     :ivar written: BlockSet of what this link wrote or zeroed, for the verification
     """
 
     def __init__(self, source_path, target_path, digests, *, size_bytes, control, workers=3,
-                 written=None, source_direct=False, checkpoint_bytes=CHECKPOINT_BYTES,
+                 written=None, source_direct=False, buffers=None, checkpoint_bytes=CHECKPOINT_BYTES,
                  checkpoint_seconds=CHECKPOINT_SECONDS, on_checkpoint=None, on_progress=None):
         if digests.size_bytes != size_bytes:
             raise ValueError('the map is that of another size')
@@ -229,6 +231,7 @@ class RangeCopier:
         self.target_direct = None
         self.source_path, self.target_path = source_path, target_path
         self.source_direct = source_direct
+        self.buffers = buffers or [blockio.buffer(units.UNIT_BYTES) for _ in range(workers)]
         self.control = control
         self.workers = workers
         self.interval_bytes = checkpoint_bytes
@@ -282,7 +285,7 @@ class _Run:
                 self.target, copier.target_direct = blockio.open_target(
                     copier.target_path, copier.size_bytes)
             undo.callback(os.close, self.target)
-            self.free = [blockio.buffer(units.UNIT_BYTES) for _ in range(copier.workers)]
+            self.free = list(copier.buffers)
             self.pool = concurrent.futures.ThreadPoolExecutor(copier.workers, 'copy')
             undo.callback(self.pool.shutdown, wait=True)
             self.undo = undo.pop_all()

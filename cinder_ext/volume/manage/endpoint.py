@@ -128,7 +128,7 @@ class ManageEndpoint:
 
     def _unmanage_volume(self, context, volume):
         self._able(capabilities.ManageVolumes).unmanage_volume(values.volume_value(volume))
-        volumes.mark_deleted(context, volume.id)
+        volumes.mark_deleted(context, volume.id, 'unmanaged')
         LOG.info('volume %s is unmanaged', volume.id)
 
     def _manage_snapshot(self, context, snapshot):
@@ -152,7 +152,7 @@ class ManageEndpoint:
         volume = volumes.get(context, snapshot.volume_id)
         self._able(capabilities.ManageSnapshots).unmanage_snapshot(
             values.snapshot_value(snapshot, volume))
-        snapshots.mark_deleted(context, snapshot.id)
+        snapshots.mark_deleted(context, snapshot.id, 'unmanaged')
         LOG.info('snapshot %s is unmanaged', snapshot.id)
 
     def _able(self, kind):

@@ -53,6 +53,10 @@ class Source:
                 driver.create_volume_from_snapshot(copy, link.source)
                 yield copy, driver.connect_volume, driver.disconnect_volume
 
+    def is_direct(self, link):
+        """Whether a link can be read without a temporary volume."""
+        return link.is_head or capabilities.has(self.driver, capabilities.SnapshotConnect)
+
     def remove(self, resource):
         """Delete a volume or a snapshot."""
         if isinstance(resource, values.Snapshot):

@@ -20,8 +20,6 @@ def move(work):
     flow.add(tasks.own_failure(work), tasks.create_target(work))
     for link in work.links:
         flow.add(tasks.copy_link(work, link))
-        if not link.is_head:
-            flow.add(tasks.seal_link(work, link))
     if work.verify != 'off':
         flow.add(tasks.verify_chain(work))
     flow.add(tasks.swap_records(work))

@@ -7,13 +7,17 @@ links up to the one at work; between two links of one process it is kept.
 
 from oslo_utils import timeutils
 
+from cinder_ext import metrics
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import transfer, values
-from cinder_ext.drivers.generic import copy, digests, units, verify
+from cinder_ext.drivers.generic import blockio, copy, digests, units, verify
 from cinder_ext.volume.migration import plan
 
 ALGORITHM = 'sha256-blake3-1m'
 """SHA-256 over the BLAKE3 digests of the blocks of 1 MiB."""
+
+READ_AHEAD_BYTES = 64 * values.MIB
+"""Of a link that is larger nothing more is read ahead: the page cache is not ours alone."""
 
 
 class Maps:
@@ -86,50 +90,87 @@ class LinkCopy:
         rows = work.rows()
         self._row = rows[link.number]
         self._map, self._written = work.maps.before(work.links, link.number)
-        older = work.links[link.number - 1].source if link.number else None
         self._ranges, self._is_relative = transfer.ranges(
-            work.source.driver, work.method, older, link.source, self._map)
+            work.source.driver, work.method, work.changed(link), link.source, self._map)
         self._blocks = units.coalesced(self._ranges, values.BLOCK_BYTES, link.size_bytes)
         self._others = work.resize_link(rows, link.number,
                                         sum(part.length for part in self._blocks))
         self._before = plan.bytes_below(self._blocks, self._row.position)
         self._counted = copy.CopyStats()
+        self._last = {}
 
     def run(self):
-        """Copy.
+        """Copy, then take the native snapshot at the destination that becomes the link.
 
-        Idempotent: what lies before the checkpoint is not read again.
+        Idempotent: what lies before the checkpoint is not read again, and a snapshot that was
+        taken is whole, since nothing is written for the next link before this one is closed.
         """
         work, link = self._work, self._link
+        if sum(part.length for part in self._blocks) <= READ_AHEAD_BYTES:
+            read_ahead(work, link.number + 1)
         with (work.source.opened(link) as source_path,
               work.destination.opened(link.destination_volume) as destination_path):
             copier = copy.RangeCopier(
                 source_path, destination_path, self._map, size_bytes=link.size_bytes,
                 control=work.control, workers=work.conf.migration.workers,
                 written=self._written,
+                buffers=work.buffers(work.conf.migration.workers),
                 checkpoint_bytes=work.conf.migration.checkpoint_mib * values.MIB,
                 checkpoint_seconds=work.conf.migration.checkpoint_seconds,
                 on_checkpoint=self._checkpoint, on_progress=self._progress)
-            copier.copy(self._ranges, self._row.position, self._is_relative)
+            stats = copier.copy(self._ranges, self._row.position, self._is_relative)
+        self._close(stats)
         work.maps.keep(link.number, self._map)
+
+    def _close(self, stats):
+        """Freeze the content at the destination; store that, and the end of the copy, in one."""
+        work, link = self._work, self._link
+        closing = {'copied_at': timeutils.utcnow(), 'digest': self._map.root()}
+        if not link.is_head:
+            closing['destination_location'] = work.destination.seal(link.destination)
+            closing['sealed_at'] = timeutils.utcnow()
+        self._store(link.size_bytes, list(self._last.items()), stats, closing)
+        work.locate()
 
     def _progress(self, stats):
         self._work.progress.copied(self._others + self._before + stats.read)
 
     def _checkpoint(self, position, deltas, stats):
-        """Store where the copy stands; the last one, at the link's end, closes the link."""
-        before, self._counted = self._counted, stats
-        closing = {}
+        """Store where the copy stands; at the link's end that is left to the closing."""
         if position == self._link.size_bytes:
-            closing = {'copied_at': timeutils.utcnow(), 'digest': self._map.root()}
-        skipped = stats.skipped + stats.zeroed - before.skipped - before.zeroed
+            self._last.update(deltas)
+        else:
+            self._store(position, deltas, stats, {})
+
+    def _store(self, position, deltas, stats, closing):
+        before, self._counted = self._counted, stats
+        added = {'bytes_read': stats.read - before.read,
+                 'bytes_written': stats.written - before.written,
+                 'bytes_skipped': (stats.skipped + stats.zeroed
+                                   - before.skipped - before.zeroed)}
         volume_migrations.checkpoint(
             self._work.context, self._work.id, self._link.number, deltas,
             {'position': position, 'bytes_done': plan.bytes_below(self._blocks, position),
              'bytes_written': self._row.bytes_written + stats.written, **closing},
-            {'bytes_read': stats.read - before.read,
-             'bytes_written': stats.written - before.written, 'bytes_skipped': skipped},
-            self._work.attempt)
+            added, self._work.attempt)
+        for what, count in added.items():
+            metrics.BYTES.labels(self._work.source_host, what.partition('_')[2]).inc(count)
+
+
+def read_ahead(work, number):
+    """Let the kernel read what a link changed while the one before it is written: a hint.
+
+    Only where the source is cheap to open and says what changed.
+    """
+    if number >= len(work.links):
+        return
+    link = work.links[number]
+    changed = work.changed(link)
+    if changed is None or not work.source.is_direct(link):
+        return
+    blocks = units.coalesced(changed, values.BLOCK_BYTES, link.size_bytes)
+    with work.source.opened(link) as path:
+        blockio.read_ahead(path, blocks, READ_AHEAD_BYTES)
 
 
 def blocks_to_verify(policy, promises, digest_map, written):

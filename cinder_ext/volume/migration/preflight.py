@@ -100,7 +100,8 @@ def _totals(driver, method, links):
     older = None
     for link in links:
         digest_map = digests.DigestMap.zeros(link.size_bytes)
-        found, _ = transfer.ranges(driver, method, older, link.source, digest_map)
+        differing = transfer.changed(driver, method, older, link.source)
+        found, _ = transfer.ranges(driver, method, differing, link.source, digest_map)
         yield sum(part.length for part in
                   units.coalesced(found, values.BLOCK_BYTES, link.size_bytes))
         older = link.source

@@ -4,7 +4,8 @@
 import functools
 
 from cinder_ext.db import volume_migrations
-from cinder_ext.drivers import values
+from cinder_ext.drivers import transfer, values
+from cinder_ext.drivers.generic import blockio, units
 from cinder_ext.volume.migration import control, ends, leftovers, links, plan, progress
 
 
@@ -45,6 +46,7 @@ class Work:
         self.source_host = record.source_host
         self.tools = tools
         self.silent = set()
+        self._changed, self._buffers = {}, []
         temporary = functools.partial(leftovers.temporary, self)
         self.source = ends.Source(tools.driver, tools.connector, migration_id, temporary)
         self.destination = ends.Destination(
@@ -100,6 +102,23 @@ class Work:
     def progress(self):
         return progress.Progress(self.context, self.record(), self.verify != 'off',
                                  lambda: self.conf.migration.progress_seconds)
+
+    def changed(self, link):
+        """What the source says changed from the link before, as transfer.changed; asked once.
+
+        Snapshots and a locked head stay as they are.
+        """
+        if link.number not in self._changed:
+            older = self.links[link.number - 1].source if link.number else None
+            self._changed[link.number] = transfer.changed(
+                self.source.driver, self.method, older, link.source)
+        return self._changed[link.number]
+
+    def buffers(self, count):
+        """Buffers for so many workers, the same ones for all links."""
+        while len(self._buffers) < count:
+            self._buffers.append(blockio.buffer(units.UNIT_BYTES))
+        return self._buffers[:count]
 
     def resize_link(self, rows, number, bytes_total):
         """Correct the sums when a link has another length than planned.

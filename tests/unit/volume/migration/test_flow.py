@@ -25,8 +25,8 @@ def test_move_builds_the_chain_oldest_first_and_ends_with_the_commit():
     built = flow.move(work())
     assert built.name == 'move'
     assert names(built) == [
-        'own-failure', 'create-target', 'copy-link-0000', 'seal-link-0000', 'copy-link-0001',
-        'seal-link-0001', 'copy-link-0002', 'verify-chain', 'swap-records']
+        'own-failure', 'create-target', 'copy-link-0000', 'copy-link-0001', 'copy-link-0002',
+        'verify-chain', 'swap-records']
 
 
 def test_move_without_verification_has_no_such_step():
