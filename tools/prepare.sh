@@ -56,7 +56,7 @@ need_packages() {
     echo "Installing: ${missing[*]}"
     local quiet=(env DEBIAN_FRONTEND=noninteractive)
     if ! { as_root "${quiet[@]}" apt-get update -q >/dev/null &&
-           as_root "${quiet[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}" \
+           as_root "${quiet[@]}" apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}" \
                >/dev/null; }; then
         stop "The packages could not be installed.  As root, run:" "    apt-get update" "    $words"
     fi

@@ -15,7 +15,16 @@ import webob.exc
 from oslo_log import log
 
 from cinder_ext import exceptions, metrics
-from cinder_ext.api import auth, faults, microversion, operation, pagination, routes, validation
+from cinder_ext.api import (
+    auth,
+    compute,
+    faults,
+    microversion,
+    operation,
+    pagination,
+    routes,
+    validation,
+)
 
 LOG = log.getLogger(__name__)
 
@@ -32,6 +41,7 @@ class Dispatcher:
         self.conf = conf
         self.rpc = rpc
         self.enforcer = enforcer
+        self.compute = compute.Compute(conf)
 
     @webob.dec.wsgify
     def __call__(self, request):
@@ -76,8 +86,9 @@ class Dispatcher:
             return faults.wrong_method(found.methods)
         call = operation.Call(
             self.conf, self.rpc, self.enforcer, request.environ.get(auth.ENVIRON_KEY), version,
-            path=found.path, query=_query(request),
-            links=pagination.Links(self.conf, request, found.project_id))
+            compute=self.compute, path=found.path, query=_query(request),
+            links=pagination.Links(self.conf, request, found.project_id),
+            if_match=_etags(request))
         _check_project(call, found.project_id)
         body = validation.parse(request.body, request.content_type)
         call.operation, call.body = _choose(found.methods[method], body)
@@ -140,6 +151,12 @@ def _path(request):
     if '\0' in path:
         raise exceptions.BadRequest('Malformed request url')
     return path
+
+
+def _etags(request):
+    """Etags of If-Match, with or without quotes; none for ``*``."""
+    named = [etag.strip().strip('"') for etag in request.headers.get('If-Match', '').split(',')]
+    return () if '*' in named else tuple(filter(None, named))
 
 
 def _query(request):

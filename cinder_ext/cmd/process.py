@@ -11,7 +11,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from cinder_ext.conf import options
-from cinder_ext.db import session
+from cinder_ext.db import messages, session
 from cinder_ext.metrics import MetricsService
 from cinder_ext.rpc.notifications import Notifications
 
@@ -40,6 +40,7 @@ def prepare(argv, prog, cli_opts=(), has_state=True):
         raise Refused(str(fault)) from fault
     log.setup(conf, 'cinder_ext')
     bind(conf)
+    messages.keep_for(conf.message_ttl)
     return conf
 
 

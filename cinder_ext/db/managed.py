@@ -12,10 +12,10 @@ from cinder_ext import exceptions
 from cinder_ext.db import (
     attachments,
     models,
+    quotas,
     session,
     snapshots,
     transition,
-    type_models,
     volumes,
 )
 from cinder_ext.states import migration as migration_states
@@ -69,6 +69,15 @@ def measure(context, volume_id, size_gib):
 
     :raises OverLimit: the project may not have so much
     """
+    volume = context.session.execute(
+        sa.select(_Volume.project_id, _Volume.size, _Volume.volume_type_id, _Volume.consumes_quota)
+        .where(_Volume.id == volume_id, _Volume.status == states.MANAGING)
+        .with_for_update()).first()
+    if volume is not None and volume.consumes_quota:
+        # What an earlier attempt has recorded is counted already.
+        quotas.admit(context, volume.project_id, {
+            'gigabytes': size_gib - volume.size, quotas.PER_VOLUME: size_gib},
+            volume.volume_type_id)
     context.session.execute(
         sa.update(_Volume).where(_Volume.id == volume_id, _Volume.status == states.MANAGING)
         .values(size=size_gib, updated_at=timeutils.utcnow())
@@ -230,12 +239,3 @@ def managed_id(context, name_id):
         if found:
             return found[name_id]
     return None
-
-
-@session.reader
-def encrypts(context, volume_type_id):
-    """Whether volumes of a type are encrypted."""
-    table = type_models.VolumeTypeEncryption
-    return context.session.execute(
-        sa.select(table.volume_type_id).where(table.volume_type_id == volume_type_id)
-    ).first() is not None

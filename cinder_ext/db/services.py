@@ -156,6 +156,18 @@ def remove(context, binary, host):
     context.session.delete(_one(context, binary, host))
 
 
+@session.reader
+def zones(context, binary):
+    """Availability zones of the services of a binary: name -> whether one of them is enabled."""
+    found = {}
+    for name, disabled in context.session.execute(
+            sa.select(_Service.availability_zone, _Service.disabled)
+            .where(_Service.binary == binary, _Service.availability_zone.is_not(None))
+            .distinct().order_by(_Service.availability_zone)):
+        found[name] = found.get(name, False) or not disabled
+    return found
+
+
 def is_up(service, down_seconds, now=None):
     """Whether its last heartbeat is at most ``down_seconds`` old."""
     now = now or timeutils.utcnow()

@@ -9,6 +9,10 @@ SQLite: a transaction that reads before it writes cannot wait for a lock
 WAL lets readers go on meanwhile.  The log is synced at every commit: a
 committed swap of records must survive a loss of power, since the source is
 removed after it.
+
+MariaDB: every statement reads what is committed when it begins, as PostgreSQL's
+do.  With its own default, REPEATABLE READ, what was counted after waiting for a
+lock would be what was there before the wait.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -30,6 +34,7 @@ _retry = oslo_db_api.wrap_db_retry(max_retries=20, retry_interval=0.05, inc_retr
 class _Database:
     """The one database of this process; chosen by configure()."""
 
+    conf = None
     manager = None
 
 
@@ -46,7 +51,13 @@ def configure(conf):
                       retry_interval=conf.database.retry_interval,
                       sqlite_fk=True)
     manager.append_on_engine_create(_prepare_sqlite)
-    _Database.manager = manager
+    manager.append_on_engine_create(_prepare_mariadb)
+    _Database.conf, _Database.manager = conf, manager
+
+
+def options():
+    """The options that configure() was given."""
+    return _Database.conf
 
 
 def get_engine():
@@ -162,3 +173,17 @@ def _prepare_sqlite(engine):
         if statement == 'BEGIN' and getattr(_local, 'writes', False):
             statement = 'BEGIN IMMEDIATE'
         return statement, parameters
+
+
+def _prepare_mariadb(engine):
+    if engine.dialect.name not in ('mysql', 'mariadb'):
+        return
+
+    @event.listens_for(engine, 'connect')
+    def _read_committed(connection, _record):
+        cursor = connection.cursor()
+        cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
+        cursor.close()
+
+    # oslo.db has tried a connection before this listener was there.
+    engine.dispose()

@@ -13,7 +13,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions, metrics
-from cinder_ext.db import models, session
+from cinder_ext.db import group_models, models, session
 from cinder_ext.states import migration as migration_states
 
 LOG = log.getLogger(__name__)
@@ -51,6 +51,8 @@ _MODELS = {
     'snapshot': models.Snapshot,
     'attachment': models.Attachment,
     'migration': models.VolumeMigration,
+    'group': group_models.Group,
+    'group_snapshot': group_models.GroupSnapshot,
 }
 
 

@@ -17,6 +17,9 @@ from oslo_messaging._tracing import client as tracing
 from oslo_messaging.rpc import server as rpc_server
 
 from cinder_ext import context, exceptions, metrics
+
+# The kinds of objects are known to the serializer of whoever opens a transport.
+from cinder_ext.objects import backend_report, backend_resource  # noqa: F401
 from cinder_ext.objects import base as objects
 
 SCHEDULER_TOPIC = 'cinder-ext-scheduler'

@@ -16,8 +16,11 @@ ERROR_DELETING = 'error_deleting'
 UNMANAGING = 'unmanaging'
 """It is being let go; its content stays on the backend."""
 
+RESTORING = 'restoring'
+"""Its volume is being reverted to it."""
+
 DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING)
-"""From these a delete is accepted, as upstream."""
+"""From these a delete is accepted: upstream's, and error_deleting, to try again."""
 
 RESETTABLE = (AVAILABLE, CREATING, DELETING, ERROR, ERROR_DELETING)
 """What an administrator may set with os-reset_status."""
@@ -30,4 +33,6 @@ MACHINE = Machine('snapshot', 'status', (CREATING,), (
     Row('delete-refused', (DELETING,), AVAILABLE),
     Row('unmanage', (AVAILABLE, ERROR), UNMANAGING),
     Row('unmanage-failed', (UNMANAGING,), ERROR_DELETING),
+    Row('restore', (AVAILABLE,), RESTORING),
+    Row('restored', (RESTORING,), AVAILABLE),
 ))

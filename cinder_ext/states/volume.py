@@ -21,6 +21,8 @@ RETYPING = 'retyping'
 """Its type is being changed, its bytes perhaps moved."""
 MAINTENANCE = 'maintenance'
 """Locked for a migration that an administrator started with lock_volume."""
+AWAITING_TRANSFER = 'awaiting-transfer'
+"""Offered to another project."""
 DELETING = 'deleting'
 """The backend is removing it."""
 ERROR = 'error'
@@ -40,17 +42,20 @@ UNMANAGING = 'unmanaging'
 """It is being let go; its content stays on the backend."""
 ERROR_UNMANAGING = 'error_unmanaging'
 """It could not be let go."""
+REVERTING = 'reverting'
+"""Its content is being replaced by that of its latest snapshot."""
 
 DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
-"""From these a delete is accepted, as upstream."""
+"""From these a delete is accepted: upstream's, and error_deleting, to try again."""
 
-RESETTABLE = (CREATING, AVAILABLE, DELETING, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
+RESETTABLE = (CREATING, AVAILABLE, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
               MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING)
-"""What an administrator may set with os-reset_status."""
+"""What an administrator may set with os-reset_status; not ``deleting``, which would delete it."""
 
 MACHINE = Machine('volume', 'status', (CREATING, MANAGING), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
+    Row('group-failed', (CREATING, AVAILABLE), ERROR),
     Row('delete', DELETABLE, DELETING),
     Row('delete-failed', (DELETING,), ERROR_DELETING),
     Row('delete-refused', (DELETING,), AVAILABLE),
@@ -62,6 +67,9 @@ MACHINE = Machine('volume', 'status', (CREATING, MANAGING), (
     Row('retype', (AVAILABLE,), RETYPING),
     Row('retype-attached', (IN_USE,), RETYPING),
     Row('lock', (AVAILABLE,), MAINTENANCE),
+    Row('offer', (AVAILABLE,), AWAITING_TRANSFER),
+    Row('withdraw', (AWAITING_TRANSFER,), AVAILABLE),
+    Row('accept', (AWAITING_TRANSFER,), AVAILABLE),
     Row('release', (RETYPING, MAINTENANCE), AVAILABLE),
     Row('release-attached', (RETYPING, MAINTENANCE), IN_USE),
     Row('managed', (MANAGING,), AVAILABLE),
@@ -73,9 +81,16 @@ MACHINE = Machine('volume', 'status', (CREATING, MANAGING), (
     Row('reserve', (AVAILABLE, RESERVED, ATTACHING, IN_USE), RESERVED),
     Row('connect', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), ATTACHING),
     Row('attached', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), IN_USE),
+    Row('begin-attaching', (AVAILABLE,), ATTACHING),
+    Row('begin-attaching-again', (AVAILABLE, IN_USE), ATTACHING),
+    Row('unreserve', (ATTACHING,), AVAILABLE),
+    Row('unreserve-attached', (ATTACHING,), IN_USE),
     Row('begin-detaching', (IN_USE,), DETACHING),
     Row('roll-detaching', (DETACHING,), IN_USE),
     Row('detached', (RESERVED, ATTACHING, DETACHING, IN_USE), AVAILABLE),
+    Row('revert', (AVAILABLE,), REVERTING),
+    Row('reverted', (REVERTING,), AVAILABLE),
+    Row('revert-failed', (REVERTING,), ERROR),
     Row('still-reserved', (ATTACHING, DETACHING, IN_USE, RESERVED), RESERVED),
 ))
 

@@ -19,10 +19,13 @@ from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.volume import backend as backends
 from cinder_ext.volume import engine, reports
 from cinder_ext.volume.attachments.endpoint import AttachmentEndpoint
+from cinder_ext.volume.groups.endpoint import GroupEndpoint
+from cinder_ext.volume.groups.snapshots import GroupSnapshotEndpoint
 from cinder_ext.volume.lifecycle.endpoint import LifecycleEndpoint
 from cinder_ext.volume.manage.endpoint import ManageEndpoint
 from cinder_ext.volume.migration.destination import DestinationEndpoint
 from cinder_ext.volume.migration.endpoint import MigrationEndpoint
+from cinder_ext.volume.revert.endpoint import RevertEndpoint
 from cinder_ext.volume.snapshots.endpoint import SnapshotEndpoint
 
 LOG = log.getLogger(__name__)
@@ -161,13 +164,17 @@ class VolumeService:
         """Register the endpoints of a started driver."""
         backend = backends.Backend(self.host, driver, self._reporter.soon)
         of_snapshots = SnapshotEndpoint(backend)
+        of_volumes = LifecycleEndpoint(backend, of_snapshots.delete_snapshot)
         endpoints = [
             ReportEndpoint(self._reporter, driver),
             control.ControlEndpoint(self._sweeper.poke),
-            LifecycleEndpoint(backend, of_snapshots.delete_snapshot),
+            of_volumes,
             of_snapshots,
+            GroupEndpoint(backend, of_volumes),
+            GroupSnapshotEndpoint(backend, of_snapshots),
             AttachmentEndpoint(backend),
             ManageEndpoint(backend),
+            RevertEndpoint(backend),
             MigrationEndpoint(self._conf, self.host, driver, self._engine),
             DestinationEndpoint(driver),
         ]

@@ -11,7 +11,7 @@ from cinder_ext import exceptions
 from cinder_ext.api import microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import volume_view, volumes
-from cinder_ext.db import managed, services, volume_types
+from cinder_ext.db import default_types, managed, services, volume_encryption, volume_types
 
 LIST_MANAGEABLE = 'volume_extension:list_manageable'
 MANAGE = 'volume_extension:volume_manage'
@@ -53,6 +53,8 @@ _UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', re.IGNORECASE)
 BRIEF = ('reference', 'size', 'safe_to_manage')
 DETAILS = (*BRIEF, 'reason_not_safe', 'cinder_id', 'extra_info')
 SORTABLE = ('reference', 'size')
+_DEFAULT_KEY = {'created_at': 'reference'}
+"""What is sorted by when only a direction is named, in the place of what other lists have."""
 
 # handlers
 
@@ -80,8 +82,9 @@ def entries(call, remote, fields):
     """
     host = place(call, call.query, call.at(LIST_CLUSTERED))
     service = _service(call, host)
-    page = pagination.page(call, SORTABLE, default=(('reference', 'desc'),))
-    keys = [key for key in page.keys if key[0] != 'id']
+    page = pagination.page(call, SORTABLE, default=(('reference', 'desc'),),
+                           aliases=None if 'sort_key' in call.query else _DEFAULT_KEY)
+    keys = [key for key in page.keys if key[0] in SORTABLE]
     try:
         found = call.ask(remote, service.host, keys=keys, marker=page.marker, limit=page.limit,
                          offset=page.offset)
@@ -180,14 +183,15 @@ def _type(call, name):
 
     :raises InvalidInput: no such type, or one that encrypts
     """
-    name = name or call.conf.default_volume_type
-    if not name:
-        return {'volume_type_id': None}
     try:
-        found = volume_types.get_by_name_or_id(call.context, name)
+        found = (volume_types.get_by_name_or_id(call.context, name) if name
+                 else default_types.effective(call.context, call.context.project_id,
+                                              call.conf.default_volume_type))
     except exceptions.VolumeTypeNotFound as fault:
         raise exceptions.InvalidInput(reason=fault.message) from fault
-    if managed.encrypts(call.context, found.id):
+    if found is None:
+        return {'volume_type_id': None}
+    if volume_encryption.of_type(call.context, found.id):
         raise exceptions.InvalidInput(
             reason='Managing to an encrypted volume type is not supported.')
     specs = volume_types.extra_specs(call.context, found.id)

@@ -9,9 +9,11 @@ from cinder_ext.drivers.conformance import (
     clones,
     connect,
     extend,
+    groups,
     manage,
     promises,
     ranges,
+    revert,
     snapshots,
     volumes,
 )
@@ -23,6 +25,6 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 
 
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                  ranges.ChangedRangesCases, manage.ManageVolumesCases,
-                  manage.ManageSnapshotsCases):
+                  ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases,
+                  manage.ManageVolumesCases, manage.ManageSnapshotsCases):
     """What a driver that serves every capability must pass."""

@@ -30,6 +30,8 @@ def empty_database(request, tmp_path):
     conf = options.new()
     options.parse(conf, [])
     conf.set_override('connection', url, 'database')
+    for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+        conf.set_override(option, -1)
     session.configure(conf)
     _empty(session.get_engine())
     yield url

@@ -161,3 +161,12 @@ def test_totals_of_a_host_are_by_project(ctxt, make_volume):
     _snapshot(ctxt, first)
     found = hosts.totals(ctxt, 'node@alpha')
     assert found == {'project': hosts.Totals(1, 2, 1, 2), 'other': hosts.Totals(1, 3, 0, 0)}
+
+
+def test_a_zone_is_available_while_one_of_its_services_is_enabled(database, ctxt):
+    for host, zone in (('a', 'east'), ('b', 'east'), ('c', 'west')):
+        services.heartbeat(ctxt, 'cinder-volume', host, 'topic', zone)
+    services.heartbeat(ctxt, 'cinder-scheduler', 'd', 'topic', 'north')
+    for host in ('a', 'c'):
+        services.set_disabled(ctxt, 'cinder-volume', host, True)
+    assert services.zones(ctxt, 'cinder-volume') == {'east': True, 'west': False}

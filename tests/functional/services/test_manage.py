@@ -6,7 +6,7 @@ import os
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import managed, snapshots, volumes
+from cinder_ext.db import managed, quotas, snapshots, volumes
 from cinder_ext.states import messages as words
 
 GIB = 1024 ** 3
@@ -226,3 +226,11 @@ def test_what_is_used_is_not_let_go(cloud):
     assert cloud.row(volume_id).status == 'available'
     with pytest.raises(exceptions.InvalidState, match='managing'):
         managed.begin_unmanage(cloud.context, Operator(cloud).record())
+
+
+def test_what_passes_the_quota_is_not_managed_and_stays(cloud, operator):
+    path = operator.file(size_bytes=3 * GIB)
+    quotas.set_limits(cloud.context, 'project', {'gigabytes': 2})
+    row = operator.manage(status='error_managing')
+    assert (row.size, path.exists()) == (0, True)
+    assert cloud.told(row.id)[0][:2] == (words.MANAGE_VOLUME, words.QUOTA_EXCEED)
