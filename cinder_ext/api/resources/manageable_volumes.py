@@ -78,7 +78,8 @@ def entries(call, remote, fields):
 
     :param remote: asks the backend, such as VolumeAPI.get_manageable_volumes
     :param fields: of each entry, that are shown
-    :raises ServiceNotFound, ServiceUnavailable: there is no such backend, or it is off
+    :raises ServiceNotFound: there is no such backend
+    :raises InvalidInput: it is off
     """
     host = place(call, call.query, call.at(LIST_CLUSTERED))
     service = _service(call, host)
@@ -114,11 +115,11 @@ def _service(call, host):
     """The row of the volume service of ``host@backend`` or ``host@backend#pool``.
 
     :raises ServiceNotFound: there is none
-    :raises ServiceUnavailable: it is disabled or down
+    :raises InvalidInput: it is disabled or down; 400, as upstream
     """
     service = services.get(call.context, services.VOLUME_BINARY, host.partition('#')[0])
     if service.disabled or not services.is_up(service, call.conf.service_down_time):
-        raise exceptions.ServiceUnavailable(
+        raise exceptions.InvalidInput(
             reason=f'volume service {service.host} is disabled or down.')
     return service
 
@@ -126,7 +127,7 @@ def _service(call, host):
 def service_of_volume(call, volume):
     """As for a host that is named, for the backend of a volume."""
     if volume.host is None:
-        raise exceptions.ServiceUnavailable(reason=f'volume {volume.id} is on no backend.')
+        raise exceptions.InvalidInput(reason=f'volume {volume.id} is on no backend.')
     return _service(call, volume.host)
 
 
@@ -155,12 +156,15 @@ def create(call):
 
 
 def _destination(call, body):
-    """The host that a body names, and its service."""
+    """The host that a body names, and its service.
+
+    :raises InvalidInput: there is no such service, or it is off; 400, as upstream
+    """
     try:
         host = place(call, body, call.at(CLUSTERED))
         service = _service(call, host)
     except exceptions.ServiceNotFound as fault:
-        raise exceptions.ServiceUnavailable(reason=fault.message) from fault
+        raise exceptions.InvalidInput(reason=fault.message) from fault
     return (host if '#' in host else service.host), service
 
 
