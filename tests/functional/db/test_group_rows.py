@@ -10,6 +10,7 @@ from cinder_ext.db import (
     group_snapshots,
     group_types,
     groups,
+    services,
     snapshots,
     transition,
     volume_migrations,
@@ -264,3 +265,16 @@ def test_a_volume_type_that_a_group_takes_is_not_removed(group_id, type_id, ctxt
         volume_types.delete(ctxt, type_id)
     groups.mark_deleted(ctxt, group_id)
     volume_types.delete(ctxt, type_id)
+
+
+@pytest.mark.parametrize('change', [
+    group_requests.begin_delete,
+    lambda ctxt, group_id: group_requests.update(ctxt, group_id, {'name': 'new'}),
+], ids=['delete', 'update'])
+def test_a_group_of_a_frozen_backend_is_not_changed(ctxt, group_id, change):
+    services.heartbeat(ctxt, services.VOLUME_BINARY, 'node@alpha', 'topic', 'nova')
+    services.set_frozen(ctxt, 'node@alpha', True)
+    with pytest.raises(exceptions.InvalidInput, match='frozen'):
+        change(ctxt, group_id)
+    services.set_frozen(ctxt, 'node@alpha', False)
+    change(ctxt, group_id)
