@@ -26,6 +26,8 @@ from cinder_ext.api.resources import (
     groups,
     hosts,
     limits,
+    manageable_snapshots,
+    manageable_volumes,
     messages,
     qos_specs,
     quota_class_sets,
@@ -88,16 +90,18 @@ RESOURCES = (
     hosts,
     clusters,
     workers,
+    manageable_volumes,
+    manageable_snapshots,
 )
 
 UNVERSIONED = {
     '/': {'GET': versions.CHOICES},
     '/v3': {'GET': versions.SHOW},
     '/v3/': {'GET': versions.SHOW},
-    '/healthcheck': {'GET': versions.HEALTH},
 }
+HEALTH = '/healthcheck'
 OPEN = frozenset(UNVERSIONED) | {''}
-"""Paths that need no token."""
+"""Paths that need no token, besides HEALTH."""
 
 ROUTES = {
     '/volumes': {'GET': volumes.LIST, 'POST': volumes.CREATE},
@@ -109,6 +113,7 @@ ROUTES = {
         **volume_actions.ACTIONS,
         **volume_attach_actions.ACTIONS,
         **volume_image_metadata.ACTIONS,
+        **manageable_volumes.ACTIONS,
     }},
     '/volumes/{volume_id}/encryption': {'GET': volume_encryption.LIST},
     '/volumes/{volume_id}/encryption/{key}': {'GET': volume_encryption.SHOW},
@@ -124,7 +129,8 @@ ROUTES = {
     '/snapshots/detail': {'GET': snapshots.LIST_DETAIL},
     '/snapshots/{snapshot_id}': {'GET': snapshots.SHOW, 'PUT': snapshots.UPDATE,
                                  'DELETE': snapshots.DELETE},
-    '/snapshots/{snapshot_id}/action': {'POST': snapshots.ACTIONS},
+    '/snapshots/{snapshot_id}/action': {
+        'POST': {**snapshots.ACTIONS, **manageable_snapshots.ACTIONS}},
     '/snapshots/{snapshot_id}/metadata': {'GET': snapshot_metadata.LIST,
                                           'POST': snapshot_metadata.MERGE,
                                           'PUT': snapshot_metadata.REPLACE},
@@ -212,6 +218,17 @@ ROUTES = {
     '/clusters/{cluster_id}': {'GET': clusters.SHOW},
     '/workers/cleanup': {'POST': workers.CLEANUP},
     '/capabilities/{host_name}': {'GET': capabilities.SHOW},
+    '/manageable_volumes': {'GET': manageable_volumes.LIST, 'POST': manageable_volumes.CREATE},
+    '/manageable_volumes/detail': {'GET': manageable_volumes.LIST_DETAIL},
+    '/os-volume-manage': {'GET': manageable_volumes.OLD_LIST,
+                          'POST': manageable_volumes.OLD_CREATE},
+    '/os-volume-manage/detail': {'GET': manageable_volumes.OLD_LIST_DETAIL},
+    '/manageable_snapshots': {'GET': manageable_snapshots.LIST,
+                              'POST': manageable_snapshots.CREATE},
+    '/manageable_snapshots/detail': {'GET': manageable_snapshots.LIST_DETAIL},
+    '/os-snapshot-manage': {'GET': manageable_snapshots.OLD_LIST,
+                            'POST': manageable_snapshots.OLD_CREATE},
+    '/os-snapshot-manage/detail': {'GET': manageable_snapshots.OLD_LIST_DETAIL},
     '/extensions': {'GET': extensions.LIST},
     '/extensions/{alias}': {'GET': extensions.SHOW},
     '/scheduler-stats/get_pools': {'GET': scheduler_stats.POOLS},

@@ -76,6 +76,7 @@ def update(context, group_id, values, add=(), remove=()):
     :raises GroupNotFound: there is no such group
     """
     group = groups.hold(context, group_id, 'be changed')
+    services.refuse_frozen(context, group.host)
     twice = sorted(set(add) & set(remove))
     if twice:
         raise exceptions.InvalidInput(
@@ -140,8 +141,9 @@ def begin_delete(context, group_id, delete_volumes=False):
     :raises InvalidState: its status, its snapshots or its volumes do not allow it
     :raises GroupNotFound: there is no such group
     """
-    groups.hold(context, group_id, 'be deleted',
-                states.MACHINE.states if delete_volumes else states.DELETABLE)
+    group = groups.hold(context, group_id, 'be deleted',
+                        states.MACHINE.states if delete_volumes else states.DELETABLE)
+    services.refuse_frozen(context, group.host)
     transition.move(context, states.MACHINE, group_id, 'delete', {'request': {'delete': True}})
     members = groups.members(context, group_id)
     services.refuse_frozen(context, groups.get(context, group_id).host)

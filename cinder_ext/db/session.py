@@ -21,6 +21,7 @@ import functools
 import threading
 import warnings
 
+import sqlalchemy as sa
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as oslo_db_exception
 from oslo_db.sqlalchemy import enginefacade
@@ -64,6 +65,16 @@ def options():
 def get_engine():
     """The engine, for schema revisions and health checks."""
     return _Database.manager.writer.get_engine()
+
+
+def answers():
+    """Whether the database answers now."""
+    try:
+        with get_engine().connect() as connection:
+            connection.execute(sa.text('SELECT 1'))
+    except (oslo_db_exception.DBError, sa.exc.SQLAlchemyError):
+        return False
+    return True
 
 
 def dispose():

@@ -91,7 +91,7 @@ def _refuse_busy_snapshots(context, volume_id):
     busy = context.session.execute(
         sa.select(snapshot.id, snapshot.status)
         .where(snapshot.volume_id == volume_id, snapshot.deleted_at.is_(None),
-               snapshot.status.in_(('creating', 'deleting'))).limit(1)).first()
+               snapshot.status.in_(('creating', 'deleting', 'unmanaging'))).limit(1)).first()
     if busy is not None:
         raise exceptions.InvalidState(
             kind='snapshot', reason=f'snapshot {busy.id} of the volume is {busy.status}.')

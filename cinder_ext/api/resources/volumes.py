@@ -9,6 +9,7 @@ from cinder_ext.db import (
     group_requests,
     groups,
     listing,
+    managed,
     models,
     snapshots,
     type_encryptions,
@@ -328,7 +329,13 @@ def delete(call):
 
 
 def remove(call, force, cascade):
-    """Record the removal of the target and tell its backend."""
+    """Record the removal of the target and tell its backend.
+
+    What could not be managed is the operator's, not ours: only its record is removed.
+    """
+    if call.target.status == states.ERROR_MANAGING:
+        managed.forget(call.context, call.target.id)
+        return
     host = call.target.host
     doomed = volume_requests.begin_delete(call.context, call.target.id, force, cascade)
     if host is None:

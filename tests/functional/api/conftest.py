@@ -27,6 +27,7 @@ from cinder_ext.db import (
     group_snapshots,
     group_types,
     groups,
+    managed,
     messages,
     reverts,
     schema,
@@ -44,6 +45,7 @@ from cinder_ext.states import messages as catalogue
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
+from cinder_ext.volume.manage import pages
 
 PROJECT = '0123456789abcdef0123456789abcdef'
 HOST = 'node@alpha#alpha'
@@ -57,6 +59,11 @@ class Scheduler:
     def create_volume(self, ctxt, volume_id):
         volumes.update(ctxt, volume_id, {'host': HOST})
         transition.move(ctxt, volume_states.MACHINE, volume_id, 'created')
+
+    def manage_volume(self, ctxt, volume_id):
+        managed.place(ctxt, volume_id, HOST)
+        managed.measure(ctxt, volume_id, 3)
+        transition.move(ctxt, volume_states.MACHINE, volume_id, 'managed')
 
     def place_migration(self, ctxt, migration_id):
         volume_migrations.update(ctxt, migration_id, {'method': 'copy'})
@@ -103,6 +110,25 @@ class Backend(Connections):
 
     def get_capabilities(self, ctxt):
         return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown'}
+
+    def get_manageable_volumes(self, ctxt, page):
+        found = [{'reference': {'source-name': name}, 'size': 1, 'safe_to_manage': True,
+                  'reason_not_safe': None, 'cinder_id': None, 'extra_info': None}
+                 for name in ('b', 'a')]
+        return pages.page(found, **page)
+
+    def get_manageable_snapshots(self, ctxt, page):
+        return [{**entry, 'source_reference': {}}
+                for entry in self.get_manageable_volumes(ctxt, page)]
+
+    def manage_snapshot(self, ctxt, snapshot_id):
+        transition.move(ctxt, snapshot_states.MACHINE, snapshot_id, 'created')
+
+    def unmanage_volume(self, ctxt, volume_id):
+        volumes.mark_deleted(ctxt, volume_id)
+
+    def unmanage_snapshot(self, ctxt, snapshot_id):
+        snapshots.mark_deleted(ctxt, snapshot_id)
 
     def delete_volume(self, ctxt, volume_id):
         volumes.mark_deleted(ctxt, volume_id)

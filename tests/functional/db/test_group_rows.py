@@ -298,3 +298,16 @@ def test_a_frozen_backend_keeps_its_groups_as_they_are(group_id, member_id, ctxt
                  lambda: group_requests.create_from_group(ctxt, group_id, OWNER)):
         with pytest.raises(exceptions.InvalidInput, match='frozen'):
             call()
+
+
+@pytest.mark.parametrize('change', [
+    group_requests.begin_delete,
+    lambda ctxt, group_id: group_requests.update(ctxt, group_id, {'name': 'new'}),
+], ids=['delete', 'update'])
+def test_a_group_of_a_frozen_backend_is_not_changed(ctxt, group_id, change):
+    services.heartbeat(ctxt, services.VOLUME_BINARY, 'node@alpha', 'topic', 'nova')
+    services.set_frozen(ctxt, 'node@alpha', True)
+    with pytest.raises(exceptions.InvalidInput, match='frozen'):
+        change(ctxt, group_id)
+    services.set_frozen(ctxt, 'node@alpha', False)
+    change(ctxt, group_id)
