@@ -17,6 +17,7 @@ from oslo_messaging._tracing import client as tracing
 from oslo_messaging.rpc import server as rpc_server
 
 from cinder_ext import context, exceptions
+from cinder_ext.objects import backend_report, backend_resource
 from cinder_ext.objects import base as objects
 
 SCHEDULER_TOPIC = 'cinder-ext-scheduler'
@@ -31,6 +32,9 @@ ALLOWED_REMOTE_EXMODS = (exceptions.__name__,)
 RABBIT_GROUP = 'oslo_messaging_rabbit'
 RABBIT_DEFAULTS = {'rabbit_quorum_queue': True, 'rabbit_transient_quorum_queue': True}
 """Quorum queues are durable and replicated; classic ones of a topic die with the broker."""
+
+OBJECTS = (backend_report, backend_resource)
+"""Modules of what travels: a process rebuilds an object only when its class is loaded."""
 
 _open = {}
 

@@ -13,7 +13,6 @@ from oslo_config import cfg
 from cinder_ext import context
 from cinder_ext.rpc import transport as rpc_transport
 
-
 EXPIRES_MS = 1800 * 1000
 """Default of the option rabbit_transient_queues_ttl."""
 
