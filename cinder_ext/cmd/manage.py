@@ -12,6 +12,7 @@ from cinder_ext import context, exceptions
 from cinder_ext.cmd import process
 from cinder_ext.db import hosts, online, purge, schema, services, volume_requests
 from cinder_ext.drivers.generic import verify
+from cinder_ext.volume import engine
 
 
 def _add_commands(subparsers):
@@ -27,8 +28,12 @@ def _add_commands(subparsers):
 
 
 def db_sync(conf):
-    """Bring the database up to date."""
+    """Bring the database up to date, and that of the flows where it is on a server."""
     schema.sync(conf.command.revision)
+    if conf.flows.connection:
+        flows = engine.Engine(conf)
+        flows.prepare()
+        flows.close()
     return db_version(conf)
 
 

@@ -19,9 +19,7 @@ from oslo_messaging._tracing import client as tracing
 from oslo_messaging.rpc import server as rpc_server
 
 from cinder_ext import context, exceptions, metrics
-
-# The kinds of objects are known to the serializer of whoever opens a transport.
-from cinder_ext.objects import backend_report, backend_resource  # noqa: F401
+from cinder_ext.objects import backend_report, backend_resource
 from cinder_ext.objects import base as objects
 
 SCHEDULER_TOPIC = 'cinder-ext-scheduler'
@@ -36,6 +34,9 @@ ALLOWED_REMOTE_EXMODS = (exceptions.__name__,)
 RABBIT_GROUP = 'oslo_messaging_rabbit'
 RABBIT_DEFAULTS = {'rabbit_quorum_queue': True, 'rabbit_transient_quorum_queue': True}
 """Quorum queues are durable and replicated; classic ones of a topic die with the broker."""
+
+OBJECTS = (backend_report, backend_resource)
+"""Modules of what travels: a process rebuilds an object only when its class is loaded."""
 
 _open = {}
 
