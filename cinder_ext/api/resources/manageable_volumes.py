@@ -11,7 +11,7 @@ from cinder_ext import exceptions
 from cinder_ext.api import microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import volume_view, volumes
-from cinder_ext.db import default_types, managed, services, volume_encryption, volume_types
+from cinder_ext.db import default_types, managed, services, type_encryptions, volume_types
 
 LIST_MANAGEABLE = 'volume_extension:list_manageable'
 MANAGE = 'volume_extension:volume_manage'
@@ -195,7 +195,7 @@ def _type(call, name):
         raise exceptions.InvalidInput(reason=fault.message) from fault
     if found is None:
         return {'volume_type_id': None}
-    if volume_encryption.of_type(call.context, found.id):
+    if type_encryptions.get(call.context, found.id) is not None:
         raise exceptions.InvalidInput(
             reason='Managing to an encrypted volume type is not supported.')
     specs = volume_types.extra_specs(call.context, found.id)
