@@ -11,6 +11,7 @@ which, where, and counts:
     ``commit:N``         instead of the Nth commit of a migration's thread, any database
     ``committed:N``      after that commit
     ``bytes:N``          in the middle of the write that copies the Nth byte of this process
+    ``call:NAME``        when a migration's destination has taken a call, which is lost with it
 ``FILL_AT``
     ``NAME:DIRECTORY``  fill the file system of a directory when a step begins, so that the
     flow is undone
@@ -36,6 +37,7 @@ from cinder_ext.cmd.api import ApiService
 from cinder_ext.drivers.generic import attach, blockio
 from cinder_ext.scheduler.manager import SchedulerService
 from cinder_ext.volume.manager import VolumeServices
+from cinder_ext.volume.migration.destination import DestinationEndpoint
 
 KIND, _, POINT = os.environ.get('KILL_AT', '::').partition(':')
 FILL_STEP, _, FILL_DIRECTORY = os.environ.get('FILL_AT', ':').partition(':')
@@ -121,6 +123,8 @@ def main():
     commits = Commits()
     event.listen(sqlalchemy.engine.Engine, 'commit', commits.before)
     event.listen(sqlalchemy.engine.Engine, 'begin', commits.after)
+    if KIND == 'call':
+        setattr(DestinationEndpoint, POINT, lambda *args, **kwargs: die())
     blockio.write_from = Copied(os.environ['COUNTER']).write_from
     run, compose = RUN[os.environ['DAEMON']]
     return process.run(run, sys.argv[1:], compose)
