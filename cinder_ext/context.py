@@ -7,7 +7,12 @@ from oslo_db.sqlalchemy import enginefacade
 
 @enginefacade.transaction_context_provider
 class RequestContext(oslo_context.RequestContext):
-    """oslo.context's request context; also the carrier of a database transaction."""
+    """oslo.context's request context; also the carrier of a database transaction.
+
+    :ivar service_catalog: the catalog that came with the token, as text; only in the API
+    """
+
+    service_catalog = None
 
     def elevated(self):
         """A copy of this context that is an admin's, with the same request id."""

@@ -6,20 +6,31 @@
     ├── BadRequest                     400
     │   ├── InvalidInput
     │   ├── InvalidState               a status that does not allow the call
+    │   ├── InvalidAuthKey             not the key of the transfer
     │   └── InvalidPage                a marker, limit or sort key
     ├── Forbidden                      403
     │   └── PolicyNotAuthorized
     ├── NotFound                       404
+    │   ├── TransferNotFound
     │   ├── VolumeNotFound, SnapshotNotFound, VolumeTypeNotFound
     │   ├── ExtraSpecNotFound, MetadataNotFound, AttachmentNotFound
+    │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
+    │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
-    │   └── BackendNotFound
+    │   ├── GroupNotFound, GroupTypeNotFound, GroupSpecNotFound, GroupSnapshotNotFound
+    │   └── BackendNotFound, HostNotFound, ClusterNotFound
     ├── NotAcceptable                  406
     ├── Conflict                       409
     │   ├── MigrationActive            names the migration
+    │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
     │   └── AlreadyExists
+    ├── PreconditionFailed             412
     ├── OverLimit                      413
+    │   ├── VolumeLimitExceeded, SnapshotLimitExceeded, GroupLimitExceeded, BackupLimitExceeded
+    │   ├── VolumeSizeExceedsAvailableQuota, BackupSizeExceedsAvailableQuota
+    │   └── VolumeSizeExceedsLimit
+    ├── NotServed                      501: upstream names it, nobody serves it
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
     ├── MigrationError                 500
@@ -95,6 +106,11 @@ class InvalidState(BadRequest):
     code = 'cinder_ext.invalid_state'
 
 
+class InvalidAuthKey(BadRequest):
+    template = 'Invalid auth key: it is not the one of transfer {id}.'
+    code = 'cinder_ext.invalid_auth_key'
+
+
 class InvalidPage(BadRequest):
     template = 'Invalid paging or sorting: {reason}'
     code = 'cinder_ext.invalid_page'
@@ -137,6 +153,31 @@ class ExtraSpecNotFound(NotFound):
     code = 'cinder_ext.extra_spec_not_found'
 
 
+class TypeAccessNotFound(NotFound):
+    template = 'Volume type {type_id} has no access for project {project_id}.'
+    code = 'cinder_ext.type_access_not_found'
+
+
+class EncryptionNotFound(NotFound):
+    template = 'Volume type {type_id} has no such encryption.'
+    code = 'cinder_ext.encryption_not_found'
+
+
+class DefaultTypeNotFound(NotFound):
+    template = 'Project {project_id} has no default volume type.'
+    code = 'cinder_ext.default_type_not_found'
+
+
+class QosSpecsNotFound(NotFound):
+    template = 'QoS specs {id} could not be found.'
+    code = 'cinder_ext.qos_specs_not_found'
+
+
+class QosKeyNotFound(NotFound):
+    template = 'QoS specs {id} have no spec with key {key}.'
+    code = 'cinder_ext.qos_key_not_found'
+
+
 class MetadataNotFound(NotFound):
     template = '{kind} {id} has no metadata with key {key}.'
     code = 'cinder_ext.metadata_not_found'
@@ -157,14 +198,49 @@ class MessageNotFound(NotFound):
     code = 'cinder_ext.message_not_found'
 
 
+class TransferNotFound(NotFound):
+    template = 'Transfer {id} could not be found.'
+    code = 'cinder_ext.transfer_not_found'
+
+
 class MigrationNotFound(NotFound):
     template = 'Volume migration {id} could not be found.'
     code = 'cinder_ext.migration_not_found'
 
 
+class GroupNotFound(NotFound):
+    template = 'Group {id} could not be found.'
+    code = 'cinder_ext.group_not_found'
+
+
+class GroupTypeNotFound(NotFound):
+    template = 'Group type {id} could not be found.'
+    code = 'cinder_ext.group_type_not_found'
+
+
+class GroupSpecNotFound(NotFound):
+    template = 'Group type {type_id} has no group specs with key {key}.'
+    code = 'cinder_ext.group_spec_not_found'
+
+
+class GroupSnapshotNotFound(NotFound):
+    template = 'Group snapshot {id} could not be found.'
+    code = 'cinder_ext.group_snapshot_not_found'
+
+
 class BackendNotFound(NotFound):
     template = 'Backend {host} could not be found.'
     code = 'cinder_ext.backend_not_found'
+
+
+class HostNotFound(NotFound):
+    template = 'Host {host} could not be found.'
+    code = 'cinder_ext.host_not_found'
+
+
+class ClusterNotFound(NotFound):
+    template = 'Cluster {name} could not be found.'
+    code = 'cinder_ext.cluster_not_found'
 
 
 class NotAcceptable(CinderExtError):
@@ -186,6 +262,12 @@ class MigrationActive(Conflict):
     code = 'cinder_ext.migration_active'
 
 
+class ConflictNovaUsingAttachment(Conflict):
+    template = 'Detach volume from instance {server_id} using the Compute API'
+    code = 'cinder_ext.attachment_used_by_server'
+    remedy = 'Detach the volume with the compute service.'
+
+
 class TransitionRefused(Conflict):
     template = '{kind} {id} cannot {event}: its {column} is {current}, expected one of {expected}.'
     code = 'cinder_ext.transition_refused'
@@ -196,10 +278,60 @@ class AlreadyExists(Conflict):
     code = 'cinder_ext.already_exists'
 
 
+class PreconditionFailed(CinderExtError):
+    template = 'The resource has changed: its Etag is {etag}.'
+    code = 'cinder_ext.precondition_failed'
+    http_status = 412
+
+
 class OverLimit(CinderExtError):
     template = 'A limit has been exceeded: {reason}'
     code = 'cinder_ext.over_limit'
     http_status = 413
+    retry_after = '0'
+
+
+class _NumberExceeded(OverLimit):
+    template = ('Quota exceeded for {name}: {consumed} are in use, {requested} more were asked for '
+                'and {allowed} are allowed.')
+    remedy = 'Delete what is not needed, or ask an administrator for a higher quota.'
+
+
+class VolumeLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.volume_limit_exceeded'
+
+
+class SnapshotLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.snapshot_limit_exceeded'
+
+
+class GroupLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.group_limit_exceeded'
+
+
+class BackupLimitExceeded(_NumberExceeded):
+    code = 'cinder_ext.backup_limit_exceeded'
+
+
+class VolumeSizeExceedsAvailableQuota(_NumberExceeded):
+    template = ('Quota exceeded for {name}: {consumed} GiB are in use, {requested} GiB more were '
+                'asked for and {allowed} GiB are allowed.')
+    code = 'cinder_ext.volume_size_exceeds_available_quota'
+
+
+class BackupSizeExceedsAvailableQuota(VolumeSizeExceedsAvailableQuota):
+    code = 'cinder_ext.backup_size_exceeds_available_quota'
+
+
+class VolumeSizeExceedsLimit(OverLimit):
+    template = 'Volume size {requested} GiB exceeds the {allowed} GiB that one volume may have.'
+    code = 'cinder_ext.volume_size_exceeds_limit'
+
+
+class NotServed(CinderExtError):
+    template = '{what} is not served: {instead}.'
+    code = 'cinder_ext.not_served'
+    http_status = 501
 
 
 class ServiceUnavailable(CinderExtError):

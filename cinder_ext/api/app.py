@@ -11,7 +11,7 @@
 
 from oslo_middleware import http_proxy_to_wsgi, request_id, sizelimit
 
-from cinder_ext.api import auth, dispatch, faults, policy, routes
+from cinder_ext.api import auth, dispatch, faults, filter_names, policy, routes
 
 
 class _RequestId(request_id.RequestId):
@@ -22,10 +22,12 @@ def build(conf, rpc):
     """The application.
 
     :param conf: parsed options
-    :param rpc: an object with ``scheduler`` (rpc.scheduler.SchedulerAPI) and ``volume``
-        (rpc.volume.VolumeAPI)
+    :param rpc: an object with ``scheduler`` (rpc.scheduler.SchedulerAPI), ``volume``
+        (rpc.volume.VolumeAPI) and ``control`` (rpc.control.ControlAPI)
     :returns: a WSGI callable; several threads may call it at once
+    :raises oslo_config.cfg.ConfigFileValueError: the file of filters cannot be read
     """
+    filter_names.configured(conf)
     enforcer = policy.Enforcer(conf)
     dispatcher = dispatch.Dispatcher(conf, rpc, enforcer)
     layer = _open_to_anybody(dispatcher, auth.wrap(conf, dispatcher, enforcer))

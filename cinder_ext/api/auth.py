@@ -43,6 +43,7 @@ class _Keystone:
         if caller.user_id is None or caller.project_id is None:
             return faults.answer(401, 'The token names no user or no project.')
         caller.is_admin = self.enforcer.is_admin(caller)
+        caller.service_catalog = request.environ.get('HTTP_X_SERVICE_CATALOG')
         request.environ[ENVIRON_KEY] = caller
         return request.get_response(self.application)
 

@@ -5,6 +5,7 @@ where this one ends: a handler gets a Call and returns plain data.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import time
 import urllib.parse
 
 import orjson
@@ -13,10 +14,24 @@ import webob.dec
 import webob.exc
 from oslo_log import log
 
-from cinder_ext import exceptions
-from cinder_ext.api import auth, faults, microversion, operation, pagination, routes, validation
+from cinder_ext import exceptions, metrics
+from cinder_ext.api import (
+    auth,
+    compute,
+    faults,
+    microversion,
+    operation,
+    pagination,
+    routes,
+    validation,
+)
 
 LOG = log.getLogger(__name__)
+
+_ROUTE = 'cinder_ext.route'
+"""Where the environment of a request says which page of routes.py it is about."""
+_METHODS = frozenset({'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'})
+"""What a figure may be named after: a caller must not be able to make up more and more."""
 
 
 class Dispatcher:
@@ -26,9 +41,19 @@ class Dispatcher:
         self.conf = conf
         self.rpc = rpc
         self.enforcer = enforcer
+        self.compute = compute.Compute(conf)
 
     @webob.dec.wsgify
     def __call__(self, request):
+        began = time.monotonic()
+        response = self._versioned(request)
+        route = request.environ.get(_ROUTE, 'unknown')
+        method = request.method if request.method in _METHODS else 'unknown'
+        metrics.REQUESTS.labels(method, route, response.status_int).inc()
+        metrics.REQUEST_SECONDS.labels(method, route).observe(time.monotonic() - began)
+        return response
+
+    def _versioned(self, request):
         try:
             version = microversion.negotiate(request.headers.get(microversion.HEADER))
         except exceptions.CinderExtError as error:
@@ -55,13 +80,15 @@ class Dispatcher:
         found = routes.match(_path(request))
         if found is None:
             return faults.no_such_path()
+        request.environ[_ROUTE] = found.page
         method = 'GET' if request.method == 'HEAD' else request.method
         if method not in found.methods:
             return faults.wrong_method(found.methods)
         call = operation.Call(
             self.conf, self.rpc, self.enforcer, request.environ.get(auth.ENVIRON_KEY), version,
-            path=found.path, query=_query(request),
-            links=pagination.Links(self.conf, request, found.project_id))
+            compute=self.compute, path=found.path, query=_query(request),
+            links=pagination.Links(self.conf, request, found.project_id),
+            if_match=_etags(request))
         _check_project(call, found.project_id)
         body = validation.parse(request.body, request.content_type)
         call.operation, call.body = _choose(found.methods[method], body)
@@ -124,6 +151,12 @@ def _path(request):
     if '\0' in path:
         raise exceptions.BadRequest('Malformed request url')
     return path
+
+
+def _etags(request):
+    """Etags of If-Match, with or without quotes; none for ``*``."""
+    named = [etag.strip().strip('"') for etag in request.headers.get('If-Match', '').split(',')]
+    return () if '*' in named else tuple(filter(None, named))
 
 
 def _query(request):

@@ -17,22 +17,30 @@ import webob.dec
 import webob.exc
 
 NAMES = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
-         405: 'badMethod', 409: 'conflictingRequest', 413: 'overLimit', 415: 'badMediaType',
-         429: 'overLimit', 501: 'notImplemented', 503: 'serviceUnavailable'}
+         405: 'badMethod', 409: 'conflictingRequest', 412: 'preconditionFailed',
+         413: 'overLimit', 415: 'badMediaType', 429: 'overLimit', 501: 'notImplemented',
+         503: 'serviceUnavailable'}
 UNEXPECTED = ('The server has either erred or is incapable of performing the requested '
               'operation.')
 
 
-def answer(status, message, code=None, remedy=None, headers=None):
-    """An error as a response."""
+def answer(status, message, code=None, remedy=None, retry_after=None):
+    """An error as a response.
+
+    :param retry_after: seconds as text, for a header and, as upstream, for the body
+    """
     fault = {'code': status, 'message': message}
+    if retry_after is not None:
+        fault['retryAfter'] = retry_after
     if code:
         fault['error_code'] = code
     if remedy:
         fault['remedy'] = remedy
-    return webob.Response(orjson.dumps({NAMES.get(status, 'computeFault'): fault}), status=status,
-                          content_type='application/json', charset='UTF-8',
-                          headerlist=None, **({'headers': headers} if headers else {}))
+    response = webob.Response(orjson.dumps({NAMES.get(status, 'computeFault'): fault}),
+                              status=status, content_type='application/json', charset='UTF-8')
+    if retry_after is not None:
+        response.headers['Retry-After'] = retry_after
+    return response
 
 
 def of(error):
@@ -42,7 +50,8 @@ def of(error):
         return unexpected()
     # An error that came over RPC carries the remote traceback in str(); its args do not.
     message = getattr(error, 'message', None) or str(error)
-    return answer(status, message, error.code, error.remedy)
+    return answer(status, message, error.code, error.remedy,
+                  retry_after=getattr(error, 'retry_after', None))
 
 
 def of_http(error):

@@ -2,7 +2,8 @@
 
 A resource declares a table ``name on the wire -> Filter``.  Names that are
 not in it were ignored below 3.31 and are refused from there on, as upstream.
-From 3.34 on ``name~=part`` matches a part of a text.
+From 3.34 on ``name~=part`` matches a part of a text.  What projects may use is
+further narrowed by ``filter_names.py``, for lists that it knows.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -12,7 +13,7 @@ import dataclasses
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.api import microversion, pagination, validation
+from cinder_ext.api import filter_names, microversion, pagination, validation
 from cinder_ext.db import listing
 
 UNKNOWN = microversion.ByVersion({'3.0': 'ignored', '3.31': 'refused'})
@@ -29,6 +30,9 @@ class Filter:
     ``like``    a text: a part may be matched
     ``admin``   only administrators may filter by it; for others it is unknown
     ``since``   unknown below this version
+    ``word``    name in filter_names.py, where it is not the name on the wire
+    ``before``  (version, read): how the value is read below that version
+    ``tables``, ``via``  as listing.Condition has them
     """
 
     column: str
@@ -36,6 +40,10 @@ class Filter:
     like: bool = False
     admin: bool = False
     since: str = microversion.MIN
+    word: str | None = None
+    before: tuple | None = None
+    tables: tuple = ()
+    via: tuple | None = None
 
 
 def text(column, **more):
@@ -68,34 +76,64 @@ def pairs(column='metadata', **more):
     return Filter(column, _pairs, **more)
 
 
-def conditions(call, table):
+def lax_flag(column, until, **more):
+    """A boolean that below the version ``until`` was true for every word but ``false``."""
+    return Filter(column, _flag, before=(until, _lax_flag), **more)
+
+
+def conditions(call, table, resource=None, unknown=UNKNOWN):
     """The conditions of a query.
 
     :param table: name -> Filter
+    :param resource: word of filter_names.py; None: ``Filter.admin`` alone says who may
+    :param unknown: table of what happens to filters that are not served
     :returns: a list of listing.Condition
     :raises InvalidInput: a filter that is not served, or a value that cannot be
     """
-    found, unknown = [], []
+    found, refused = [], []
     for name, value in call.query.items():
         if name in pagination.PARAMETERS:
             continue
         part = name.endswith('~') and call.at(LIKE)
         declared = table.get(name[:-1] if part else name)
-        if not _served(call, declared) or (part and not declared.like):
-            unknown.append(name)
-        elif part:
-            found.append(listing.Condition(declared.column, 'like', value))
+        if not _served(call, declared, name, resource) or (part and not declared.like):
+            refused.append(name)
         else:
-            found.extend(declared.read(name, declared.column, value))
-    if unknown and call.at(UNKNOWN) == 'refused':
+            found.extend(_conditions(call, declared, name, value, part))
+    if refused and call.at(unknown) == 'refused':
         raise exceptions.InvalidInput(
-            reason=f"filters {', '.join(unknown)[:255]} are not supported here.")
+            reason=f"filters {', '.join(refused)[:255]} are not supported here.")
     return found
 
 
-def _served(call, declared):
-    return (declared is not None and microversion.reached(call.version, declared.since)
-            and (call.context.is_admin or not declared.admin))
+def _served(call, declared, name, resource):
+    if declared is None or not microversion.reached(call.version, declared.since):
+        return False
+    if call.context.is_admin:
+        return True
+    if resource is None:
+        return not declared.admin
+    if declared.word is not None:
+        name = declared.word + '~' * name.endswith('~')
+    return filter_names.allows(call.conf, resource, name)
+
+
+def _conditions(call, declared, name, value, part):
+    read = declared.read
+    if part:
+        read = _part
+    elif declared.before and not microversion.reached(call.version, declared.before[0]):
+        read = declared.before[1]
+    return [dataclasses.replace(each, tables=declared.tables, via=declared.via)
+            for each in read(name, declared.column, value)]
+
+
+def _part(_name, column, value):
+    return [listing.Condition(column, 'like', value)]
+
+
+def _lax_flag(_name, column, value):
+    return [listing.Condition(column, 'eq', value.strip().lower() != 'false')]
 
 
 def _equal(_name, column, value):

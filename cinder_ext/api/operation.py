@@ -52,12 +52,14 @@ class Operation:
 class Call:
     """One request, as a handler sees it.
 
+    ``compute`` compute.Compute: what the compute service is asked
     ``path``    variables of the path, without the project id
     ``query``   parameters of the query, name -> last value
     ``body``    the validated body; of an action what stands under its name
     ``target``  what the operation's target loader has found
     ``links``   pagination.Links: URLs for the answer
     ``headers`` headers to add to the answer
+    ``if_match``  Etags of which the resource must have one; empty: it may have any
     """
 
     conf: object
@@ -72,6 +74,8 @@ class Call:
     body: object = None
     target: object = None
     headers: dict = dataclasses.field(default_factory=dict)
+    if_match: tuple = ()
+    compute: object = None
     _allowed: dict = dataclasses.field(default_factory=dict)
 
     @property

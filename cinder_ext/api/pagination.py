@@ -45,7 +45,7 @@ def page(call, sortable, default=(('created_at', 'desc'), ('id', 'desc')), alias
     """The part of a list that a query asks for.
 
     :param sortable: columns by which may be sorted
-    :param aliases: sort key on the wire -> column
+    :param aliases: sort key on the wire -> column; these are served whatever ``sortable`` says
     :returns: listing.Page
     :raises InvalidPage: a limit, offset or sort key that cannot be
     """
@@ -57,14 +57,15 @@ def page(call, sortable, default=(('created_at', 'desc'), ('id', 'desc')), alias
                         offset=_number(call.query, 'offset') or 0)
 
 
-def body(call, name, entries, last_id, page_):
+def body(call, name, entries, last_id, page_, links=None):
     """``{name: entries}`` with the link to the next page when there may be one.
 
     :param last_id: id of the last entry; None for an empty list
+    :param links: word for the link, where it is not ``name`` and ``_links``
     """
     document = {name: entries}
     if entries and len(entries) >= page_.limit:
-        document[f'{name}_links'] = [{'rel': 'next', 'href': call.links.next(last_id)}]
+        document[links or f'{name}_links'] = [{'rel': 'next', 'href': call.links.next(last_id)}]
     return document
 
 
@@ -109,10 +110,13 @@ def _sort_keys(query, sortable, default, aliases):
     keys = {}
     for name, direction in pairs:
         column = aliases.get(name, name)
-        if column not in sortable:
+        if name not in aliases and column not in sortable:
             raise exceptions.InvalidPage(reason=f'sort key {name[:255]!r} is not served.')
         if (direction or 'desc') not in _DIRECTIONS:
             raise exceptions.InvalidPage(reason=f'sort direction {direction[:255]!r} is none.')
         keys.setdefault(column, direction or 'desc')
-    keys.setdefault('id', next(reversed(keys.values())))
+    first = next(iter(keys.values()))
+    if 'id' not in keys:
+        keys.setdefault('created_at', first)
+    keys.setdefault('id', first)
     return tuple(keys.items())

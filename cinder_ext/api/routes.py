@@ -14,19 +14,39 @@ import routes
 
 from cinder_ext.api.resources import (
     attachments,
+    availability_zones,
+    capabilities,
+    clusters,
+    default_types,
     extensions,
+    group_snapshots,
+    group_types,
+    groups,
+    hosts,
+    limits,
     messages,
+    qos_specs,
+    quota_class_sets,
+    quota_sets,
+    resource_filters,
     scheduler_stats,
     services,
     snapshot_metadata,
     snapshots,
+    type_access,
+    type_encryption,
     types_extra_specs,
     versions,
     volume_actions,
+    volume_attach_actions,
+    volume_encryption,
+    volume_image_metadata,
     volume_metadata,
     volume_migrations,
+    volume_transfers,
     volume_types,
     volumes,
+    workers,
 )
 
 RESOURCES = (
@@ -35,15 +55,35 @@ RESOURCES = (
     volumes,
     volume_metadata,
     volume_actions,
+    volume_attach_actions,
+    volume_image_metadata,
+    volume_encryption,
     volume_migrations,
     snapshots,
     snapshot_metadata,
     volume_types,
     types_extra_specs,
+    type_access,
+    type_encryption,
+    default_types,
+    qos_specs,
+    availability_zones,
+    resource_filters,
     attachments,
+    group_types,
+    groups,
+    group_snapshots,
     messages,
     services,
     scheduler_stats,
+    quota_sets,
+    quota_class_sets,
+    limits,
+    volume_transfers,
+    capabilities,
+    hosts,
+    clusters,
+    workers,
 )
 
 UNVERSIONED = {
@@ -61,7 +101,13 @@ ROUTES = {
     '/volumes/summary': {'GET': volumes.SUMMARY},
     '/volumes/{volume_id}': {'GET': volumes.SHOW, 'PUT': volumes.UPDATE,
                              'DELETE': volumes.DELETE},
-    '/volumes/{volume_id}/action': {'POST': volume_actions.ACTIONS},
+    '/volumes/{volume_id}/action': {'POST': {
+        **volume_actions.ACTIONS,
+        **volume_attach_actions.ACTIONS,
+        **volume_image_metadata.ACTIONS,
+    }},
+    '/volumes/{volume_id}/encryption': {'GET': volume_encryption.LIST},
+    '/volumes/{volume_id}/encryption/{key}': {'GET': volume_encryption.SHOW},
     '/volumes/{volume_id}/metadata': {'GET': volume_metadata.LIST,
                                       'POST': volume_metadata.MERGE,
                                       'PUT': volume_metadata.REPLACE},
@@ -89,20 +135,80 @@ ROUTES = {
     '/types/{type_id}/extra_specs/{key}': {'GET': types_extra_specs.SHOW,
                                            'PUT': types_extra_specs.SET,
                                            'DELETE': types_extra_specs.DELETE},
+    '/types/{type_id}/action': {'POST': type_access.ACTIONS},
+    '/types/{type_id}/os-volume-type-access': {'GET': type_access.LIST},
+    '/types/{type_id}/encryption': {'GET': type_encryption.SHOW, 'POST': type_encryption.CREATE},
+    '/types/{type_id}/encryption/{key}': {'GET': type_encryption.SHOW_ITEM,
+                                          'PUT': type_encryption.UPDATE,
+                                          'DELETE': type_encryption.DELETE},
+    '/default-types': {'GET': default_types.LIST},
+    '/default-types/{id}': {'GET': default_types.SHOW, 'PUT': default_types.PUT,
+                            'DELETE': default_types.DELETE},
+    '/qos-specs': {'GET': qos_specs.LIST, 'POST': qos_specs.CREATE},
+    '/qos-specs/{qos_id}': {'GET': qos_specs.SHOW, 'PUT': qos_specs.UPDATE,
+                            'DELETE': qos_specs.DELETE},
+    '/qos-specs/{qos_id}/delete_keys': {'PUT': qos_specs.DELETE_KEYS},
+    '/qos-specs/{qos_id}/associations': {'GET': qos_specs.ASSOCIATIONS},
+    '/qos-specs/{qos_id}/associate': {'GET': qos_specs.ASSOCIATE},
+    '/qos-specs/{qos_id}/disassociate': {'GET': qos_specs.DISASSOCIATE},
+    '/qos-specs/{qos_id}/disassociate_all': {'GET': qos_specs.DISASSOCIATE_ALL},
+    '/os-availability-zone': {'GET': availability_zones.LIST},
+    '/resource_filters': {'GET': resource_filters.LIST},
     '/attachments': {'GET': attachments.LIST, 'POST': attachments.CREATE},
     '/attachments/detail': {'GET': attachments.LIST_DETAIL},
     '/attachments/{attachment_id}': {'GET': attachments.SHOW, 'PUT': attachments.UPDATE,
                                      'DELETE': attachments.DELETE},
     '/attachments/{attachment_id}/action': {'POST': attachments.ACTIONS},
+    '/group_types': {'GET': group_types.LIST, 'POST': group_types.CREATE},
+    '/group_types/{group_type_id}': {'GET': group_types.SHOW, 'PUT': group_types.UPDATE,
+                                     'DELETE': group_types.DELETE},
+    '/group_types/{group_type_id}/group_specs': {'GET': group_types.SPECS_LIST,
+                                                 'POST': group_types.SPECS_MERGE},
+    '/group_types/{group_type_id}/group_specs/{key}': {'GET': group_types.SPECS_SHOW,
+                                                       'PUT': group_types.SPECS_SET,
+                                                       'DELETE': group_types.SPECS_DELETE},
+    '/groups': {'GET': groups.LIST, 'POST': groups.CREATE},
+    '/groups/detail': {'GET': groups.LIST_DETAIL},
+    '/groups/action': {'POST': groups.FROM_SOURCE},
+    '/groups/{group_id}': {'GET': groups.SHOW, 'PUT': groups.UPDATE},
+    '/groups/{group_id}/action': {'POST': groups.ACTIONS},
+    '/group_snapshots': {'GET': group_snapshots.LIST, 'POST': group_snapshots.CREATE},
+    '/group_snapshots/detail': {'GET': group_snapshots.LIST_DETAIL},
+    '/group_snapshots/{group_snapshot_id}': {'GET': group_snapshots.SHOW,
+                                             'DELETE': group_snapshots.DELETE},
+    '/group_snapshots/{group_snapshot_id}/action': {'POST': group_snapshots.ACTIONS},
     '/messages': {'GET': messages.LIST},
     '/messages/{message_id}': {'GET': messages.SHOW, 'DELETE': messages.DELETE},
     '/os-services': {'GET': services.LIST},
     '/os-services/enable': {'PUT': services.ENABLE},
     '/os-services/disable': {'PUT': services.DISABLE},
     '/os-services/disable-log-reason': {'PUT': services.DISABLE_LOG_REASON},
+    '/os-services/freeze': {'PUT': services.FREEZE_BACKEND},
+    '/os-services/thaw': {'PUT': services.THAW_BACKEND},
+    '/os-services/failover_host': {'PUT': services.FAILOVER_HOST},
+    '/os-services/failover': {'PUT': services.FAILOVER_BACKEND},
+    '/os-services/set-log': {'PUT': services.SET_LOG},
+    '/os-services/get-log': {'PUT': services.GET_LOG},
+    '/os-hosts': {'GET': hosts.LIST},
+    '/os-hosts/{host_name}': {'GET': hosts.SHOW, 'PUT': hosts.UPDATE},
+    '/clusters': {'GET': clusters.LIST},
+    '/clusters/detail': {'GET': clusters.LIST_DETAIL},
+    '/clusters/enable': {'PUT': clusters.ENABLE},
+    '/clusters/disable': {'PUT': clusters.DISABLE},
+    '/clusters/{cluster_id}': {'GET': clusters.SHOW},
+    '/workers/cleanup': {'POST': workers.CLEANUP},
+    '/capabilities/{host_name}': {'GET': capabilities.SHOW},
     '/extensions': {'GET': extensions.LIST},
     '/extensions/{alias}': {'GET': extensions.SHOW},
     '/scheduler-stats/get_pools': {'GET': scheduler_stats.POOLS},
+    '/os-quota-sets/{target_id}': {'GET': quota_sets.SHOW, 'PUT': quota_sets.UPDATE,
+                                   'DELETE': quota_sets.DELETE},
+    '/os-quota-sets/{target_id}/defaults': {'GET': quota_sets.DEFAULTS},
+    '/os-quota-class-sets/{class_name}': {'GET': quota_class_sets.SHOW,
+                                          'PUT': quota_class_sets.UPDATE},
+    '/limits': {'GET': limits.SHOW},
+    **volume_transfers.pages(volume_transfers.OPERATIONS, '/volume-transfers'),
+    **volume_transfers.pages(volume_transfers.OLD_OPERATIONS, '/os-volume-transfer'),
 }
 
 _PREFIXES = ('/v3', '/v3/{project_id:[0-9a-f-]+}')
@@ -111,8 +217,9 @@ _PREFIXES = ('/v3', '/v3/{project_id:[0-9a-f-]+}')
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A path that is served: its methods, its variables, the project id in it or None."""
+    """A path that is served: its page, methods and variables, the project id in it or None."""
 
+    page: str
     methods: dict
     path: dict
     project_id: str | None
@@ -137,9 +244,9 @@ def match(path):
     variables = _MAPPER.match(path or '/')
     if variables is None:
         return None
-    methods = _SERVED[variables.pop('page')]
+    page = variables.pop('page')
     project_id = variables.pop('project_id', None)
-    return Found(methods, variables, project_id)
+    return Found(page, _SERVED[page], variables, project_id)
 
 
 def _mapper():

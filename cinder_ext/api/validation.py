@@ -39,7 +39,7 @@ TEXT = {'type': ['string', 'null'], 'maxLength': 255}
 UUID = {'type': 'string', 'format': 'uuid'}
 OPTIONAL_UUID = {'oneOf': [{'type': 'null'}, UUID]}
 NAME = {'type': 'string', 'format': 'name', 'minLength': 1, 'maxLength': 255}
-HOST = {'type': 'string', 'pattern': r'^[a-zA-Z0-9\-_.@:#\[\]]+\Z', 'minLength': 1,
+HOST = {'type': 'string', 'pattern': r'^[a-zA-Z0-9\-_.@:#/+\[\]]+\Z', 'minLength': 1,
         'maxLength': 255}
 BOOLEAN = {'enum': [True, 'True', 'TRUE', 'true', '1', 'ON', 'On', 'on', 'YES', 'Yes', 'yes',
                     'y', 't', False, 'False', 'FALSE', 'false', '0', 'OFF', 'Off', 'off', 'NO',

@@ -76,7 +76,7 @@ class Together:
 
 def services(conf):
     """All services of the process."""
-    return Together([ApiService(conf), SchedulerService(conf),
+    return Together([*process.observers(conf), ApiService(conf), SchedulerService(conf),
                      Later('cinder_ext.cmd.volume:services', conf)])
 
 

@@ -13,6 +13,7 @@ from oslo_log import log
 from cinder_ext.api import app
 from cinder_ext.cmd import launcher, process
 from cinder_ext.rpc import transport
+from cinder_ext.rpc.control import ControlAPI
 from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.rpc.volume import VolumeAPI
 
@@ -25,6 +26,7 @@ class Clients:
 
     scheduler: SchedulerAPI
     volume: VolumeAPI
+    control: ControlAPI
 
 
 class ApiService:
@@ -50,7 +52,7 @@ class ApiService:
         """
         conf = self._conf
         _refuse_open_noauth(conf)
-        application = app.build(conf, Clients(SchedulerAPI(conf), VolumeAPI(conf)))
+        application = app.build(conf, clients(conf))
         server = wsgi.Server((conf.api.listen, conf.api.port), application,
                              numthreads=conf.api.threads, server_name='cinder_ext',
                              shutdown_timeout=conf.graceful_shutdown_seconds,
@@ -74,6 +76,11 @@ class ApiService:
 
     def reload(self):
         """Handlers read their options when they need them: nothing is kept here."""
+
+
+def clients(conf):
+    """The other services, by RPC."""
+    return Clients(SchedulerAPI(conf), VolumeAPI(conf), ControlAPI(conf))
 
 
 def _log_server_fault(message='', level=20, traceback=False):
@@ -103,7 +110,8 @@ def run(argv):
     """Run until a signal ends it; returns the exit code."""
     conf = process.prepare(argv, 'cinder-ext-api')
     transport.init(conf)
-    return launcher.Launcher([ApiService(conf)], conf, conf.graceful_shutdown_seconds).run()
+    return launcher.Launcher([*process.observers(conf), ApiService(conf)], conf,
+                             conf.graceful_shutdown_seconds).run()
 
 
 def main():

@@ -11,7 +11,9 @@ from oslo_config import cfg
 from oslo_log import log
 
 from cinder_ext.conf import options
-from cinder_ext.db import session
+from cinder_ext.db import messages, session
+from cinder_ext.metrics import MetricsService
+from cinder_ext.rpc.notifications import Notifications
 
 
 class Refused(Exception):
@@ -39,6 +41,7 @@ def prepare(argv, prog, cli_opts=(), has_state=True):
     _default_below_state(conf)
     log.setup(conf, 'cinder_ext')
     session.configure(conf)
+    messages.keep_for(conf.message_ttl)
     return conf
 
 
@@ -47,6 +50,11 @@ def _default_below_state(conf):
     lockutils.set_defaults(os.path.join(conf.state_path, 'locks'))
     conf.set_default('connection', 'sqlite:///' + os.path.join(conf.state_path, 'cinder_ext.db'),
                      group='database')
+
+
+def observers(conf):
+    """Services that tell what the others do: figures and notifications."""
+    return [MetricsService(conf), Notifications(conf)]
 
 
 @contextlib.contextmanager

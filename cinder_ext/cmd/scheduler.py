@@ -12,7 +12,7 @@ def run(argv):
     """Run until a signal ends it; returns the exit code."""
     conf = process.prepare(argv, 'cinder-ext-scheduler')
     transport.init(conf)
-    return launcher.Launcher([SchedulerService(conf)], conf,
+    return launcher.Launcher([*process.observers(conf), SchedulerService(conf)], conf,
                              conf.graceful_shutdown_seconds).run()
 
 

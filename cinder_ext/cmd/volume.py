@@ -39,7 +39,7 @@ def run(argv, compose=services):
         raise process.Refused(f'enabled_backends is {conf.enabled_backends}'
                               + (f', it does not name {", ".join(unknown)}' if unknown else ''))
     transport.init(conf)
-    return launcher.Launcher([compose(conf, conf.backend)], conf,
+    return launcher.Launcher([*process.observers(conf), compose(conf, conf.backend)], conf,
                              conf.graceful_shutdown_seconds).run()
 
 

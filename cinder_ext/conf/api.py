@@ -7,6 +7,11 @@ DEFAULT_OPTS = [
     cfg.StrOpt('auth_strategy', default='keystone', choices=['keystone', 'noauth'],
                help='Who decides who a caller is. noauth: anybody is anybody; only for a '
                     'service that listens on the loopback interface.'),
+    cfg.StrOpt('resource_query_filters_file',
+               help='JSON file with the filters that projects may use: an object with a list of '
+                    'names for each resource, as GET /resource_filters shows them; a name with a '
+                    'tilde at its end also matches parts. By default those of the Block Storage '
+                    'API.'),
 ]
 
 OPTS = [

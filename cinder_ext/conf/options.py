@@ -5,9 +5,9 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
 
-from cinder_ext.conf import api, flows, migration, service
+from cinder_ext.conf import api, flows, metrics, migration, nova, quota, service
 
-GROUPS = (service, api, migration, flows)
+GROUPS = (service, api, quota, migration, flows, metrics, nova)
 
 
 def new():
@@ -36,8 +36,10 @@ def parse(conf, argv, prog=None):
 def list_opts():
     """What the sample configuration shows; entry point of oslo-config-generator."""
     return [
-        ('DEFAULT', service.OPTS + api.DEFAULT_OPTS),
+        ('DEFAULT', service.OPTS + api.DEFAULT_OPTS + quota.OPTS),
         ('api', api.OPTS),
         ('migration', migration.OPTS),
         ('flows', flows.OPTS),
+        ('metrics', metrics.OPTS),
+        ('nova', nova.OPTS),
     ]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session, transition, volumes
+from cinder_ext.db import models, session, transition, volume_properties, volumes
 from cinder_ext.states import attachment as states
 from cinder_ext.states import volume as volume_states
 
@@ -77,7 +77,7 @@ def reserve(context, volume_id, instance_id=None, attach_mode=None):
     """Keep a volume for a consumer; attachment and volume become ``reserved``.
 
     A volume that is reserved or in use is given to the same server once more (it may be moving
-    between hosts); its status stays.
+    between hosts); its status stays.  A read-only volume is attached read only.
 
     :returns: models.Attachment
     :raises MigrationActive: the volume is being migrated
@@ -94,6 +94,8 @@ def reserve(context, volume_id, instance_id=None, attach_mode=None):
         raise exceptions.InvalidState(
             kind='volume', reason=(f'volume {volume_id} cannot be reserved: its status is '
                                    f"{volume.status}, expected one of {', '.join(allowed)}."))
+    if volume_properties.is_readonly(context, volume_id):
+        attach_mode = 'ro'
     return transition.insert(context, states.MACHINE, {
         'volume_id': volume_id, 'project_id': volume.project_id, 'instance_id': instance_id,
         'attach_mode': attach_mode})
@@ -114,6 +116,7 @@ def connect(context, attachment_id, connector):
     :param connector: os-brick's document; ``host``, ``mountpoint`` and ``mode`` are kept as columns
     :returns: models.Attachment
     :raises MigrationActive, InvalidState: of the volume
+    :raises Conflict: another attachment has it connected to that host
     :raises AttachmentNotFound: there is no such attachment
     """
     attachment = _hold(context, attachment_id, 'be attached')
@@ -122,7 +125,7 @@ def connect(context, attachment_id, connector):
     transition.move(context, states.MACHINE, attachment_id, 'connect', {
         'connector': connector, 'attached_host': connector.get('host'),
         'mountpoint': connector.get('mountpoint'),
-        'attach_mode': connector.get('mode') or attachment.attach_mode or 'rw'})
+        'attach_mode': attachment.attach_mode or connector.get('mode') or 'rw'})
     return get(context, attachment_id)
 
 
@@ -133,9 +136,9 @@ def _refuse_same_host(context, attachment, connector):
     for other in _latest_of_volume(context, attachment.volume_id):
         if (other.id != attachment.id and other.connection_info
                 and other.attached_host == connector.get('host')):
-            raise exceptions.InvalidState(
-                kind='volume', reason=f'volume {attachment.volume_id} is already connected to host '
-                                      f'{other.attached_host} by attachment {other.id}.')
+            raise exceptions.Conflict(
+                f'volume {attachment.volume_id} is already connected to host '
+                f'{other.attached_host} by attachment {other.id}.')
 
 
 @session.writer
@@ -214,8 +217,24 @@ def detached(context, attachment_id):
             .where(_Attachment.id == attachment_id, _Attachment.deleted_at.is_(None))
             .values(deleted_at=now, detached_at=now, updated_at=now)
             .execution_options(synchronize_session=False))
+        volume_properties.drop_admin(context, row.volume_id, volume_properties.ATTACHED_MODE)
         _derive(context, row.volume_id)
+        transition.note(context, 'attachment', attachment_id, 'deleted')
     return of_volume(context, row.volume_id)
+
+
+@session.writer
+def let_go(context, volume_id):
+    """Remove all of a volume's attachments, whatever their consumers do: an administrator's word."""
+    for each in of_volume(context, volume_id):
+        detached(context, each.id)
+
+
+@session.writer
+def settle(context, volume_id):
+    """Set a volume's statuses from its attachments: for a consumer that was not noted."""
+    volumes.lock(context, volume_id)
+    _derive(context, volume_id)
 
 
 @session.writer
@@ -243,10 +262,7 @@ def _hold(context, attachment_id, action):
     attachment = get(context, attachment_id)
     if action is None:
         # Letting go is allowed whatever the volume's status: only the lock is wanted.
-        context.session.execute(
-            sa.update(_Volume).where(_Volume.id == attachment.volume_id)
-            .values(updated_at=_Volume.updated_at)
-            .execution_options(synchronize_session=False))
+        volumes.lock(context, attachment.volume_id)
     else:
         volumes.hold(context, attachment.volume_id, action, _HELD)
     return get(context, attachment_id)

@@ -3,15 +3,16 @@
 
 from cinder_ext.db import messages, session, transition
 
-_RESOURCE_TYPES = {'volume': 'VOLUME', 'snapshot': 'VOLUME_SNAPSHOT'}
+_RESOURCE_TYPES = {'volume': 'VOLUME', 'snapshot': 'VOLUME_SNAPSHOT', 'group': 'GROUP',
+                   'group_snapshot': 'GROUP_SNAPSHOT'}
 
 
 @session.writer
 def record(context, machine, row, event, action_id, detail_id):
     """Let a failure's event happen and tell the owner.
 
-    :param machine: of the volume's or snapshot's status
-    :param row: models.Volume or models.Snapshot
+    :param machine: of the row's status
+    :param row: of a volume, a snapshot, a group or a group snapshot
     :param action_id, detail_id: numbers of ``cinder_ext.states.messages``
     :returns: False when the status had changed meanwhile; then nobody is told
     """

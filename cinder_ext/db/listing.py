@@ -24,12 +24,18 @@ class Condition:
 
     ``comparison``: eq, neq, gt, gte, lt, lte; ``in`` for a list; ``like`` for a part of a text,
     whatever its case;
-    ``has`` for a (key, value) of the metadata
+    ``has`` for a (key, value) of the metadata, ``has like`` for a part of the value; ``clause``
+    for a ready expression of SQLAlchemy, made by this package
+    ``tables``  for ``has``: (model, name of its reference) of each table to look into, where they
+    are not the list's own
+    ``via``  (name of a reference, model): the column is the other table's
     """
 
     column: str
     comparison: str
     value: object
+    tables: tuple = ()
+    via: tuple | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +54,8 @@ def rows(context, model, page, conditions=(), project_id=None, missing=None, met
 
     :param project_id: only this project's; None: everybody's
     :param missing: exception class for a marker that is not in the list, raised with its id
-    :param metadata: (model, name of its reference) for conditions on metadata
+    :param metadata: (model, name of its reference) for conditions on metadata, or a dictionary
+        of them by the conditions' columns
     :returns: a list of Core rows with every column of the table
     """
     where = _where(model, conditions, project_id, metadata)
@@ -103,12 +110,25 @@ def _where(model, conditions, project_id, metadata):
 
 
 def _clause(model, condition, metadata):
-    if condition.comparison == 'has':
-        table, reference = metadata
-        key, value = condition.value
-        return sa.exists().where(getattr(table, reference) == model.id, table.key == key,
-                                 table.value == value)
-    column = getattr(model, condition.column)
+    if condition.comparison == 'clause':
+        return condition.value
+    if condition.comparison in ('has', 'has like'):
+        return sa.or_(*(_pair(model, condition, *table) for table in condition.tables or (metadata,)))
+    if condition.via is not None:
+        reference, other = condition.via
+        inner = _clause(other, dataclasses.replace(condition, via=None), None)
+        return getattr(model, reference).in_(sa.select(other.id).where(inner))
+    return _compared(getattr(model, condition.column), condition)
+
+
+def _pair(model, condition, table, reference):
+    key, value = condition.value
+    wanted = (table.value == value if condition.comparison == 'has'
+              else table.value.icontains(value, autoescape=True))
+    return sa.exists().where(getattr(table, reference) == model.id, table.key == key, wanted)
+
+
+def _compared(column, condition):
     if condition.comparison == 'in':
         return column.in_(condition.value)
     if condition.comparison == 'like':

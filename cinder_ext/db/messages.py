@@ -12,22 +12,33 @@ from cinder_ext.db import models, session
 _Message = models.Message
 
 
+class _Life:
+    """How long messages of this process are kept; chosen by keep_for()."""
+
+    seconds = 30 * 86400
+
+
+def keep_for(seconds):
+    """Let messages that are recorded from now on expire after so many seconds."""
+    _Life.seconds = seconds
+
+
 @session.writer
 def create(context, project_id, request_id, resource_type, resource_uuid, action_id, detail_id,
-           user_message=None, level='ERROR', days=30):
+           user_message=None, level='ERROR'):
     """Record a message for the owner of a resource.
 
     :param resource_type: ``VOLUME``, ``VOLUME_SNAPSHOT`` ...
     :param action_id, detail_id: numbers of ``cinder_ext.states.messages``
     :param user_message: a text that is shown after the detail's
-    :param days: until it may be purged
     :returns: models.Message
     """
     message = _Message(
         project_id=project_id, request_id=request_id, resource_type=resource_type,
         resource_uuid=resource_uuid, action_id=action_id, detail_id=detail_id,
         event_id=f'VOLUME_{resource_type}_{action_id}_{detail_id}', message_level=level,
-        user_message=user_message, expires_at=timeutils.utcnow() + datetime.timedelta(days=days))
+        user_message=user_message,
+        expires_at=timeutils.utcnow() + datetime.timedelta(seconds=_Life.seconds))
     context.session.add(message)
     context.session.flush()
     return message

@@ -93,6 +93,8 @@ class Volume(Base):
 
     __tablename__ = 'volumes'
     __table_args__ = (sa.Index('ix_volumes_project_id_created_at', 'project_id', 'created_at'),
+                      sa.Index('ix_volumes_quota', 'project_id', 'deleted_at', 'consumes_quota',
+                               'volume_type_id', 'size'),
                       Base.__table_args__)
 
     id = _id()
@@ -158,6 +160,9 @@ class Snapshot(Base):
     """``size`` is the volume's size in GiB when the snapshot was taken."""
 
     __tablename__ = 'snapshots'
+    __table_args__ = (sa.Index('ix_snapshots_quota', 'project_id', 'deleted_at', 'consumes_quota',
+                               'volume_type_id', 'size'),
+                      Base.__table_args__)
 
     id = _id()
     name_id = orm.mapped_column(Id)

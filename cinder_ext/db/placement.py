@@ -5,7 +5,15 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import messages, models, session, transition, volume_migrations, volumes
+from cinder_ext.db import (
+    groups,
+    messages,
+    models,
+    session,
+    transition,
+    volume_migrations,
+    volumes,
+)
 from cinder_ext.states import messages as words
 from cinder_ext.states import migration as states
 from cinder_ext.states import volume as volume_states
@@ -102,10 +110,11 @@ def end(context, migration_id, event, fault, detail_id, checks=None):
 
 @session.reader
 def source_host(context, volume):
-    """Where a volume that is made from a snapshot or a volume has to be; None for any place.
+    """Where a volume that is made from a snapshot or a volume, or in a group, has to be.
 
     :param volume: models.Volume
-    :raises SnapshotNotFound, VolumeNotFound: the source is gone
+    :returns: ``host@backend#pool`` of a source, ``host@backend`` of a group; None for any place
+    :raises SnapshotNotFound, VolumeNotFound, GroupNotFound: it is gone
     """
     if volume.snapshot_id is not None:
         found = context.session.execute(
@@ -118,4 +127,6 @@ def source_host(context, volume):
         return found
     if volume.source_volid is not None:
         return volumes.get(context, volume.source_volid).host
+    if volume.group_id is not None:
+        return groups.get(context, volume.group_id).host.partition('#')[0]
     return None

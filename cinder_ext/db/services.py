@@ -10,6 +10,9 @@ from oslo_utils import timeutils
 from cinder_ext import exceptions
 from cinder_ext.db import models, session
 
+VOLUME_BINARY = 'cinder-volume'
+"""The binary of a volume service's row, as clients of the Block Storage API know it."""
+
 _Service = models.Service
 
 
@@ -93,12 +96,76 @@ def set_disabled(context, binary, host, disabled, reason=None):
 
 
 @session.writer
+def set_frozen(context, host, frozen):
+    """Freeze or thaw a backend.  A frozen one is disabled too; thawing enables it.
+
+    :param host: ``host@backend``, or a host that has one backend only
+    :returns: models.Service
+    :raises InvalidInput: no such backend, more than one, or it is so already
+    """
+    service = one_backend(context, host)
+    reason = 'frozen' if frozen else None
+    changed = context.session.execute(
+        sa.update(_Service).where(_Service.id == service.id, _Service.frozen.is_(not frozen))
+        .values(frozen=frozen, disabled=frozen, disabled_reason=reason,
+                updated_at=_Service.updated_at)
+        .execution_options(synchronize_session=False)).rowcount
+    if not changed:
+        raise exceptions.InvalidInput(
+            reason=f"backend {service.host} is {'' if frozen else 'not '}frozen.")
+    return _one(context, service.binary, service.host)
+
+
+@session.reader
+def one_backend(context, host):
+    """The volume service that a host names.
+
+    :param host: ``host@backend``, or a host that has one backend only
+    :returns: models.Service
+    :raises InvalidInput: no such backend, or more than one
+    """
+    found = list_all(context, VOLUME_BINARY, host)
+    if len(found) != 1:
+        raise exceptions.InvalidInput(
+            reason=f"{'more than one' if found else 'no'} volume service found with host={host}.")
+    return found[0]
+
+
+@session.reader
+def refuse_frozen(context, host):
+    """Refuse to change what a frozen backend has.
+
+    :param host: of a volume, or None
+    :raises InvalidInput: the backend is frozen
+    """
+    backend = (host or '').partition('#')[0]
+    frozen = context.session.execute(
+        sa.select(_Service.id)
+        .where(_Service.binary == VOLUME_BINARY, _Service.host == backend, _Service.frozen)).first()
+    if frozen is not None:
+        raise exceptions.InvalidInput(
+            reason='Modification operations are not allowed on frozen storage backends.')
+
+
+@session.writer
 def remove(context, binary, host):
     """Forget a service that is gone for good.
 
     :raises ServiceNotFound: there is none
     """
     context.session.delete(_one(context, binary, host))
+
+
+@session.reader
+def zones(context, binary):
+    """Availability zones of the services of a binary: name -> whether one of them is enabled."""
+    found = {}
+    for name, disabled in context.session.execute(
+            sa.select(_Service.availability_zone, _Service.disabled)
+            .where(_Service.binary == binary, _Service.availability_zone.is_not(None))
+            .distinct().order_by(_Service.availability_zone)):
+        found[name] = found.get(name, False) or not disabled
+    return found
 
 
 def is_up(service, down_seconds, now=None):

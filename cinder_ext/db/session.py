@@ -10,9 +10,9 @@ WAL lets readers go on meanwhile.  The log is synced at every commit: a
 committed swap of records must survive a loss of power, since the source is
 removed after it.
 
-MariaDB and MySQL: READ COMMITTED, as PostgreSQL has it.  With their default a
-transaction that waited for a lock goes on reading what was true before the
-wait, so that a count behind a lock counts too little.
+MariaDB: every statement reads what is committed when it begins, as PostgreSQL's
+do.  With its own default, REPEATABLE READ, what was counted after waiting for a
+lock would be what was there before the wait.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -34,6 +34,7 @@ _retry = oslo_db_api.wrap_db_retry(max_retries=20, retry_interval=0.05, inc_retr
 class _Database:
     """The one database of this process; chosen by configure()."""
 
+    conf = None
     manager = None
 
 
@@ -50,7 +51,12 @@ def configure(conf):
                       retry_interval=conf.database.retry_interval,
                       sqlite_fk=True)
     manager.append_on_engine_create(_prepare)
-    _Database.manager = manager
+    _Database.conf, _Database.manager = conf, manager
+
+
+def options():
+    """The options that configure() was given."""
+    return _Database.conf
 
 
 def get_engine():
@@ -74,12 +80,39 @@ def writer(function):
     return _in_transaction(function, writes=True)
 
 
+def after_commit(function):
+    """Call ``function()`` when the transaction that this thread is in has committed.
+
+    It is not called when that is rolled back or repeated, and must not raise.
+
+    :raises RuntimeError: there is no transaction
+    """
+    awaiting = getattr(_local, 'awaiting', None)
+    if awaiting is None:
+        raise RuntimeError('after_commit() outside of a transaction')
+    awaiting.append(function)
+
+
+@contextlib.contextmanager
+def _awaiting_commit():
+    before = getattr(_local, 'awaiting', None)
+    _local.awaiting = []
+    try:
+        yield _local.awaiting
+    finally:
+        _local.awaiting = before
+
+
 def _in_transaction(function, writes):
     @_retry
     def begin(context, *args, **kwargs):
         manager = _Database.manager.writer if writes else _Database.manager.reader
-        with _begin_immediate(writes), manager.using(context):
-            return function(context, *args, **kwargs)
+        with _awaiting_commit() as awaiting:
+            with _begin_immediate(writes), manager.using(context):
+                result = function(context, *args, **kwargs)
+        for each in awaiting:
+            each()
+        return result
 
     @functools.wraps(function)
     def call(context, *args, **kwargs):
@@ -111,7 +144,7 @@ def _begin_immediate(writes):
 def _prepare(engine):
     if engine.dialect.name == 'sqlite':
         _prepare_sqlite(engine)
-    elif engine.dialect.name == 'mysql':
+    elif engine.dialect.name in ('mysql', 'mariadb'):
         _prepare_mysql(engine)
 
 
@@ -126,7 +159,7 @@ def _prepare_mysql(engine):
             cursor.execute('SET NAMES utf8mb4')
             cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
 
-    # oslo.db has tried the engine, with a connection that was not told this.
+    # oslo.db has tried a connection before this listener was there.
     engine.dispose()
 
 

@@ -5,12 +5,24 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session, transition, volumes
+from cinder_ext.db import (
+    group_models,
+    models,
+    quotas,
+    services,
+    session,
+    transition,
+    volume_properties,
+    volumes,
+)
 from cinder_ext.states import snapshot as states
 from cinder_ext.states import volume as volume_states
 
 _Snapshot = models.Snapshot
 _Metadata = models.SnapshotMetadata
+
+_HELD = tuple(state for state in volume_states.MACHINE.states if state != volume_states.REVERTING)
+"""Statuses of a volume whose snapshots may be deleted."""
 
 
 @session.reader
@@ -40,17 +52,26 @@ def create(context, values, metadata=None, force=False):
     :param force: of an attached volume too
     :returns: models.Snapshot
     :raises MigrationActive, InvalidState, VolumeNotFound: of the volume
+    :raises OverLimit: the project may not have it; nothing was recorded
     """
     statuses = ((volume_states.AVAILABLE, volume_states.IN_USE) if force
                 else (volume_states.AVAILABLE,))
     volumes.hold(context, values['volume_id'], 'be snapshotted', statuses)
     volume = volumes.get(context, values['volume_id'])
-    snapshot = transition.insert(context, states.MACHINE, {
+    services.refuse_frozen(context, volume.host)
+    columns = {
         'size': volume.size, 'volume_type_id': volume.volume_type_id,
         'project_id': volume.project_id, 'user_id': context.user_id or volume.user_id,
-        'progress': '0%', **values})
+        'progress': '0%', **values}
+    if columns.get('consumes_quota', True):
+        quotas.admit(context, columns['project_id'],
+                     {'snapshots': 1, 'gigabytes': quotas.snapshot_gib(columns['size'])},
+                     columns['volume_type_id'])
+    snapshot = transition.insert(context, states.MACHINE, columns)
     for key, value in (metadata or {}).items():
         context.session.add(_Metadata(snapshot_id=snapshot.id, key=key, value=value))
+    if volume.bootable:
+        volume_properties.keep_for_snapshot(context, volume.id, snapshot.id)
     return snapshot
 
 
@@ -68,17 +89,19 @@ def update(context, snapshot_id, values):
 
 
 @session.writer
-def begin_delete(context, snapshot_id, force=False):
+def begin_delete(context, snapshot_id, force=False, with_group=False):
     """Let the removal of a snapshot begin.
 
     :param force: whatever its status, as an administrator's os-force_delete
+    :param with_group: its group snapshot goes too; else a member of one stays
     :raises MigrationActive: its volume is being migrated
     :raises InvalidState: its status, its group or a volume being made from it do not allow it
     :raises SnapshotNotFound: there is none
     """
     snapshot = get(context, snapshot_id)
-    volumes.hold(context, snapshot.volume_id, 'have a snapshot deleted', volume_states.MACHINE.states)
-    if snapshot.group_snapshot_id is not None:
+    volumes.hold(context, snapshot.volume_id, 'have a snapshot deleted', _HELD)
+    services.refuse_frozen(context, volumes.get(context, snapshot.volume_id).host)
+    if snapshot.group_snapshot_id is not None and not with_group:
         raise exceptions.InvalidState(
             kind='snapshot', reason=f'snapshot {snapshot_id} belongs to group snapshot '
                                     f'{snapshot.group_snapshot_id}.')
@@ -148,6 +171,16 @@ def of_volume(context, volume_id):
 
 
 @session.reader
+def of_group_snapshot(context, group_snapshot_id):
+    """The members of a group snapshot, oldest first."""
+    return list(context.session.execute(
+        sa.select(_Snapshot)
+        .where(_Snapshot.group_snapshot_id == group_snapshot_id, _Snapshot.deleted_at.is_(None))
+        .order_by(_Snapshot.created_at, _Snapshot.id)
+        .execution_options(populate_existing=True)).scalars())
+
+
+@session.reader
 def count_of_volume(context, volume_id):
     """How many snapshots a volume has."""
     return context.session.execute(
@@ -160,12 +193,16 @@ def unfinished(context, host):
     """Ids and statuses of a backend's snapshots whose work was recorded and is not done.
 
     :param host: ``host@backend``
-    :returns: a list of (id, status), oldest first
+    :returns: a list of (id, status), oldest first; not those that a group snapshot works on
     """
+    whole = group_models.GroupSnapshot
+    of_group = sa.exists().where(whole.id == _Snapshot.group_snapshot_id,
+                                 whole.deleted_at.is_(None),
+                                 whole.status.in_((states.CREATING, states.DELETING)))
     query = (sa.select(_Snapshot.id, _Snapshot.status)
              .join(models.Volume, models.Volume.id == _Snapshot.volume_id)
              .where(_Snapshot.deleted_at.is_(None),
-                    _Snapshot.status.in_((states.CREATING, states.DELETING)),
+                    _Snapshot.status.in_((states.CREATING, states.DELETING)), ~of_group,
                     models.Volume.host.startswith(host + '#', autoescape=True)))
     return [tuple(row) for row in context.session.execute(
         query.order_by(_Snapshot.created_at, _Snapshot.id))]
@@ -178,10 +215,12 @@ def mark_deleted(context, snapshot_id):
     Idempotent.
     """
     now = timeutils.utcnow()
-    context.session.execute(sa.delete(_Metadata).where(_Metadata.snapshot_id == snapshot_id))
+    for table in (_Metadata, models.SnapshotImageMetadata):
+        context.session.execute(sa.delete(table).where(table.snapshot_id == snapshot_id))
     context.session.execute(
         sa.update(_Snapshot).where(_Snapshot.id == snapshot_id, _Snapshot.deleted_at.is_(None))
         .values(deleted_at=now, updated_at=now))
+    transition.note(context, 'snapshot', snapshot_id, 'deleted')
 
 
 @session.reader

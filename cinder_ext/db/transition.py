@@ -6,21 +6,52 @@ first.  Of several racers one wins, and no lock is held between their requests.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
 import sqlalchemy as sa
 from oslo_log import log
 from oslo_utils import timeutils
 
-from cinder_ext import exceptions
-from cinder_ext.db import models, session
+from cinder_ext import exceptions, metrics
+from cinder_ext.db import group_models, models, session
 from cinder_ext.states import migration as migration_states
 
 LOG = log.getLogger(__name__)
+
+_watchers = []
+
+
+def watch(watcher):
+    """Have ``watcher(context, kind, id, event, state)`` told of every change, once it is committed.
+
+    ``event`` is ``insert`` for a new row; what is no change of a status is told by ``note``.
+    It is called in the thread of the transaction: it must be quick and must not raise.
+
+    :returns: a function that ends it
+    """
+    _watchers.append(watcher)
+    return lambda: _watchers.remove(watcher)
+
+
+@session.writer
+def note(context, kind, entity_id, event, state=None):
+    """Tell the watchers of something when this transaction has committed."""
+    session.after_commit(functools.partial(_tell, context, kind, entity_id, event, state))
+
+
+def _tell(context, kind, entity_id, event, state):
+    metrics.CHANGES.labels(kind, event).inc()
+    for watcher in tuple(_watchers):
+        watcher(context, kind, entity_id, event, state)
+
 
 _MODELS = {
     'volume': models.Volume,
     'snapshot': models.Snapshot,
     'attachment': models.Attachment,
     'migration': models.VolumeMigration,
+    'group': group_models.Group,
+    'group_snapshot': group_models.GroupSnapshot,
 }
 
 
@@ -40,6 +71,7 @@ def insert(context, machine, values, state=None, also=None):
     context.session.add(row)
     context.session.flush()
     LOG.info('%s %s is new: %s %s', machine.kind, row.id, machine.column, state)
+    note(context, machine.kind, row.id, 'insert', state)
     return row
 
 
@@ -65,6 +97,7 @@ def move(context, machine, entity_id, event, values=None, where=()):
         raise _refusal(context, machine, model, entity_id, row)
     _expire(context, model, entity_id)
     LOG.info('%s %s: %s -> %s %s', machine.kind, entity_id, event, machine.column, row.target)
+    note(context, machine.kind, entity_id, event, row.target)
     if machine is migration_states.MACHINE:
         _project(context, entity_id, row.target)
 

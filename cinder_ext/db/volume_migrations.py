@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session, transition, volumes
+from cinder_ext.db import models, quotas, services, session, transition, volumes
 from cinder_ext.states import migration as states
 from cinder_ext.states import volume as volume_states
 
@@ -25,6 +25,7 @@ def start(context, volume_id, values, lock):
     :param lock: event of the volume's status (``retype``, ``retype-attached``, ``lock``) or None
     :returns: models.VolumeMigration in phase ``scheduling``
     :raises MigrationActive, InvalidState, VolumeNotFound: nothing was changed
+    :raises OverLimit: the project may not have the volume and its snapshots in the new type
     """
     if lock is None:
         volumes.hold(context, volume_id, 'be migrated',
@@ -33,8 +34,13 @@ def start(context, volume_id, values, lock):
         volumes.begin(context, volume_id, lock, _ACTIONS[values['operation']])
     # Read after the row is locked: before, it may be stale where reads do not wait.
     volume = volumes.get(context, volume_id)
+    services.refuse_frozen(context, volume.host)
+    _refuse_grouped(context, volume_id, _ACTIONS[values['operation']])
     _refuse_busy_snapshots(context, volume_id)
     _refuse_source(context, volume_id)
+    if volume.consumes_quota and values.get('destination_type_id') not in (
+            None, volume.volume_type_id):
+        _admit(context, volume, values['destination_type_id'])
     record = transition.insert(context, states.MACHINE, {
         **values, 'volume_id': volume_id, 'project_id': volume.project_id,
         'user_id': context.user_id, 'request_id': context.request_id,
@@ -46,6 +52,38 @@ def start(context, volume_id, values, lock):
         'started_at': timeutils.utcnow()})
     transition.project_started(context, volume_id)
     return record
+
+
+def _admit(context, volume, type_id):
+    table = models.Snapshot
+    sizes = list(context.session.execute(
+        sa.select(table.size).where(table.volume_id == volume.id, table.deleted_at.is_(None),
+                                    table.consumes_quota.is_(True))).scalars())
+    gib = volume.size + sum(quotas.snapshot_gib(size) for size in sizes)
+    quotas.admit(context, volume.project_id, {
+        quotas.of_type('volumes', type_id): 1,
+        quotas.of_type('snapshots', type_id): len(sizes),
+        quotas.of_type('gigabytes', type_id): gib})
+
+
+def _refuse_grouped(context, volume_id, action):
+    """A group and its snapshots are on one backend: their members do not leave it."""
+    volume, snapshot = models.Volume, models.Snapshot
+    group_id = context.session.execute(
+        sa.select(volume.group_id).where(volume.id == volume_id).with_for_update(read=True)).scalar()
+    member = context.session.execute(
+        sa.select(snapshot.group_snapshot_id)
+        .where(snapshot.volume_id == volume_id, snapshot.deleted_at.is_(None),
+               snapshot.group_snapshot_id.is_not(None))
+        .limit(1).with_for_update(read=True)).scalar()
+    reason = None
+    if group_id is not None:
+        reason = f'it belongs to group {group_id}'
+    elif member is not None:
+        reason = f'a snapshot of it belongs to group snapshot {member}'
+    if reason is not None:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {volume_id} cannot {action}: {reason}.')
 
 
 def _refuse_busy_snapshots(context, volume_id):

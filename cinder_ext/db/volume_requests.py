@@ -6,19 +6,26 @@ has checked stays true until it has written.
 # SPDX-License-Identifier: Apache-2.0
 
 import sqlalchemy as sa
+from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
     attachments,
     models,
+    quotas,
+    services,
     session,
     snapshots,
     transition,
     volume_migrations,
+    volume_properties,
     volumes,
 )
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as states
+
+UNWRITABLE = (states.MAINTENANCE, 'uploading')
+"""Statuses in which a volume's metadata stays as it is."""
 
 
 @session.writer
@@ -38,7 +45,10 @@ def create_from_snapshot(context, snapshot, values, metadata=None):
     if status != snapshot_states.AVAILABLE:
         raise exceptions.InvalidState(
             kind='snapshot', reason=f'snapshot {snapshot.id} is {status or "deleted"}, not available.')
-    return volumes.create(context, {**values, 'snapshot_id': snapshot.id}, metadata)
+    volume = volumes.create(context, {**values, 'snapshot_id': snapshot.id}, metadata)
+    if volume.bootable:
+        volume_properties.take_from_snapshot(context, snapshot.id, volume.id)
+    return volume
 
 
 @session.writer
@@ -49,7 +59,10 @@ def create_from_volume(context, source, values, metadata=None):
     :raises MigrationActive, InvalidState: of the source
     """
     volumes.hold(context, source.id, 'be cloned', (states.AVAILABLE, states.IN_USE))
-    return volumes.create(context, {**values, 'source_volid': source.id}, metadata)
+    volume = volumes.create(context, {**values, 'source_volid': source.id}, metadata)
+    if volume.bootable:
+        volume_properties.take_from_volume(context, source.id, volume.id)
+    return volume
 
 
 @session.writer
@@ -58,26 +71,34 @@ def begin_extend(context, volume_id, event, new_size_gib):
 
     :param event: ``extend`` or ``extend-attached``
     :raises InvalidInput: it is as large already
+    :raises OverLimit: the project may not have so much
     :raises MigrationActive, InvalidState, VolumeNotFound: as volumes.begin
     """
-    volumes.begin(context, volume_id, event, 'be extended',
-                  values={'request': {'new_size': new_size_gib}})
-    size = volumes.get(context, volume_id).size
-    if new_size_gib <= size:
+    volumes.hold(context, volume_id, 'be extended', states.MACHINE.row(event).sources)
+    volume = volumes.get(context, volume_id)
+    services.refuse_frozen(context, volume.host)
+    if new_size_gib <= volume.size:
         raise exceptions.InvalidInput(
             reason='New size for extend must be greater than current size. '
-                   f'(current: {size}, extended: {new_size_gib}).')
+                   f'(current: {volume.size}, extended: {new_size_gib}).')
+    if volume.consumes_quota:
+        quotas.admit(context, volume.project_id, {
+            'gigabytes': new_size_gib - volume.size, quotas.PER_VOLUME: new_size_gib},
+            volume.volume_type_id)
+    volumes.begin(context, volume_id, event, 'be extended',
+                  values={'request': {'new_size': new_size_gib}})
 
 
 @session.writer
-def begin_delete(context, volume_id, force=False, cascade=False):
+def begin_delete(context, volume_id, force=False, cascade=False, with_group=False):
     """Let the removal of a volume begin; without a backend it is removed at once.
 
     :param force: whatever its status, unless it is attached or migrating
     :param cascade: its snapshots go too; they are ``deleting`` afterwards
+    :param with_group: its group goes too; else a volume in a group stays
     :returns: ids of the snapshots to be removed before it, newest first
     :raises MigrationActive: names the migration
-    :raises InvalidState: its status, snapshots, attachments or clones do not allow it
+    :raises InvalidState: its status, snapshots, attachments, clones or group do not allow it
     :raises VolumeNotFound: there is none
     """
     if force:
@@ -86,7 +107,10 @@ def begin_delete(context, volume_id, force=False, cascade=False):
         # With cascade the snapshots hold the volume's row again, which is deleting by then.
         volumes.begin(context, volume_id, 'delete', 'be deleted',
                       values={'request': {'cascade': cascade}})
+    services.refuse_frozen(context, volumes.get(context, volume_id).host)
     _refuse_used(context, volume_id)
+    if not with_group:
+        refuse_grouped(context, volume_id, 'be deleted')
     doomed = [snapshot.id for snapshot in reversed(snapshots.of_volume(context, volume_id))]
     if doomed and not cascade:
         raise exceptions.InvalidState(
@@ -99,6 +123,20 @@ def begin_delete(context, volume_id, force=False, cascade=False):
     if volumes.get(context, volume_id).host is None:
         volumes.mark_deleted(context, volume_id)
     return doomed
+
+
+def refuse_grouped(context, volume_id, action):
+    """
+    :raises InvalidState: the volume, whose row is held, is in a group
+    """
+    # A locking read: MariaDB's plain ones show the start of the transaction.
+    group_id = context.session.execute(
+        sa.select(models.Volume.group_id).where(models.Volume.id == volume_id)
+        .with_for_update(read=True)).scalar()
+    if group_id is not None:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {volume_id} cannot {action}: it belongs to group '
+                                  f'{group_id}.')
 
 
 def _refuse_used(context, volume_id):
@@ -119,14 +157,20 @@ def reset_status(context, volume_id, status, also=None):
     """Set a volume's statuses whatever they were: an administrator's os-reset_status.
 
     :param status: None leaves it
-    :param also: attach_status, migration_status
+    :param also: attach_status, migration_status; ``detached`` removes its attachments
     :raises MigrationActive: names the migration
-    :raises InvalidInput: it was never made, and what has ``status`` is at a backend
+    :raises InvalidInput: it was never made, and what has ``status`` is at a backend; or it shall
+        be in use and nothing uses it
     :raises VolumeNotFound: there is no such volume
     """
     volume_migrations.refuse_active(context, volume_id, 'have its status reset')
     volume = volumes.get(context, volume_id)
-    status = status or volume.status
+    if status == states.IN_USE and not attachments.of_volume(context, volume_id):
+        raise exceptions.InvalidInput(
+            reason=f'volume {volume_id} has no attachments and cannot be in use.')
+    if (also or {}).get('attach_status') == 'detached':
+        attachments.let_go(context, volume_id)
+    status = status or volumes.get(context, volume_id).status
     if volume.host is None and status not in (states.CREATING, states.ERROR,
                                               states.ERROR_DELETING):
         raise exceptions.InvalidInput(
@@ -172,14 +216,18 @@ def metadata_words(context, project_id=None):
 
 
 @session.writer
-def set_metadata(context, volume_id, values, replace=False):
+def set_metadata(context, volume_id, values, replace=False, check=None):
     """Add or change a volume's metadata.
 
     :param replace: what ``values`` does not name goes
+    :param check: function(metadata before), for what it raises
     :returns: all metadata afterwards
+    :raises InvalidState: the volume is in maintenance
     """
     table = models.VolumeMetadata
-    volumes.update(context, volume_id, {})
+    _hold_described(context, volume_id)
+    if check is not None:
+        check(volumes.metadata(context, volume_id))
     if replace:
         context.session.execute(sa.delete(table).where(
             table.volume_id == volume_id, table.key.not_in(list(values))))
@@ -193,11 +241,27 @@ def set_metadata(context, volume_id, values, replace=False):
 def delete_metadata(context, volume_id, key):
     """Remove one key of a volume's metadata.
 
+    :raises InvalidState: the volume is in maintenance
     :raises MetadataNotFound: there is no such key
     """
     table = models.VolumeMetadata
+    _hold_described(context, volume_id)
     gone = context.session.execute(sa.delete(table).where(
         table.volume_id == volume_id, table.key == key)).rowcount
     if not gone:
         raise exceptions.MetadataNotFound(kind='Volume', id=volume_id, key=key)
-    volumes.update(context, volume_id, {})
+
+
+def _hold_described(context, volume_id):
+    """Lock the volume's row until the transaction ends, unless its metadata has to stay."""
+    held = context.session.execute(
+        sa.update(models.Volume)
+        .where(models.Volume.id == volume_id, models.Volume.deleted_at.is_(None),
+               models.Volume.status.not_in(UNWRITABLE))
+        .values(updated_at=timeutils.utcnow())
+        .execution_options(synchronize_session=False)).rowcount
+    if not held:
+        status = volumes.get(context, volume_id).status
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'metadata of volume {volume_id} cannot change: its status is '
+                                  f'{status}.')

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session, transition
+from cinder_ext.db import models, project_models, quotas, session, transition
 from cinder_ext.states import volume as states
 
 MIGRATING = ('starting', 'migrating', 'completing')
@@ -39,7 +39,12 @@ def create(context, values, metadata=None):
     """Record a volume that is to be made; status ``creating``.
 
     :returns: models.Volume
+    :raises OverLimit: the project may not have it; nothing was recorded
     """
+    if values.get('consumes_quota', True):
+        quotas.admit(context, values['project_id'], {
+            'volumes': 1, 'gigabytes': values['size'], quotas.PER_VOLUME: values['size']},
+            values.get('volume_type_id'))
     volume = transition.insert(context, states.MACHINE, values, also={'attach_status': 'detached'})
     for key, value in (metadata or {}).items():
         context.session.add(models.VolumeMetadata(volume_id=volume.id, key=key, value=value))
@@ -92,16 +97,26 @@ def hold(context, volume_id, action, statuses):
             expected=', '.join(statuses)))
 
 
+@session.writer
+def lock(context, volume_id):
+    """Lock the volume's row until the transaction ends, whatever its status."""
+    context.session.execute(
+        sa.update(models.Volume).where(models.Volume.id == volume_id)
+        .values(updated_at=models.Volume.updated_at)
+        .execution_options(synchronize_session=False))
+
+
 @session.reader
-def unfinished(context, host):
+def unfinished(context, host, statuses=(states.CREATING, states.DELETING, states.EXTENDING)):
     """Ids and statuses of the volumes of a backend whose work was recorded and is not done.
 
     :param host: ``host@backend``; None for volumes that no scheduler has placed yet
+    :param statuses: of the journey that asks
     :returns: a list of (id, status), oldest first
     """
     query = sa.select(models.Volume.id, models.Volume.status, models.Volume.host).where(
         models.Volume.deleted_at.is_(None),
-        models.Volume.status.in_((states.CREATING, states.DELETING, states.EXTENDING)),
+        models.Volume.status.in_(statuses),
         models.Volume.host.is_(None) if host is None
         else models.Volume.host.startswith(host + '#', autoescape=True))
     # LIKE does not tell cases apart.
@@ -114,9 +129,20 @@ def unfinished(context, host):
 def mark_deleted(context, volume_id):
     """The backend has removed it: the row stays for the purge, its metadata goes."""
     now = timeutils.utcnow()
-    context.session.execute(sa.delete(models.VolumeMetadata)
-                            .where(models.VolumeMetadata.volume_id == volume_id))
+    for table in (models.VolumeMetadata, models.VolumeAdminMetadata, models.VolumeImageMetadata):
+        context.session.execute(sa.delete(table).where(table.volume_id == volume_id))
+    void_transfers(context, volume_id)
     update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
+    transition.note(context, 'volume', volume_id, 'deleted')
+
+
+@session.writer
+def void_transfers(context, volume_id):
+    """No open transfer of the volume can be accepted any more.  Idempotent."""
+    table = project_models.Transfer
+    context.session.execute(
+        sa.update(table).where(table.volume_id == volume_id, table.deleted_at.is_(None))
+        .values(deleted_at=timeutils.utcnow()).execution_options(synchronize_session=False))
 
 
 @session.reader

@@ -56,7 +56,54 @@ class AllocatedRanges(abc.ABC):
         """
 
 
-ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges)
+class Revert(abc.ABC):
+    """The backend puts a volume back to a snapshot of it, without moving the bytes through here."""
+
+    word = 'revert_to_snapshot'
+
+    @abc.abstractmethod
+    def revert_to_snapshot(self, volume, snapshot):
+        """Give a volume, which nobody uses, the content of its latest snapshot.
+
+        :param snapshot: values.Snapshot of the volume; ``size_bytes`` is the volume's
+        :raises ResourceMissing: the volume or the snapshot is not there
+        :raises NoSpace: the backend cannot hold it; the volume is as it was
+
+        Idempotent.  Killed in the middle, the volume holds the old content or the new one, or the
+        call is repeated before anybody uses the volume.
+        """
+
+
+
+class GroupSnapshots(abc.ABC):
+    """Snapshots of several volumes are taken at one moment.
+
+    The word is the Block Storage API's name of the capability that a group type asks for.
+    """
+
+    word = 'consistent_group_snapshot_enabled'
+
+    @abc.abstractmethod
+    def create_group_snapshot(self, snapshots):
+        """Freeze the content of several volumes as it is at one moment.
+
+        What was written to one volume before something was written to another, by whoever
+        waited for the first write, is never missing while the second is there.  The members are
+        snapshots like any others afterwards: each is read, cloned and deleted by itself.
+
+        Idempotent: finished members are left as they are.  When one of them is not there, all
+        are made anew: what a killed call has left of them was never told to anybody.
+
+        :param snapshots: a list of values.Snapshot, of one volume each
+        :returns: a list of their locations (str or None), in the same order
+        :raises ResourceBusy: no such moment was found while the volumes are written to; nothing
+            is left, and the caller tells the user
+        :raises NoSpace: the backend cannot hold them; nothing is left
+        :raises ResourceMissing: one of the volumes is not there; nothing is left
+        """
+
+
+ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, Revert, GroupSnapshots)
 
 
 def of(driver):

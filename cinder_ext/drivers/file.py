@@ -19,7 +19,10 @@ from oslo_config import cfg
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, values
-from cinder_ext.drivers.generic import extents, faults, reflink
+from cinder_ext.drivers.generic import extents, faults, reflink, together
+
+VERSION = '1.0'
+"""What the Block Storage API shows as ``driver_version``."""
 
 _NAME_ID = re.compile(r'[0-9A-Za-z][0-9A-Za-z-]{0,63}')
 _PARTIAL = '.partial'
@@ -27,7 +30,7 @@ _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 
 class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
-                 capabilities.AllocatedRanges):
+                 capabilities.AllocatedRanges, capabilities.Revert, capabilities.GroupSnapshots):
     """The embedded default: needs no privilege and no daemon.
 
     Consumers must be on this host, or mount the directory at the same path.
@@ -37,6 +40,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
         super().__init__(settings)
         self._base = settings.options.file_path
         self._reflink = False
+        self._together = False
 
     @classmethod
     def options(cls):
@@ -47,15 +51,21 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             cfg.IntOpt('file_copy_bytes_per_second', default=0, min=0, mutable=True,
                        help='Throttle of every copy from or to this backend, in bytes per '
                             'second; 0 for none.'),
+            cfg.IntOpt('file_group_snapshot_seconds', default=10, min=0, mutable=True,
+                       help='How long a consistent group snapshot looks for a moment at which no '
+                            'volume of the group is written to, in seconds.'),
             cfg.StrOpt('file_reflink', default='auto', choices=['auto', 'off'],
                        help='Whether snapshots share blocks with their volume: auto where the '
                             'file system can, off never.'),
         ]
 
     def switched_off(self):
-        if self._reflink:
-            return frozenset()
-        return frozenset({capabilities.ChangedRanges})
+        off = set()
+        if not self._reflink:
+            off.add(capabilities.ChangedRanges)
+        if not self._together:
+            off.add(capabilities.GroupSnapshots)
+        return frozenset(off)
 
     @property
     def copy_bytes_per_second(self):
@@ -78,6 +88,8 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             _sync(self._base)
             self._reflink = (self.settings.options.file_reflink == 'auto'
                              and reflink.is_served_by(os.path.join(self._base, 'volumes')))
+            self._together = (self._reflink
+                              and together.is_served_by(os.path.join(self._base, 'snapshots')))
 
     def report(self):
         with self._mapped('reporting'):
@@ -99,10 +111,13 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             'volume_backend_name': self.settings.backend_name,
             'storage_protocol': 'file',
             'vendor_name': 'cinder_ext',
+            'driver_version': VERSION,
+            'QoS_support': False,
             'thin_provisioning_support': True,
             'thick_provisioning_support': False,
             'multiattach': False,
             'reflink': self._reflink,
+            capabilities.GroupSnapshots.word: False,
             'reserved_percentage': options.reserved_percentage,
             'max_over_subscription_ratio': options.max_over_subscription_ratio,
             **dict.fromkeys(capabilities.of(self), True),
@@ -125,11 +140,48 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
         source = values.Volume(snapshot.volume_name_id, snapshot.size_bytes)
         self._create(snapshot, source, snapshot.size_bytes)
 
+    def create_group_snapshot(self, snapshots):
+        """Share the blocks of all volumes, and prove that none changed in between."""
+        paths = [self._path(snapshot) for snapshot in snapshots]
+        with contextlib.ExitStack() as locks:
+            for path in sorted(paths):
+                locks.enter_context(self._lock(path))
+            with self._mapped('taking a group snapshot'):
+                self._create_together(snapshots, paths)
+        return [None] * len(snapshots)
+
+    def _create_together(self, snapshots, paths):
+        if all(os.path.lexists(path) for path in paths):
+            for path, snapshot in zip(paths, snapshots, strict=True):
+                _check_size(path, snapshot.size_bytes)
+            _sync(os.path.join(self._base, 'snapshots'))
+            return
+        with contextlib.ExitStack() as opened:
+            sources = [opened.enter_context(self._opened(
+                values.Volume(snapshot.volume_name_id, snapshot.size_bytes), os.O_RDONLY))
+                for snapshot in snapshots]
+            with _made_whole_together(paths) as targets:
+                together.share(list(zip(sources, targets, strict=True)),
+                               self.settings.options.file_group_snapshot_seconds,
+                               os.path.join(self._base, 'snapshots'))
+                for target, snapshot in zip(targets, snapshots, strict=True):
+                    if os.fstat(target).st_size < snapshot.size_bytes:
+                        os.ftruncate(target, snapshot.size_bytes)
+
     def delete_volume(self, volume):
         self._delete(volume)
 
     def delete_snapshot(self, snapshot):
         self._delete(snapshot)
+
+    def revert_to_snapshot(self, volume, snapshot):
+        """A new file takes the volume's name: the old content or the new one, never a mixture."""
+        path = self._path(volume)
+        with (self._lock(path), self._opened(volume, os.O_RDONLY),
+              self._opened(snapshot, os.O_RDONLY) as origin,
+              self._mapped(f'reverting {os.path.basename(path)}'),
+              _made_whole(path) as target):
+            self._fill(origin, target)
 
     def extend_volume(self, volume, size_bytes):
         path = self._path(volume)
@@ -270,6 +322,38 @@ def _made_whole(path):
         os.rename(partial, path)
         undo.pop_all()
     _sync(os.path.dirname(path))
+
+
+@contextlib.contextmanager
+def _made_whole_together(paths):
+    """Descriptors of new files that get their names when the block ends well: all, or it is seen.
+
+    A killed predecessor may have named some of them: those go first, so that files that all
+    have their names are always of one call.
+    """
+    directory = os.path.dirname(paths[0])
+    with contextlib.ExitStack() as undo:
+        for path in paths:
+            for name in (path, path + _PARTIAL):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name)
+            undo.callback(_unlink_quietly, path)
+            undo.callback(_unlink_quietly, path + _PARTIAL)
+        _sync(directory)
+        with contextlib.ExitStack() as opened:
+            files = [opened.enter_context(open(path + _PARTIAL, 'xb+', buffering=0, opener=_private))
+                     for path in paths]
+            yield [file.fileno() for file in files]
+            for file in files:
+                os.fsync(file.fileno())
+        for path in paths:
+            os.rename(path + _PARTIAL, path)
+        _sync(directory)
+        undo.pop_all()
+
+
+def _private(name, flags):
+    return os.open(name, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _check_size(path, size_bytes):

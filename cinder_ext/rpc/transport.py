@@ -8,15 +8,17 @@ traceback; ``error.message`` is the sentence alone.
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+import functools
+import time
 from concurrent import futures
 
 import oslo_messaging
 from oslo_config import cfg
-from oslo_messaging._metrics import client as metrics
+from oslo_messaging._metrics import client as messaging_metrics
 from oslo_messaging._tracing import client as tracing
 from oslo_messaging.rpc import server as rpc_server
 
-from cinder_ext import context, exceptions
+from cinder_ext import context, exceptions, metrics
 from cinder_ext.objects import backend_report, backend_resource
 from cinder_ext.objects import base as objects
 
@@ -75,6 +77,21 @@ class Server(rpc_server.RPCServer):
         super().__init__(*args, **kwargs)
         self._executor_cls = futures.ThreadPoolExecutor
 
+    def _process_incoming(self, incoming):
+        began = time.monotonic()
+        try:
+            super()._process_incoming(incoming)
+        finally:
+            method = incoming[0].message.get('method') if incoming else None
+            metrics.RPC_SECONDS.labels(self._target.topic, method if method in self._served
+                                       else 'unknown').observe(time.monotonic() - began)
+
+    @functools.cached_property
+    def _served(self):
+        """Names of the methods; anybody who reaches the broker could make up others."""
+        return frozenset(name for endpoint in self.dispatcher.endpoints for name in dir(endpoint)
+                         if not name.startswith('_'))
+
 
 def init(conf, url=None):
     """Open the transport of this process; a second call keeps the first one.
@@ -112,9 +129,15 @@ def _default_rabbit(conf):
             conf.set_default(name, value, group=RABBIT_GROUP)
 
 
+def open_for_notifications(conf):
+    """A transport for notifications; they may have a broker of their own."""
+    _register_options(conf)
+    return oslo_messaging.get_notification_transport(conf)
+
+
 def _register_options(conf):
     """Register what oslo.messaging reads from any conf but registers on cfg.CONF only."""
-    conf.register_opts(metrics.oslo_messaging_metrics, group='oslo_messaging_metrics')
+    conf.register_opts(messaging_metrics.oslo_messaging_metrics, group='oslo_messaging_metrics')
     conf.register_opts(tracing.oslo_messaging_tracing, group='oslo_messaging_tracing')
 
 

@@ -15,7 +15,9 @@ class VolumeAPI:
     Version history::
 
         1.0 - create_volume, delete_volume, extend_volume, create_snapshot, delete_snapshot,
-              connect_attachment, disconnect_attachment, run_migration, report
+              connect_attachment, disconnect_attachment, initialize_connection,
+              terminate_connection, revert_volume, run_migration, report, get_capabilities,
+              create_group, delete_group, create_group_snapshot, delete_group_snapshot
     """
 
     VERSION = '1.0'
@@ -43,6 +45,20 @@ class VolumeAPI:
     def delete_snapshot(self, ctxt, host, snapshot_id):
         self._at(host).cast(ctxt, 'delete_snapshot', snapshot_id=snapshot_id)
 
+    def create_group(self, ctxt, host, group_id):
+        """Finish a group: make the volumes that are to come from its source.  A cast."""
+        self._at(host).cast(ctxt, 'create_group', group_id=group_id)
+
+    def delete_group(self, ctxt, host, group_id):
+        """Remove a group's volumes, which are ``deleting``, and then the group.  A cast."""
+        self._at(host).cast(ctxt, 'delete_group', group_id=group_id)
+
+    def create_group_snapshot(self, ctxt, host, group_snapshot_id):
+        self._at(host).cast(ctxt, 'create_group_snapshot', group_snapshot_id=group_snapshot_id)
+
+    def delete_group_snapshot(self, ctxt, host, group_snapshot_id):
+        self._at(host).cast(ctxt, 'delete_group_snapshot', group_snapshot_id=group_snapshot_id)
+
     def connect_attachment(self, ctxt, host, attachment_id):
         """Connect a volume for the connector in an attachment's row.  A call.
 
@@ -59,6 +75,25 @@ class VolumeAPI:
         """
         self._at(host).call(ctxt, 'disconnect_attachment', attachment_id=attachment_id)
 
+    def initialize_connection(self, ctxt, host, volume_id, connector):
+        """Connect a volume for a consumer that no attachment stands for.  A call.
+
+        :returns: {'driver_volume_type': ..., 'data': {...}}
+        :raises DriverError: the backend could not
+        """
+        return self._at(host).call(ctxt, 'initialize_connection', volume_id=volume_id,
+                                   connector=connector)
+
+    def terminate_connection(self, ctxt, host, volume_id, connector):
+        """Undo initialize_connection, unless an attachment uses that host's connection.  A call.
+
+        :raises DriverError: the backend could not
+        """
+        self._at(host).call(ctxt, 'terminate_connection', volume_id=volume_id, connector=connector)
+
+    def revert_volume(self, ctxt, host, volume_id):
+        self._at(host).cast(ctxt, 'revert_volume', volume_id=volume_id)
+
     def run_migration(self, ctxt, host, migration_id):
         """Run or resume a migration at its source.  A cast."""
         self._at(host).cast(ctxt, 'run_migration', migration_id=migration_id)
@@ -66,3 +101,10 @@ class VolumeAPI:
     def report(self, ctxt):
         """Have every backend tell the schedulers its capacity now.  A fanout cast."""
         self._client.prepare(fanout=True).cast(ctxt, 'report')
+
+    def get_capabilities(self, ctxt, host):
+        """What a backend says of itself, in the words of the Block Storage API.  A call.
+
+        :raises DriverError: the backend does not answer
+        """
+        return self._at(host).call(ctxt, 'get_capabilities')

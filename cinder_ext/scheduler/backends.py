@@ -78,9 +78,13 @@ class Backends:
                 max_over_subscription_ratio=report.max_over_subscription_ratio,
                 reserved_percentage=report.reserved_percentage,
                 availability_zone=report.availability_zone, is_alive=is_alive,
-                is_enabled=service is not None and not service.disabled, fault=report.fault,
+                is_enabled=_is_enabled(service), fault=report.fault,
                 reported_at=_time(report.reported_at))
             yield _less(found, placed.get(host, 0))
+
+
+def _is_enabled(service):
+    return service is not None and not (service.disabled or service.frozen)
 
 
 def _capabilities(report, pool):

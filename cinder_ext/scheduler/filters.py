@@ -8,6 +8,9 @@ from cinder_ext.scheduler import operators
 
 GIB = 1024 ** 3
 
+ZONES = 'RESKEY:availability_zones'
+"""Extra spec with the zones, separated by commas, in which a type's volumes may be."""
+
 
 def named(pool, request):
     """Only the host that was named."""
@@ -31,10 +34,15 @@ def alive(pool, request):
 
 
 def availability_zone(pool, request):
-    wanted = request.availability_zone
-    if wanted is None or wanted == pool.availability_zone:
+    """The zone that is asked for, or else, or when the volume type excludes it, one of the type's."""
+    wanted, of_type = request.availability_zone, request.extra_specs.get(ZONES)
+    allowed = [wanted]
+    if of_type is not None:
+        zones = [zone.strip() for zone in of_type.split(',')]
+        allowed = allowed if wanted in zones else zones
+    if allowed == [None] or pool.availability_zone in allowed:
         return None
-    return f'its availability zone is {pool.availability_zone}, not {wanted}'
+    return f"its availability zone is {pool.availability_zone}, not {' or '.join(allowed)}"
 
 
 def capabilities(pool, request):

@@ -8,10 +8,11 @@ from oslo_log import log
 
 from cinder_ext import context as request_context
 from cinder_ext import periodic
-from cinder_ext.db import services, volume_migrations, volumes
-from cinder_ext.rpc import transport
+from cinder_ext.db import groups, messages, services, volume_migrations, volume_types, volumes
+from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.volume import VolumeAPI
 from cinder_ext.scheduler import backends, migrations, pools
+from cinder_ext.scheduler.groups import GroupPlacer
 from cinder_ext.scheduler.volumes import VolumePlacer
 from cinder_ext.states import migration as migration_states
 
@@ -29,7 +30,7 @@ class SchedulerEndpoint:
 
     Version history::
 
-        1.0 - create_volume, place_migration, get_pools, update_backend
+        1.0 - create_volume, create_group, place_migration, get_pools, update_backend
     """
 
     target = oslo_messaging.Target(version='1.0')
@@ -40,11 +41,18 @@ class SchedulerEndpoint:
     def create_volume(self, ctxt, volume_id):
         self._service.volumes.place(ctxt, volume_id)
 
+    def create_group(self, ctxt, group_id):
+        self._service.groups.place(ctxt, group_id)
+
     def place_migration(self, ctxt, migration_id):
         self._service.migrations.place(ctxt, migration_id)
 
     def get_pools(self, ctxt, detail, filters):
-        return pools.shown(self._service.backends.pools(ctxt.elevated()), detail, filters)
+        filters, specs = dict(filters), None
+        if 'volume_type' in filters:
+            found = volume_types.get_by_name_or_id(ctxt, filters.pop('volume_type'))
+            specs = volume_types.extra_specs(ctxt, found.id)
+        return pools.shown(self._service.backends.pools(ctxt.elevated()), detail, filters, specs)
 
     def update_backend(self, ctxt, report):
         self._service.take_report(report)
@@ -63,27 +71,32 @@ class SchedulerService:
         self._born_at = None
         self.backends = backends.Backends(conf.service_down_time)
         self.volumes = None
+        self.groups = None
         self.migrations = None
         self._heart = periodic.Periodic(conf.report_interval, self._beat, 'scheduler-heartbeat')
         self._sweeper = periodic.Periodic(conf.sweep_interval, self.sweep, 'scheduler-sweep')
+        self._reaper = periodic.Periodic(conf.message_reap_interval, self.reap, 'message-reaper')
 
     def start(self):
         """Take requests, and ask every backend to report."""
         self._born_at = time.monotonic()
         self._volume_api = VolumeAPI(self._conf)
         self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled)
+        self.groups = GroupPlacer(self.backends, self._volume_api, self._is_settled)
         self.migrations = migrations.MigrationPlacer(self.backends, self._volume_api,
                                                      self._is_settled)
         target = oslo_messaging.Target(topic=transport.SCHEDULER_TOPIC, server=self._conf.host)
-        self._server = transport.get_server(target, [SchedulerEndpoint(self)])
+        self._server = transport.get_server(
+            target, [SchedulerEndpoint(self), control.ControlEndpoint(self._sweeper.poke)])
         self._server.start()
         self._heart.start()
         self._volume_api.report(request_context.admin_context())
         self._sweeper.start()
+        self._reaper.start()
 
     def stop(self):
         """Take no more requests; returns when those that were taken are done."""
-        for job in (self._sweeper, self._heart):
+        for job in (self._reaper, self._sweeper, self._heart):
             job.stop()
         if self._server is not None:
             self._server.stop()
@@ -93,6 +106,7 @@ class SchedulerService:
         """Take over changed intervals."""
         self._heart.interval_seconds = self._conf.report_interval
         self._sweeper.interval_seconds = self._conf.sweep_interval
+        self._reaper.interval_seconds = self._conf.message_reap_interval
 
     def take_report(self, report):
         """Remember a backend's report; what waited for reports may be placed now."""
@@ -105,8 +119,16 @@ class SchedulerService:
         context = request_context.admin_context()
         for volume_id, _status in volumes.unfinished(context, None):
             self.volumes.place(context, volume_id)
+        for group_id in groups.unplaced(context):
+            self.groups.place(context, group_id)
         for migration_id in volume_migrations.waiting(context, (migration_states.SCHEDULING,)):
             self.migrations.place(context, migration_id)
+
+    def reap(self):
+        """Remove user messages that have expired; harmless when several schedulers do so."""
+        gone = messages.purge_expired(request_context.admin_context())
+        if gone:
+            LOG.info('%s user messages have expired and are removed', gone)
 
     def _is_young(self):
         return time.monotonic() < self._born_at + SETTLE_SECONDS

@@ -74,7 +74,7 @@ class MigrationPlacer:
             return 'its present backend is not known to the scheduler'
         specs = volume_types.extra_specs(context, record.destination_type_id)
         return pick.refusal(here, request.Request(size_bytes=0, extra_specs=specs),
-                            (filters.capabilities,))
+                            (filters.availability_zone, filters.capabilities))
 
     def _move(self, context, record, volume, view, refusal_event):
         """Schedule it, or end it with ``refusal_event``."""

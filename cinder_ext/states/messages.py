@@ -25,6 +25,11 @@ DELETE_VOLUME = '901'
 RETYPE_VOLUME = '902'
 MIGRATE_VOLUME = '903'
 TIDY_MIGRATION = '904'
+REVERT_VOLUME = '905'
+CREATE_GROUP = '941'
+DELETE_GROUP = '942'
+CREATE_GROUP_SNAPSHOT = '943'
+DELETE_GROUP_SNAPSHOT = '944'
 
 ACTIONS = {
     SCHEDULE_ALLOCATE_VOLUME: 'schedule allocate volume',
@@ -47,6 +52,11 @@ ACTIONS = {
     RETYPE_VOLUME: 'retype volume',
     MIGRATE_VOLUME: 'migrate volume',
     TIDY_MIGRATION: 'remove the source of a migrated volume',
+    REVERT_VOLUME: 'revert volume to snapshot',
+    CREATE_GROUP: 'create group',
+    DELETE_GROUP: 'delete group',
+    CREATE_GROUP_SNAPSHOT: 'create group snapshot',
+    DELETE_GROUP_SNAPSHOT: 'delete group snapshot',
 }
 """Number -> what was being done."""
 
@@ -66,8 +76,20 @@ SNAPSHOT_CREATE_ERROR = '013'
 SNAPSHOT_UPDATE_METADATA_FAILED = '014'
 SNAPSHOT_IS_BUSY = '015'
 SNAPSHOT_DELETE_ERROR = '016'
+BACKUP_INVALID_STATE = '017'
+BACKUP_SERVICE_DOWN = '018'
+BACKUP_CREATE_DEVICE_ERROR = '019'
+BACKUP_CREATE_DRIVER_ERROR = '020'
 ATTACH_ERROR = '021'
 DETACH_ERROR = '022'
+BACKUP_CREATE_CLEANUP_ERROR = '023'
+BACKUP_SCHEDULE_ERROR = '024'
+BACKUP_DELETE_DRIVER_ERROR = '025'
+BACKUP_RESTORE_ERROR = '026'
+VOLUME_INVALID_STATE = '027'
+REIMAGE_VOLUME_FAILED = '028'
+IMAGE_FORMAT_UNACCEPTABLE = '029'
+INCREMENTAL_BACKUP_FORCES_FULL_BACKUP = '030'
 MIGRATION_FAILED = '901'
 MOVE_NOT_ASKED_FOR = '902'
 SNAPSHOTS_NOT_INCLUDED = '903'
@@ -77,6 +99,12 @@ VERIFY_FAILED = '906'
 DESTINATION_FULL = '907'
 LEFTOVERS = '908'
 DRIVER_FAILED_DELETE = '909'
+DRIVER_FAILED_REVERT = '910'
+GROUP_MEMBERS_NOT_MADE = '941'
+GROUP_MEMBERS_NOT_REMOVED = '942'
+GROUP_SNAPSHOT_NOT_MADE = '943'
+GROUP_NOT_STILL = '944'
+GROUP_SNAPSHOT_NOT_REMOVED = '945'
 
 DETAILS = {
     UNKNOWN_ERROR: 'An unknown error occurred.',
@@ -95,8 +123,23 @@ DETAILS = {
     SNAPSHOT_UPDATE_METADATA_FAILED: 'Volume snapshot update metadata failed.',
     SNAPSHOT_IS_BUSY: 'Snapshot is busy.',
     SNAPSHOT_DELETE_ERROR: 'Snapshot failed to delete.',
+    BACKUP_INVALID_STATE: 'Backup status is invalid.',
+    BACKUP_SERVICE_DOWN: 'Backup service is down.',
+    BACKUP_CREATE_DEVICE_ERROR: 'Failed to get backup device from the volume service.',
+    BACKUP_CREATE_DRIVER_ERROR: 'Backup driver failed to create backup.',
     ATTACH_ERROR: 'Failed to attach volume.',
     DETACH_ERROR: 'Failed to detach volume.',
+    BACKUP_CREATE_CLEANUP_ERROR: 'Cleanup of temporary volume/snapshot failed.',
+    BACKUP_SCHEDULE_ERROR: ('Backup failed to schedule. Service not found for creating '
+                            'backup.'),
+    BACKUP_DELETE_DRIVER_ERROR: 'Backup driver failed to delete backup.',
+    BACKUP_RESTORE_ERROR: 'Backup driver failed to restore backup.',
+    VOLUME_INVALID_STATE: 'Volume status is invalid.',
+    REIMAGE_VOLUME_FAILED: 'Compute service failed to reimage volume.',
+    IMAGE_FORMAT_UNACCEPTABLE: ('The image disk format must be the same as the volume format for '
+                                'the volume type you are requesting.'),
+    INCREMENTAL_BACKUP_FORCES_FULL_BACKUP: ('Incremental backup not possible, forcing full '
+                                            'backup.'),
     MIGRATION_FAILED: 'The migration failed; the volume is where it was.',
     MOVE_NOT_ASKED_FOR: ('The new type needs another backend, and the migration policy does not '
                          'allow a move. The volume is unchanged.'),
@@ -112,6 +155,18 @@ DETAILS = {
     LEFTOVERS: ('The volume has moved; something at its former place could not be removed yet '
                 'and will be tried again.'),
     DRIVER_FAILED_DELETE: 'Driver failed to delete the volume.',
+    DRIVER_FAILED_REVERT: ('Driver failed to revert the volume; its snapshot is whole, and the '
+                           'volume may hold a part of it.'),
+    GROUP_MEMBERS_NOT_MADE: ('A volume of the group could not be made; all volumes of the new group '
+                             'are in error. Delete the group with its volumes and try again.'),
+    GROUP_MEMBERS_NOT_REMOVED: ('A volume of the group could not be removed. '
+                                'Delete the group with its volumes again.'),
+    GROUP_SNAPSHOT_NOT_MADE: 'The snapshot of a volume of the group could not be taken.',
+    GROUP_NOT_STILL: ('The volumes of the group were written to without a pause, so that no common '
+                      'moment could be kept. Let the writers pause, or detach the volumes, and try '
+                      'again.'),
+    GROUP_SNAPSHOT_NOT_REMOVED: ('A snapshot of the group snapshot could not be removed. '
+                                 'Delete the group snapshot again.'),
 }
 """Number -> what happened."""
 

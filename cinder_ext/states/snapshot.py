@@ -14,8 +14,11 @@ ERROR = 'error'
 ERROR_DELETING = 'error_deleting'
 """It could not be removed."""
 
+RESTORING = 'restoring'
+"""Its volume is being reverted to it."""
+
 DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING)
-"""From these a delete is accepted, as upstream."""
+"""From these a delete is accepted: upstream's, and error_deleting, to try again."""
 
 RESETTABLE = (AVAILABLE, CREATING, DELETING, ERROR, ERROR_DELETING)
 """What an administrator may set with os-reset_status."""
@@ -26,4 +29,6 @@ MACHINE = Machine('snapshot', 'status', (CREATING,), (
     Row('delete', DELETABLE, DELETING),
     Row('delete-failed', (DELETING,), ERROR_DELETING),
     Row('delete-refused', (DELETING,), AVAILABLE),
+    Row('restore', (AVAILABLE,), RESTORING),
+    Row('restored', (RESTORING,), AVAILABLE),
 ))

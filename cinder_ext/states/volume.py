@@ -21,6 +21,8 @@ RETYPING = 'retyping'
 """Its type is being changed, its bytes perhaps moved."""
 MAINTENANCE = 'maintenance'
 """Locked for a migration that an administrator started with lock_volume."""
+AWAITING_TRANSFER = 'awaiting-transfer'
+"""Offered to another project."""
 DELETING = 'deleting'
 """The backend is removing it."""
 ERROR = 'error'
@@ -30,16 +32,20 @@ ERROR_DELETING = 'error_deleting'
 ERROR_EXTENDING = 'error_extending'
 """It could not be made larger; its content is whole."""
 
-DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
-"""From these a delete is accepted, as upstream."""
+REVERTING = 'reverting'
+"""Its content is being replaced by that of its latest snapshot."""
 
-RESETTABLE = (CREATING, AVAILABLE, DELETING, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
+DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
+"""From these a delete is accepted: upstream's, and error_deleting, to try again."""
+
+RESETTABLE = (CREATING, AVAILABLE, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
               MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING)
-"""What an administrator may set with os-reset_status."""
+"""What an administrator may set with os-reset_status; not ``deleting``, which would delete it."""
 
 MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
+    Row('group-failed', (CREATING, AVAILABLE), ERROR),
     Row('delete', DELETABLE, DELETING),
     Row('delete-failed', (DELETING,), ERROR_DELETING),
     Row('delete-refused', (DELETING,), AVAILABLE),
@@ -51,14 +57,24 @@ MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('retype', (AVAILABLE,), RETYPING),
     Row('retype-attached', (IN_USE,), RETYPING),
     Row('lock', (AVAILABLE,), MAINTENANCE),
+    Row('offer', (AVAILABLE,), AWAITING_TRANSFER),
+    Row('withdraw', (AWAITING_TRANSFER,), AVAILABLE),
+    Row('accept', (AWAITING_TRANSFER,), AVAILABLE),
     Row('release', (RETYPING, MAINTENANCE), AVAILABLE),
     Row('release-attached', (RETYPING, MAINTENANCE), IN_USE),
     Row('reserve', (AVAILABLE, RESERVED, ATTACHING, IN_USE), RESERVED),
     Row('connect', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), ATTACHING),
     Row('attached', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), IN_USE),
+    Row('begin-attaching', (AVAILABLE,), ATTACHING),
+    Row('begin-attaching-again', (AVAILABLE, IN_USE), ATTACHING),
+    Row('unreserve', (ATTACHING,), AVAILABLE),
+    Row('unreserve-attached', (ATTACHING,), IN_USE),
     Row('begin-detaching', (IN_USE,), DETACHING),
     Row('roll-detaching', (DETACHING,), IN_USE),
     Row('detached', (RESERVED, ATTACHING, DETACHING, IN_USE), AVAILABLE),
+    Row('revert', (AVAILABLE,), REVERTING),
+    Row('reverted', (REVERTING,), AVAILABLE),
+    Row('revert-failed', (REVERTING,), ERROR),
     Row('still-reserved', (ATTACHING, DETACHING, IN_USE, RESERVED), RESERVED),
 ))
 

@@ -24,6 +24,8 @@ from taskflow.listeners import base as listeners
 from taskflow.persistence import models
 from taskflow.persistence.backends import impl_sqlalchemy
 
+from cinder_ext import metrics
+
 LOG = log.getLogger(__name__)
 
 _NAMESPACE = uuid.UUID('6cbf1a35-1de3-5c5f-9a3c-4ac1f1d1a1c0')
@@ -83,7 +85,8 @@ class Engine:
         book, detail = self._open_book(backend, name, key)
         engine = engines.load(build(), flow_detail=detail, book=book, backend=backend,
                               engine='serial', store=store)
-        with _Watch(engine, name, key, self._watchers):
+        with (_Watch(engine, name, key, self._watchers),
+              metrics.FLOWS_RUNNING.labels(name).track_inprogress()):
             try:
                 done = _run(engine, name, key)
             finally:
@@ -146,6 +149,7 @@ class _Watch(listeners.Listener):
             watch(self._name, step, state)
 
     def _flow_receiver(self, state, details):
+        metrics.FLOWS.labels(self._name, state).inc()
         LOG.info('flow %s of %s: %s', self._name, self._key, state)
 
 

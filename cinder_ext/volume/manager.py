@@ -14,14 +14,17 @@ from cinder_ext import exceptions, periodic
 from cinder_ext.conf import backend as backend_conf
 from cinder_ext.db import services
 from cinder_ext.drivers import loader
-from cinder_ext.rpc import transport
+from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.volume import backend as backends
 from cinder_ext.volume import engine, reports
 from cinder_ext.volume.attachments.endpoint import AttachmentEndpoint
+from cinder_ext.volume.groups.endpoint import GroupEndpoint
+from cinder_ext.volume.groups.snapshots import GroupSnapshotEndpoint
 from cinder_ext.volume.lifecycle.endpoint import LifecycleEndpoint
 from cinder_ext.volume.migration.destination import DestinationEndpoint
 from cinder_ext.volume.migration.endpoint import MigrationEndpoint
+from cinder_ext.volume.revert.endpoint import RevertEndpoint
 from cinder_ext.volume.snapshots.endpoint import SnapshotEndpoint
 
 LOG = log.getLogger(__name__)
@@ -34,15 +37,19 @@ RETRY_SECONDS = 10
 
 
 class ReportEndpoint:
-    """RPC endpoint: the schedulers ask for a report."""
+    """RPC endpoint: what a backend says of itself, to the schedulers and to operators."""
 
     target = oslo_messaging.Target(version='1.0')
 
-    def __init__(self, reporter):
+    def __init__(self, reporter, driver):
         self._reporter = reporter
+        self._driver = driver
 
     def report(self, ctxt):
         self._reporter.soon()
+
+    def get_capabilities(self, ctxt):
+        return reports.capabilities_of(self._driver)
 
 
 class VolumeService:
@@ -156,11 +163,16 @@ class VolumeService:
         """Register the endpoints of a started driver."""
         backend = backends.Backend(self.host, driver, self._reporter.soon)
         of_snapshots = SnapshotEndpoint(backend)
+        of_volumes = LifecycleEndpoint(backend, of_snapshots.delete_snapshot)
         endpoints = [
-            ReportEndpoint(self._reporter),
-            LifecycleEndpoint(backend, of_snapshots.delete_snapshot),
+            ReportEndpoint(self._reporter, driver),
+            control.ControlEndpoint(self._sweeper.poke),
+            of_volumes,
             of_snapshots,
+            GroupEndpoint(backend, of_volumes),
+            GroupSnapshotEndpoint(backend, of_snapshots),
             AttachmentEndpoint(backend),
+            RevertEndpoint(backend),
             MigrationEndpoint(self._conf, self.host, driver, self._engine),
             DestinationEndpoint(driver),
         ]

@@ -7,7 +7,7 @@ import time
 from oslo_log import log
 
 from cinder_ext import context as request_context
-from cinder_ext import exceptions, periodic
+from cinder_ext import exceptions, metrics, periodic
 from cinder_ext.drivers import capabilities
 from cinder_ext.objects import backend_report
 
@@ -15,6 +15,33 @@ LOG = log.getLogger(__name__)
 
 LEAST_GAP_SECONDS = 0.5
 """Many changes within this make one report."""
+
+
+STANDARD_PROPERTIES = {
+    'thin_provisioning': ('Thin Provisioning', 'Sets thin provisioning.'),
+    'compression': ('Compression', 'Enables compression.'),
+    'qos': ('QoS', 'Enables QoS.'),
+    'replication_enabled': ('Replication', 'Enables replication.'),
+}
+"""Extra specs that the Block Storage API knows everywhere: (title, description)."""
+
+
+def capabilities_of(driver):
+    """What a started driver says of itself, in the words of the Block Storage API.
+
+    :raises DriverError: the backend does not answer
+    """
+    pools = driver.report()
+    found = pools[0].capabilities if pools else {}
+    words = ('vendor_name', 'volume_backend_name', 'driver_version', 'storage_protocol',
+             'display_name', 'description', 'visibility')
+    return {
+        **{word: found.get(word) for word in words},
+        'pool_name': None,
+        'replication_targets': [],
+        'properties': {name: {'title': title, 'description': description, 'type': 'boolean'}
+                       for name, (title, description) in STANDARD_PROPERTIES.items()},
+    }
 
 
 class Reporter:
@@ -65,7 +92,9 @@ class Reporter:
     def _report(self):
         self._stopping.wait(max(0, self._last + LEAST_GAP_SECONDS - time.monotonic()))
         self._last = time.monotonic()
-        self._scheduler_api.update_backend(request_context.admin_context(), self._examine())
+        report = self._examine()
+        _measure(report)
+        self._scheduler_api.update_backend(request_context.admin_context(), report)
 
     def _examine(self):
         """The report now: objects.backend_report.BackendReport."""
@@ -80,3 +109,12 @@ class Reporter:
         return backend_report.BackendReport.of(
             self._host, self._zone, found, self._options.max_over_subscription_ratio,
             self._options.reserved_percentage)
+
+
+def _measure(report):
+    """Show a report to Prometheus."""
+    metrics.BACKEND_UP.labels(report.host).set(report.is_up)
+    for pool in report.pools if report.is_up else ():
+        for what in ('total', 'free', 'allocated', 'provisioned'):
+            metrics.CAPACITY.labels(f'{report.host}#{pool.name}', what).set(
+                getattr(pool, f'{what}_bytes'))

@@ -3,7 +3,7 @@
 
 import pytest
 
-from cinder_ext.drivers.conformance import connect, ranges, suite, workbench
+from cinder_ext.drivers.conformance import connect, ranges, revert, suite, workbench
 
 
 class TestFileOnSharedBlocks(suite.Conformance):
@@ -13,7 +13,7 @@ class TestFileOnSharedBlocks(suite.Conformance):
 
 
 class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
-                               ranges.AllocatedRangesCases):
+                               ranges.AllocatedRangesCases, revert.RevertCases):
     @pytest.fixture
     def driver(self, tmp_path):
         return workbench.started('file', file_path=tmp_path, file_reflink='off')

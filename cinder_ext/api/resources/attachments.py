@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from cinder_ext import exceptions
-from cinder_ext.api import filters, pagination, rules, validation
+from cinder_ext.api import detachment, filters, pagination, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import volume_attach_actions
 from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import attachments, listing, models, volumes
 from cinder_ext.states import attachment as states
@@ -73,7 +74,7 @@ def summary(row):
 def view(row):
     """An attachment in full."""
     return {**summary(row), 'attached_at': moment(row.attached_at) or '',
-            'detached_at': moment(row.detached_at) or '', 'attach_mode': row.attach_mode,
+            'detached_at': moment(row.detached_at) or '', 'attach_mode': row.attach_mode or 'null',
             'connection_info': _connection(row)}
 
 
@@ -106,8 +107,9 @@ def detail(call):
 def _list(call, shape):
     page = pagination.page(call, SORTABLE, aliases=ALIASES)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    rows = listing.rows(call.context, models.Attachment, page, filters.conditions(call, FILTERS),
-                        project_id, missing=exceptions.AttachmentNotFound)
+    wanted = filters.conditions(call, FILTERS, 'attachment')
+    rows = listing.rows(call.context, models.Attachment, page, wanted, project_id,
+                        missing=exceptions.AttachmentNotFound)
     return pagination.body(call, 'attachments', [shape(row) for row in rows],
                            rows[-1].id if rows else None, page)
 
@@ -160,13 +162,12 @@ def complete(call):
 
 
 def delete(call):
-    """Disconnect the consumer; the answer lists the volume's other attachments."""
-    row = call.target
-    if row.attach_status != states.RESERVED:
-        attachments.begin_detach(call.context, row.id)
-        call.ask(call.rpc.volume.disconnect_attachment,
-                 volumes.get(call.context, row.volume_id).host, row.id)
-    remaining = attachments.detached(call.context, row.id)
+    """Disconnect the consumer; the answer lists the volume's other attachments.
+
+    Refused while a server uses it, unless a service asks.
+    """
+    detachment.refuse_if_used(call, call.target)
+    remaining = volume_attach_actions.remove(call, call.target)
     return {'attachments': [summary(each) for each in remaining]}
 
 

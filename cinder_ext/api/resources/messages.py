@@ -30,11 +30,12 @@ FILTERS = {name: filters.text(name, since='3.5') for name in (
 
 def view(call, row):
     """A message; its text is made of the numbers of action and detail."""
+    about = {name: getattr(row, name) for name in ('resource_type', 'resource_uuid')
+             if getattr(row, name)}
     return {'id': row.id, 'event_id': row.event_id, 'message_level': row.message_level,
             'user_message': catalogue.shown(row.action_id, row.detail_id, row.user_message),
             'created_at': moment(row.created_at), 'guaranteed_until': moment(row.expires_at),
-            'request_id': row.request_id, 'resource_type': row.resource_type,
-            'resource_uuid': row.resource_uuid,
+            'request_id': row.request_id, **about,
             'links': call.links.of(call.context, 'messages', row.id)}
 
 
@@ -61,8 +62,9 @@ def index(call):
     """List the messages of the project; from 3.5 on with pages and filters."""
     page = call.variant(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    rows = listing.rows(call.context, models.Message, page, filters.conditions(call, FILTERS),
-                        project_id, missing=exceptions.MessageNotFound)
+    wanted = filters.conditions(call, FILTERS, 'message')
+    rows = listing.rows(call.context, models.Message, page, wanted, project_id,
+                        missing=exceptions.MessageNotFound)
     return pagination.body(call, 'messages', [view(call, row) for row in rows],
                            rows[-1].id if rows else None, page)
 

@@ -24,12 +24,15 @@ POLICIES = (
 
 # SCHEMAS
 
+# Other than a volume's, its keys have no slashes, and words beside it are let through.
+_METADATA = {'type': 'object', 'additionalProperties': False,
+             'patternProperties': {
+                 r'^[a-zA-Z0-9\-_:. ]{1,255}\Z': {'type': 'string', 'maxLength': 255}}}
 ALL = validation.schemas({'3.0': {
-    'type': 'object', 'properties': {'metadata': validation.METADATA}, 'required': ['metadata'],
-    'additionalProperties': False}})
+    'type': 'object', 'properties': {'metadata': _METADATA}, 'required': ['metadata']}})
 ONE = validation.schemas({'3.0': {
-    'type': 'object', 'required': ['meta'], 'additionalProperties': False,
-    'properties': {'meta': {**validation.METADATA, 'minProperties': 1, 'maxProperties': 1}}}})
+    'type': 'object', 'required': ['meta'],
+    'properties': {'meta': {**_METADATA, 'minProperties': 1, 'maxProperties': 1}}}})
 
 # handlers
 

@@ -46,7 +46,7 @@ POLICIES = (
 _NAMES = {'name': validation.TEXT, 'display_name': validation.TEXT,
           'description': validation.TEXT, 'display_description': validation.TEXT}
 _CREATE = validation.wrapped('snapshot', {
-    **_NAMES, 'volume_id': validation.UUID, 'force': validation.BOOLEAN,
+    **_NAMES, 'volume_id': validation.OPTIONAL_UUID, 'force': validation.BOOLEAN,
     'metadata': validation.OPTIONAL_METADATA}, required=('volume_id',))
 _UPDATE = validation.wrapped('snapshot', _NAMES)
 _UPDATE['properties']['snapshot']['minProperties'] = 1
@@ -82,19 +82,26 @@ IN_USE_TOO = microversion.ByVersion({'3.0': _when_forced, '3.66': _always})
 
 # view
 
-SORTABLE = microversion.ByVersion({
-    '3.0': ('id', 'status', 'volume_id', 'size', 'created_at', 'updated_at'),
-    '3.30': ('id', 'status', 'volume_id', 'size', 'created_at', 'updated_at', 'name')})
+SORTABLE = ('id', 'status', 'volume_id', 'size', 'created_at', 'updated_at', 'name')
+ALIASES = microversion.ByVersion({'3.0': {'display_name': 'name', 'name': None},
+                                  '3.30': {'display_name': 'name'}})
+"""Sort key -> column; a sort key whose column is None is not served."""
 
 FILTERS = {
     'name': filters.text('name'),
+    'display_name': filters.text('name', word='name'),
+    'description': filters.text('description'),
     'status': filters.text('status'),
     'volume_id': filters.text('volume_id'),
     'id': filters.text('id'),
+    'user_id': filters.text('user_id'),
     'metadata': filters.pairs(since='3.22'),
-    'project_id': filters.text('project_id', admin=True),
-    'consumes_quota': filters.flag('consumes_quota', admin=True, since='3.65'),
+    'availability_zone': filters.text('availability_zone', via=('volume_id', models.Volume)),
+    'host': filters.text('host', via=('volume_id', models.Volume)),
+    'project_id': filters.text('project_id'),
+    'consumes_quota': filters.flag('consumes_quota', since='3.65'),
 }
+"""All are for administrators; which of them are for others is in filter_names.py."""
 
 ADDITIONS = microversion.Additions({
     '3.14': lambda row: {'group_snapshot_id': row.group_snapshot_id},
@@ -116,17 +123,23 @@ def summary(_call, row, metadata):
 
 def view(call, row, metadata):
     """A snapshot in full."""
-    shown = summary(call, row, metadata)
+    shown = _core(call, row, metadata)
     if call.allowed(POLICY_EXTENDED, row):
         shown['os-extended-snapshot-attributes:progress'] = row.progress
         shown['os-extended-snapshot-attributes:project_id'] = row.project_id
+    return shown
+
+
+def _core(call, row, metadata):
+    shown = summary(call, row, metadata)
     for addition in ADDITIONS.upto(call.version):
         shown.update(addition(row))
     return shown
 
 
-def _shown(call, row):
-    return {'snapshot': view(call, row, snapshots.metadata(call.context, row.id))}
+def _changed(call, row):
+    """A snapshot that was just made or changed: without what is shown on request only."""
+    return {'snapshot': _core(call, row, snapshots.metadata(call.context, row.id))}
 
 
 # handlers
@@ -148,7 +161,7 @@ def detail(call):
 
 
 def _list(call, shape):
-    page = pagination.page(call, call.at(SORTABLE))
+    page = pagination.page(call, SORTABLE, aliases=call.at(ALIASES))
     wanted = _conditions(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
     rows = listing.rows(call.context, models.Snapshot, page, wanted, project_id,
@@ -167,7 +180,7 @@ _METADATA = (models.SnapshotMetadata, 'snapshot_id')
 
 
 def _conditions(call):
-    found = filters.conditions(call, FILTERS)
+    found = filters.conditions(call, FILTERS, 'snapshot')
     if not call.context.is_admin:
         # What the service makes for itself is nobody's business.
         found.append(listing.Condition('consumes_quota', 'eq', True))
@@ -176,7 +189,8 @@ def _conditions(call):
 
 def show(call):
     """Show a snapshot."""
-    return _shown(call, call.target)
+    row = call.target
+    return {'snapshot': view(call, row, snapshots.metadata(call.context, row.id))}
 
 
 def create(call):
@@ -189,7 +203,7 @@ def create(call):
     row = snapshots.create(call.context, {'volume_id': volume.id, **_named(body)},
                            body.get('metadata'), force=call.variant(body))
     call.tell(call.rpc.volume.create_snapshot, volume.host, row.id)
-    return _shown(call, row)
+    return _changed(call, row)
 
 
 def _named(body):
@@ -204,7 +218,7 @@ def _named(body):
 def update(call):
     """Change name or description of a snapshot."""
     snapshots.update(call.context, call.target.id, _named(call.body['snapshot']))
-    return _shown(call, load(call))
+    return _changed(call, load(call))
 
 
 def delete(call):

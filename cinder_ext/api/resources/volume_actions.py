@@ -6,6 +6,7 @@ from cinder_ext.api import microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import (
+    reverts,
     services,
     snapshots,
     volume_migrations,
@@ -17,6 +18,8 @@ from cinder_ext.states import volume as states
 
 ADMIN_ACTIONS = 'volume_extension:volume_admin_actions'
 EXTEND_ATTACHED = 'volume:extend_attached_volume'
+UPLOAD = 'volume_extension:volume_actions:upload_image'
+UPLOAD_PUBLIC = 'volume_extension:volume_actions:upload_public'
 
 POLICIES = (
     rules.rule('volume:extend', rules.MEMBER, 'Extend a volume.',
@@ -33,6 +36,22 @@ POLICIES = (
     rules.rule(f'{ADMIN_ACTIONS}:migrate_volume', rules.ADMIN,
                'Move a volume to a backend that is named.',
                'POST /volumes/{volume_id}/action (os-migrate_volume)'),
+    rules.rule(f'{ADMIN_ACTIONS}:migrate_volume_completion', rules.ADMIN,
+               'Report that a server has swapped a volume.',
+               'POST /volumes/{volume_id}/action (os-migrate_volume_completion)'),
+    rules.rule(f'{ADMIN_ACTIONS}:extend_volume_completion', rules.ADMIN,
+               'Report that a server sees the new size of a volume.',
+               'POST /volumes/{volume_id}/action (os-extend_volume_completion)'),
+    rules.rule('volume:revert_to_snapshot', rules.MEMBER, 'Revert a volume to its latest snapshot.',
+               'POST /volumes/{volume_id}/action (revert)'),
+    rules.rule('volume:reimage', rules.MEMBER, 'Write an image over a volume.',
+               'POST /volumes/{volume_id}/action (os-reimage)'),
+    rules.rule('volume:reimage_reserved', rules.MEMBER, 'Write an image over a reserved volume.',
+               'POST /volumes/{volume_id}/action (os-reimage)'),
+    rules.rule(UPLOAD, rules.MEMBER, 'Make an image of a volume.',
+               'POST /volumes/{volume_id}/action (os-volume_upload_image)'),
+    rules.rule(UPLOAD_PUBLIC, rules.ADMIN, 'Make a public image of a volume.',
+               'POST /volumes/{volume_id}/action (os-volume_upload_image)'),
 )
 
 INCLUDE_SPEC = 'migration:include_snapshots'
@@ -66,12 +85,35 @@ MIGRATE_BODY = validation.schemas({
     '3.73': _object({**_MIGRATE_316, 'include_snapshots': validation.BOOLEAN}),
 })
 BOOTABLE_BODY = validation.schemas({'3.0': _object({'bootable': validation.BOOLEAN}, ['bootable'])})
+_REPORTED = {'error': {'type': ['string', 'null', 'boolean']}}
+_UPLOAD = {
+    'image_name': {'type': 'string', 'minLength': 1, 'maxLength': 255},
+    'force': validation.BOOLEAN, 'container_format': validation.TEXT,
+    'disk_format': {'enum': ['raw', 'vmdk', 'vdi', 'qcow2', 'vhd', 'vhdx', 'ploop']}}
+
+
+def _words(words):
+    """One of some words, in small or capital letters, or nothing."""
+    found = {form for word in words for form in (word, word.upper(), word.capitalize())}
+    return {'enum': [None, '', *sorted(found)]}
+
+
 RESET_BODY = validation.schemas({'3.0': {
-    'type': 'object', 'minProperties': 1, 'additionalProperties': False,
-    'properties': {'status': {'enum': list(states.RESETTABLE)},
-                   'attach_status': {'enum': ['attached', 'detached']},
-                   'migration_status': {'enum': [None, 'none', 'starting', 'migrating', 'completing',
-                                                 'success', 'error']}}}})
+    **_object({'status': _words(states.RESETTABLE),
+               'attach_status': _words(['attached', 'detached']),
+               'migration_status': _words(['none', 'starting', 'migrating', 'completing', 'success',
+                                           'error'])}), 'minProperties': 1}})
+REVERT_BODY = validation.schemas({'3.40': {
+    'type': 'object', 'properties': {'snapshot_id': {'type': ['string', 'null']}}}})
+REIMAGE_BODY = validation.schemas({'3.68': _object(
+    {'image_id': validation.UUID, 'reimage_reserved': validation.BOOLEAN}, ['image_id'])})
+UPLOAD_BODY = validation.schemas({
+    '3.0': _object(_UPLOAD, ['image_name']),
+    '3.1': _object({**_UPLOAD, 'protected': validation.BOOLEAN, 'visibility': {
+        'enum': ['community', 'public', 'private', 'shared']}}, ['image_name'])})
+MIGRATED_BODY = validation.schemas({'3.0': _object(
+    {'new_volume': validation.UUID, **_REPORTED}, ['new_volume'])})
+EXTENDED_BODY = validation.schemas({'3.0': _object(_REPORTED)})
 
 EXTEND_EVENTS = microversion.ByVersion({
     '3.0': {},
@@ -98,10 +140,11 @@ def retype(call):
     migration_policy: ``never`` (default) moves nothing; ``on-demand`` moves a volume without
     snapshots; ``on-demand-include-snapshots`` (3.73) moves it with them.
     """
-    new_type = volume_types.get_by_name_or_id(call.context, call.body['new_type'])
+    new_type = volume_types.get_by_name_or_id(call.context, call.body['new_type'], call.scope)
     if new_type.id == call.target.volume_type_id:
         raise exceptions.InvalidInput(
             reason=f'volume {call.target.id} has the type {new_type.name} already.')
+    resource.refuse_encrypted(call, new_type)
     policy = call.body.get('migration_policy') or 'never'
     attached = call.target.status == states.IN_USE
     _start(call, 'retype-attached' if attached else 'retype', {
@@ -159,12 +202,17 @@ def _flag(call, name):
 
 
 def reset_status(call):
-    """Set a volume's status, attach status or migration status: an administrator's last resort."""
-    also = {column: call.body[column] for column in ('attach_status', 'migration_status')
-            if column in call.body}
-    if also.get('migration_status') == 'none':
-        also['migration_status'] = None
-    volume_requests.reset_status(call.context, call.target.id, call.body.get('status'), also)
+    """Set a volume's status, attach status or migration status: an administrator's last resort.
+
+    ``detached`` removes the volume's attachments.
+    """
+    wanted = {column: word.lower() for column, word in call.body.items() if word}
+    if not wanted:
+        raise exceptions.InvalidInput(
+            reason='name status, attach_status or migration_status and what it shall be.')
+    if wanted.get('migration_status') == 'none':
+        wanted['migration_status'] = None
+    volume_requests.reset_status(call.context, call.target.id, wanted.pop('status', None), wanted)
 
 
 def force_delete(call):
@@ -175,6 +223,42 @@ def force_delete(call):
 def set_bootable(call):
     """Say whether a server can start from the volume."""
     volumes.update(call.context, call.target.id, {'bootable': _flag(call, 'bootable')})
+
+
+def revert(call):
+    """Give a volume the content of its latest snapshot.
+
+    The volume must be available and of the snapshot's size.
+    """
+    reverts.begin(call.context, call.target.id, call.body.get('snapshot_id'))
+    call.tell(call.rpc.volume.revert_volume, call.target.host, call.target.id)
+
+
+def reimage(call):
+    """Write an image over a volume: not served, there is no image service."""
+    if call.target.status == states.RESERVED:
+        call.authorize('volume:reimage_reserved', call.target)
+    raise exceptions.NotServed(what='This action', instead='there is no image service')
+
+
+def upload_image(call):
+    """Make an image of a volume: not served, there is no image service."""
+    if call.body.get('visibility') == 'public':
+        call.authorize(UPLOAD_PUBLIC)
+    raise exceptions.NotServed(what='This action', instead='there is no image service')
+
+
+def complete_migration(call):
+    """Report that a server has swapped a volume: none is ever waited for."""
+    volumes.get(call.context, call.body['new_volume'])
+    raise exceptions.InvalidState(
+        kind='volume', reason=f'no migration of volume {call.target.id} waits for a server.')
+
+
+def complete_extend(call):
+    """Report that a server sees the new size of a volume: none is ever waited for."""
+    raise exceptions.InvalidState(
+        kind='volume', reason=f'no extend of volume {call.target.id} waits for a server.')
 
 
 # OPERATIONS
@@ -195,4 +279,13 @@ ACTIONS = {
     'os-force_delete': _action('force_delete', f'{ADMIN_ACTIONS}:force_delete', force_delete),
     'os-set_bootable': _action('set_bootable', 'volume:update', set_bootable, BOOTABLE_BODY,
                                success=200),
+    'os-migrate_volume_completion': _action(
+        'complete_migration', f'{ADMIN_ACTIONS}:migrate_volume_completion', complete_migration,
+        MIGRATED_BODY, success=200),
+    'os-extend_volume_completion': _action(
+        'complete_extend', f'{ADMIN_ACTIONS}:extend_volume_completion', complete_extend,
+        EXTENDED_BODY),
+    'revert': _action('revert', 'volume:revert_to_snapshot', revert, REVERT_BODY, since='3.40'),
+    'os-reimage': _action('reimage', 'volume:reimage', reimage, REIMAGE_BODY, since='3.68'),
+    'os-volume_upload_image': _action('upload_image', UPLOAD, upload_image, UPLOAD_BODY),
 }

@@ -1,8 +1,12 @@
 """Metadata of a volume (volumes/{id}/metadata)."""
 # SPDX-License-Identifier: Apache-2.0
 
+import hashlib
+
+import orjson
+
 from cinder_ext import exceptions
-from cinder_ext.api import rules, validation
+from cinder_ext.api import microversion, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import volume_requests, volumes
@@ -34,10 +38,32 @@ ONE = validation.schemas({'3.0': {
 
 # handlers
 
+HAS_ETAGS = microversion.ByVersion({'3.0': False, '3.15': True})
+
+
+def _etag(metadata):
+    """The same for the same metadata, on every API server."""
+    return hashlib.sha256(orjson.dumps(metadata, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _unchanged(call):
+    """What refuses metadata that are not those of If-Match; None when nobody asked."""
+    if not (call.at(HAS_ETAGS) and call.if_match):
+        return None
+
+    def check(metadata):
+        if _etag(metadata) not in call.if_match:
+            raise exceptions.PreconditionFailed(etag=_etag(metadata))
+
+    return check
+
 
 def index(call):
-    """Show all metadata of a volume."""
-    return {'metadata': volumes.metadata(call.context, call.target.id)}
+    """Show all metadata of a volume; from 3.15 on with an Etag."""
+    found = volumes.metadata(call.context, call.target.id)
+    if call.at(HAS_ETAGS):
+        call.headers['Etag'] = _etag(found)
+    return {'metadata': found}
 
 
 def show(call):
@@ -50,26 +76,32 @@ def show(call):
 
 def merge(call):
     """Add metadata, or change what is there; other keys stay."""
+    resource.refuse_maintenance(call)
     return {'metadata': volume_requests.set_metadata(call.context, call.target.id,
                                                      call.body['metadata'])}
 
 
 def replace(call):
-    """Replace all metadata."""
-    return {'metadata': volume_requests.set_metadata(call.context, call.target.id,
-                                                     call.body['metadata'], replace=True)}
+    """Replace all metadata; from 3.15 on only if they have an Etag of If-Match."""
+    resource.refuse_maintenance(call)
+    return {'metadata': volume_requests.set_metadata(
+        call.context, call.target.id, call.body['metadata'], replace=True,
+        check=_unchanged(call))}
 
 
 def put(call):
-    """Add or change one key; the body names it once more."""
+    """Add or change one key; the body names it once more.  If-Match as for all."""
+    resource.refuse_maintenance(call)
     if call.path['key'] not in call.body['meta']:
         raise exceptions.InvalidInput(reason='the request body and the URL name different keys.')
-    volume_requests.set_metadata(call.context, call.target.id, call.body['meta'])
+    volume_requests.set_metadata(call.context, call.target.id, call.body['meta'],
+                                 check=_unchanged(call))
     return {'meta': call.body['meta']}
 
 
 def delete(call):
     """Remove one key."""
+    resource.refuse_maintenance(call)
     volume_requests.delete_metadata(call.context, call.target.id, call.path['key'])
 
 

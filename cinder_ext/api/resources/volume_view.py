@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from cinder_ext.api import microversion
-from cinder_ext.db import attachments, listing, models, volume_migrations
+from cinder_ext.db import attachments, volume_migrations, volume_properties
 from cinder_ext.states import attachment as attachment_states
 
 HOST = 'volume_extension:volume_host_attribute'
 PROJECT = 'volume_extension:volume_tenant_attribute'
 MIGRATION = 'volume_extension:volume_mig_status_attribute'
+IMAGE_METADATA = 'volume_extension:volume_image_metadata:show'
+FIXED_KEY = '00000000-0000-0000-0000-000000000000'
 
 
 def _always(call, row, beside):
@@ -17,23 +19,40 @@ def _always(call, row, beside):
         'created_at': moment(row.created_at), 'updated_at': moment(row.updated_at),
         'attachments': [_attachment(call, entry) for entry in beside.attachments.get(row.id, ())
                         if entry.attach_status == attachment_states.ATTACHED],
-        'volume_type': beside.types.get(row.volume_type_id),
+        'volume_type': beside.noted.types.get(row.volume_type_id),
         'snapshot_id': row.snapshot_id, 'source_volid': row.source_volid,
-        'metadata': beside.metadata.get(row.id, {}),
+        'metadata': _metadata(row, beside.noted),
         'links': call.links.of(call.context, 'volumes', row.id),
-        'user_id': row.user_id, 'bootable': str(bool(row.bootable)).lower(), 'encrypted': False,
+        'user_id': row.user_id, 'bootable': str(bool(row.bootable)).lower(),
+        'encrypted': row.encryption_key_id is not None,
         'replication_status': None, 'consistencygroup_id': None,
         'multiattach': bool(row.multiattach),
     }
+    if call.context.is_admin:
+        shown['migration_status'] = row.migration_status
+    return shown
+
+
+def _on_request(call, row, beside):
+    """What is shown when a volume is asked for, and not when it was just made or changed."""
+    shown = {}
     if call.allowed(HOST, row):
         shown['os-vol-host-attr:host'] = row.host
     if call.allowed(PROJECT, row):
         shown['os-vol-tenant-attr:tenant_id'] = row.project_id
     if call.allowed(MIGRATION, row):
-        shown['migration_status'] = row.migration_status
         shown['os-vol-mig-status-attr:migstat'] = row.migration_status
         shown['os-vol-mig-status-attr:name_id'] = row.name_id
+    image = beside.noted.image.get(row.id)
+    if image and call.allowed(IMAGE_METADATA, row):
+        shown['volume_image_metadata'] = image
     return shown
+
+
+def _metadata(row, noted):
+    """The owner's metadata, and what the owner may see of the service's."""
+    shown, admin = noted.metadata.get(row.id, {}), noted.admin.get(row.id, {})
+    return {**shown, **{key: admin[key] for key in volume_properties.VISIBLE if key in admin}}
 
 
 def _provider_id(call, _row, _beside):
@@ -46,6 +65,13 @@ def _cluster_name(call, _row, _beside):
 
 def _shared_targets(_call, row, _beside):
     return {'shared_targets': bool(row.shared_targets), 'service_uuid': row.service_uuid}
+
+
+def _key(_call, row, _beside):
+    """The key's id, but not that of the key that configuration fixes: it says nothing."""
+    if row.encryption_key_id in (None, FIXED_KEY):
+        return {}
+    return {'encryption_key_id': row.encryption_key_id}
 
 
 def _progress(call, row, beside):
@@ -68,6 +94,7 @@ VIEW = microversion.Additions({
     '3.48': _shared_targets,
     '3.61': _cluster_name,
     '3.63': lambda _call, row, _beside: {'volume_type_id': row.volume_type_id},
+    '3.64': _key,
     '3.65': lambda _call, row, _beside: {'consumes_quota': bool(row.consumes_quota)},
     '3.69': lambda _call, row, _beside: {'shared_targets': row.shared_targets},
     '3.72': _progress,
@@ -78,14 +105,12 @@ PROGRESS = microversion.ByVersion({'3.0': False, '3.72': True})
 
 
 class _Beside:
-    """What stands in other tables about some volumes; one statement each."""
+    """What stands in other tables about some volumes; at most three statements."""
 
     def __init__(self, call, rows):
         context, ids = call.context, [row.id for row in rows]
-        self.metadata = listing.metadata_of(context, models.VolumeMetadata, 'volume_id', ids)
+        self.noted = volume_properties.beside(context, ids, [row.volume_type_id for row in rows])
         self.attachments = attachments.of_volumes(context, ids)
-        self.types = listing.names_of(context, models.VolumeType,
-                                      [row.volume_type_id for row in rows])
         moving = [row.id for row in rows if row.migration_status == 'migrating']
         self.migrations = (volume_migrations.of_volumes(context, moving)
                            if moving and call.at(PROGRESS) else {})
@@ -97,6 +122,11 @@ def brief(call, row):
             'links': call.links.of(call.context, 'volumes', row.id)}
 
 
+def changed(call, row):
+    """A volume that was just made or changed."""
+    return _entry(call, row, _Beside(call, [row]), VIEW.upto(call.version))
+
+
 def details(call, rows):
     """All details of some volumes, in their order.
 
@@ -104,13 +134,15 @@ def details(call, rows):
     """
     if not rows:
         return []
-    beside, parts, shown = _Beside(call, rows), VIEW.upto(call.version), []
-    for row in rows:
-        entry = {}
-        for part in parts:
-            entry.update(part(call, row, beside))
-        shown.append(entry)
-    return shown
+    beside, parts = _Beside(call, rows), VIEW.upto(call.version)
+    return [{**_entry(call, row, beside, parts), **_on_request(call, row, beside)} for row in rows]
+
+
+def _entry(call, row, beside, parts):
+    entry = {}
+    for part in parts:
+        entry.update(part(call, row, beside))
+    return entry
 
 
 def moment(value):
@@ -121,5 +153,10 @@ def moment(value):
 def _attachment(call, row):
     return {'id': row.volume_id, 'attachment_id': row.id, 'volume_id': row.volume_id,
             'server_id': row.instance_id, 'device': row.mountpoint,
-            'host_name': row.attached_host if call.allowed(HOST, row) else None,
+            'host_name': row.attached_host if _sees_hosts(call) else None,
             'attached_at': moment(row.attached_at)}
+
+
+def _sees_hosts(call):
+    """Administrators, and services: an image service finds its attachment by the host."""
+    return call.context.is_admin or 'service' in call.context.roles

@@ -4,18 +4,22 @@
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
-from cinder_ext.api.resources import volume_view
+from cinder_ext.api.resources import availability_zones, volume_types, volume_view
 from cinder_ext.db import (
+    group_requests,
     listing,
     models,
     snapshots,
+    volume_encryption,
     volume_requests,
-    volume_types,
     volumes,
 )
+from cinder_ext.states import volume as states
 
 POLICIES = (
     rules.rule('volume:create', rules.MEMBER, 'Create a volume.', 'POST /volumes'),
+    rules.rule('volume:create_from_image', rules.MEMBER, 'Create a volume from an image.',
+               'POST /volumes'),
     rules.rule('volume:get', rules.READER, 'Show a volume.', 'GET /volumes/{volume_id}'),
     rules.rule('volume:get_all', rules.READER, 'List volumes or their sums.', 'GET /volumes',
                'GET /volumes/detail', 'GET /volumes/summary'),
@@ -66,36 +70,43 @@ UPDATE_BODY = validation.schemas({
 FILTERS = {
     'id': filters.text('id'),
     'name': filters.text('name'),
-    'display_name': filters.text('name'),
+    'display_name': filters.text('name', word='name'),
     'description': filters.text('description'),
     'status': filters.text('status'),
     'size': filters.number('size'),
-    'bootable': filters.flag('bootable'),
-    'multiattach': filters.flag('multiattach'),
-    'metadata': filters.pairs(),
+    'bootable': filters.lax_flag('bootable', until='3.2'),
+    'multiattach': filters.lax_flag('multiattach', until='3.2'),
+    'metadata': filters.pairs(tables=((models.VolumeMetadata, 'volume_id'),
+                                      (models.VolumeAdminMetadata, 'volume_id'))),
+    'glance_metadata': filters.pairs('glance_metadata', since='3.4', tables=(
+        (models.VolumeImageMetadata, 'volume_id'),)),
     'availability_zone': filters.text('availability_zone'),
     'snapshot_id': filters.text('snapshot_id'),
     'source_volid': filters.text('source_volid'),
     'user_id': filters.text('user_id'),
     'volume_type_id': filters.text('volume_type_id'),
     'attach_status': filters.text('attach_status'),
-    'migration_status': filters.nullable('migration_status', admin=True),
-    'host': filters.text('host', admin=True),
-    'project_id': filters.text('project_id', admin=True),
+    'migration_status': filters.nullable('migration_status'),
+    'replication_status': filters.nullable('replication_status'),
+    'host': filters.text('host'),
+    'project_id': filters.text('project_id'),
     'group_id': filters.text('group_id', since='3.10'),
     'created_at': filters.time('created_at', since='3.60'),
     'updated_at': filters.time('updated_at', since='3.60'),
     'consumes_quota': filters.flag('consumes_quota', since='3.65'),
 }
+"""All are for administrators; which of them are for others is in filter_names.py."""
 
 SORTABLE = frozenset({'id', 'name', 'status', 'size', 'created_at', 'updated_at', 'bootable',
                       'availability_zone', 'volume_type_id', 'host', 'user_id', 'project_id',
                       'attach_status', 'migration_status', 'launched_at', 'snapshot_id',
-                      'source_volid'})
+                      'source_volid', 'description', 'group_id', 'multiattach',
+                      'replication_status'})
 ALIASES = {'display_name': 'name'}
 
 WITH_COUNT = microversion.ByVersion({'3.0': False, '3.45': True})
 SUMMARY_METADATA = microversion.ByVersion({'3.0': False, '3.36': True})
+GROUPS = microversion.ByVersion({'3.0': False, '3.13': True})
 FORCE = microversion.ByVersion({'3.0': False, '3.23': True})
 
 # targets
@@ -121,15 +132,22 @@ def detail(call):
 
 def _page(call, views):
     page = pagination.page(call, SORTABLE, aliases=ALIASES)
-    wanted = filters.conditions(call, FILTERS)
+    wanted = _conditions(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    metadata = (models.VolumeMetadata, 'volume_id')
     rows = listing.rows(call.context, models.Volume, page, wanted, project_id,
-                        exceptions.VolumeNotFound, metadata)
+                        exceptions.VolumeNotFound)
     document = pagination.body(call, 'volumes', views(rows), rows[-1].id if rows else None, page)
     if call.at(WITH_COUNT) and pagination.truth('with_count', call.query.get('with_count', '0')):
-        document['count'] = listing.count(call.context, models.Volume, wanted, project_id, metadata)
+        document['count'] = listing.count(call.context, models.Volume, wanted, project_id)
     return document
+
+
+def _conditions(call):
+    found = filters.conditions(call, FILTERS, 'volume')
+    if not call.context.is_admin:
+        # What the service makes for itself is nobody's business.
+        found.append(listing.Condition('consumes_quota', 'eq', True))
+    return found
 
 
 def summary(call):
@@ -153,28 +171,39 @@ def create(call):
     The row is written first; the scheduler then chooses a backend.
     """
     wanted = call.body['volume']
-    _refuse_unserved(wanted)
+    _refuse_unserved(call, wanted)
     snapshot, source = _origin(call, wanted)
+    type_, specs = volume_types.chosen(call, wanted.get('volume_type'), snapshot or source)
     values = {
         'project_id': call.context.project_id, 'user_id': call.context.user_id,
         'name': _text(wanted, 'name', 'display_name'),
         'description': _text(wanted, 'description', 'display_description'),
         'size': _size(wanted.get('size'), snapshot, source),
-        'availability_zone': (wanted.get('availability_zone')
-                              or getattr(source, 'availability_zone', None)
-                              or call.conf.availability_zone),
-        'bootable': bool(getattr(source, 'bootable', False)),
-        **_type(call, wanted.get('volume_type'), snapshot or source),
+        'availability_zone': availability_zones.chosen(
+            call, wanted.get('availability_zone'), specs, _zone(call, snapshot, source)),
+        'bootable': _is_bootable(call, snapshot, source),
+        **_type(call, type_, specs),
     }
+    if call.at(GROUPS) and wanted.get('group_id'):
+        values['group_id'] = wanted['group_id']
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
     volume = _record(call, snapshot, source, values, wanted.get('metadata'))
     call.tell(call.rpc.scheduler.create_volume, volume.id)
-    return {'volume': volume_view.details(call, [volume])[0]}
+    return {'volume': volume_view.changed(call, volume)}
+
+
+def _is_bootable(call, snapshot, source):
+    """As the volume that it is made from; a snapshot's volume is there as long as the snapshot."""
+    if snapshot is not None:
+        source = volumes.get(call.context, snapshot.volume_id)
+    return source is not None and bool(source.bootable)
 
 
 def _record(call, snapshot, source, values, metadata):
+    if values.get('group_id'):
+        return group_requests.create_volume(call.context, snapshot, source, values, metadata)
     if snapshot is not None:
         return volume_requests.create_from_snapshot(call.context, snapshot, values, metadata)
     if source is not None:
@@ -182,9 +211,11 @@ def _record(call, snapshot, source, values, metadata):
     return volumes.create(call.context, values, metadata)
 
 
-def _refuse_unserved(wanted):
+def _refuse_unserved(call, wanted):
+    if wanted.get('imageRef') or wanted.get('image_id'):
+        call.authorize('volume:create_from_image')
     for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups'),
-                       ('group_id', 'groups'), ('consistencygroup_id', 'consistency groups')):
+                       ('consistencygroup_id', 'consistency groups')):
         if wanted.get(name):
             raise exceptions.InvalidInput(reason=f'{name}: this service has no {what}.')
     multiattach = wanted.get('multiattach')
@@ -217,16 +248,32 @@ def _size(size, snapshot, source):
     return int(size)
 
 
-def _type(call, name, origin):
+def _zone(call, snapshot, source):
+    """Availability zone of the volume that one is made from; None without one."""
+    if snapshot is not None:
+        source = volumes.get(call.context, snapshot.volume_id)
+    return getattr(source, 'availability_zone', None)
+
+
+def _type(call, type_, specs):
     """The columns that follow from the volume type."""
-    name = name or getattr(origin, 'volume_type_id', None) or call.conf.default_volume_type
-    if not name:
+    if type_ is None:
         return {'volume_type_id': None}
-    found = volume_types.get_by_name_or_id(call.context, name)
-    multiattach = volume_types.extra_specs(call.context, found.id).get('multiattach') == '<is> True'
+    refuse_encrypted(call, type_)
+    multiattach = specs.get('multiattach') == '<is> True'
     if multiattach:
         call.authorize('volume:multiattach')
-    return {'volume_type_id': found.id, 'multiattach': multiattach}
+    return {'volume_type_id': type_.id, 'multiattach': multiattach}
+
+
+def refuse_encrypted(call, volume_type):
+    """
+    :raises InvalidInput: volumes of the type are encrypted, and there is nowhere to keep a key
+    """
+    if volume_encryption.of_type(call.context, volume_type.id):
+        raise exceptions.InvalidInput(
+            reason=f'volume type {volume_type.name} is encrypted, and this service has no key '
+                   'manager.')
 
 
 def _text(wanted, *names):
@@ -238,6 +285,7 @@ def _text(wanted, *names):
 
 def update(call):
     """Change a volume's name or description, or replace its metadata."""
+    refuse_maintenance(call)
     wanted, values = call.body['volume'], {}
     for column in ('name', 'description'):
         for name in (column, f'display_{column}'):
@@ -246,7 +294,16 @@ def update(call):
     volumes.update(call.context, call.target.id, values)
     if 'metadata' in wanted:
         volume_requests.set_metadata(call.context, call.target.id, wanted['metadata'], replace=True)
-    return {'volume': volume_view.details(call, [load(call)])[0]}
+    return {'volume': volume_view.changed(call, load(call))}
+
+
+def refuse_maintenance(call):
+    """
+    :raises InvalidState: the target is locked for a migration
+    """
+    if call.target.status == states.MAINTENANCE:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {call.target.id} cannot be changed during maintenance.')
 
 
 def delete(call):

@@ -9,8 +9,10 @@ from cinder_ext.drivers.conformance import (
     clones,
     connect,
     extend,
+    groups,
     promises,
     ranges,
+    revert,
     snapshots,
     volumes,
 )
@@ -22,5 +24,5 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 
 
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                  ranges.ChangedRangesCases):
+                  ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases):
     """What a driver that serves every capability must pass."""

@@ -6,10 +6,11 @@ from oslo_log import log
 
 from cinder_ext import context as request_context
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, messages, volumes
+from cinder_ext.db import attachments, messages, volume_properties, volumes
 from cinder_ext.states import attachment as states
 from cinder_ext.states import messages as words
 from cinder_ext.volume import values
+from cinder_ext.volume.attachments import connection_info
 
 LOG = log.getLogger(__name__)
 
@@ -21,7 +22,8 @@ class AttachmentEndpoint:
 
     Version history::
 
-        1.0 - connect_attachment, disconnect_attachment
+        1.0 - connect_attachment, disconnect_attachment, initialize_connection,
+              terminate_connection
     """
 
     target = oslo_messaging.Target(version='1.0')
@@ -40,6 +42,23 @@ class AttachmentEndpoint:
         attachment = attachments.get(ctxt, attachment_id)
         with self._backend.running.turn(attachment.volume_id):
             self._disconnect(ctxt, attachment_id)
+
+    def initialize_connection(self, ctxt, volume_id, connector):
+        with self._backend.running.turn(volume_id):
+            volume = volumes.get(ctxt, volume_id)
+            found = self._driver.connect_volume(values.volume_value(volume), connector)
+            noted = volume_properties.admin(ctxt, volume_id)
+        return connection_info.as_asked(ctxt, volume, found, noted, connector)
+
+    def terminate_connection(self, ctxt, volume_id, connector):
+        with self._backend.running.turn(volume_id):
+            volume = volumes.get(ctxt, volume_id)
+            host = connector.get('host')
+            if host and any(each.attached_host == host and each.connection_info
+                            for each in attachments.of_volume(ctxt, volume_id)):
+                LOG.info('volume %s stays connected to %s: an attachment uses it', volume_id, host)
+                return
+            self._driver.disconnect_volume(values.volume_value(volume), connector)
 
     def resume(self):
         """Remove the attachments that were to be removed; called at start and periodically."""
@@ -62,7 +81,7 @@ class AttachmentEndpoint:
             messages.create(context, volume.project_id, context.request_id, 'VOLUME', volume.id,
                             words.ATTACH_VOLUME, words.UNKNOWN_ERROR)
             raise
-        info = _info(attachment, found)
+        info = connection_info.of(context, volume, attachment, found)
         try:
             attachments.store_connection(context, attachment.id, info)
         except exceptions.AttachmentNotFound:
@@ -97,11 +116,3 @@ class AttachmentEndpoint:
                    for other in attachments.of_volume(context, attachment.volume_id)
                    if other.id != attachment.id)
 
-
-def _info(attachment, found):
-    """connection_info as consumers read it: the driver's data, flat, with the mode allowed."""
-    data = dict(found.data)
-    if attachment.attach_mode == 'ro' or 'access_mode' not in data:
-        data['access_mode'] = attachment.attach_mode or 'rw'
-    return {'encrypted': False, **data, 'driver_volume_type': found.driver_volume_type,
-            'attachment_id': attachment.id}

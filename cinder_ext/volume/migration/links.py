@@ -7,6 +7,7 @@ links up to the one at work; between two links of one process it is kept.
 
 from oslo_utils import timeutils
 
+from cinder_ext import metrics
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import transfer, values
 from cinder_ext.drivers.generic import blockio, copy, digests, units, verify
@@ -143,14 +144,17 @@ class LinkCopy:
 
     def _store(self, position, deltas, stats, closing):
         before, self._counted = self._counted, stats
-        skipped = stats.skipped + stats.zeroed - before.skipped - before.zeroed
+        added = {'bytes_read': stats.read - before.read,
+                 'bytes_written': stats.written - before.written,
+                 'bytes_skipped': (stats.skipped + stats.zeroed
+                                   - before.skipped - before.zeroed)}
         volume_migrations.checkpoint(
             self._work.context, self._work.id, self._link.number, deltas,
             {'position': position, 'bytes_done': plan.bytes_below(self._blocks, position),
              'bytes_written': self._row.bytes_written + stats.written, **closing},
-            {'bytes_read': stats.read - before.read,
-             'bytes_written': stats.written - before.written, 'bytes_skipped': skipped},
-            self._work.attempt)
+            added, self._work.attempt)
+        for what, count in added.items():
+            metrics.BYTES.labels(self._work.source_host, what.partition('_')[2]).inc(count)
 
 
 def read_ahead(work, number):

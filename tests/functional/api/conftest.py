@@ -24,7 +24,11 @@ from cinder_ext.api import app
 from cinder_ext.conf import options
 from cinder_ext.db import (
     attachments,
+    group_snapshots,
+    group_types,
+    groups,
     messages,
+    reverts,
     schema,
     services,
     session,
@@ -35,7 +39,7 @@ from cinder_ext.db import (
     volume_types,
     volumes,
 )
-from cinder_ext.rpc import scheduler, transport, volume
+from cinder_ext.rpc import control, scheduler, transport, volume
 from cinder_ext.states import messages as catalogue
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
@@ -57,12 +61,16 @@ class Scheduler:
     def place_migration(self, ctxt, migration_id):
         volume_migrations.update(ctxt, migration_id, {'method': 'copy'})
 
+    def create_group(self, ctxt, group_id):
+        groups.place(ctxt, group_id, HOST, 'nova')
+        groups.created(ctxt, group_id)
+
     def get_pools(self, ctxt, detail, filters):
         pools = [{'name': name} for name in (HOST, 'node@beta#beta')
                  if filters.get('name', name) == name]
         if detail:
             for pool in pools:
-                pool['capabilities'] = {'free_capacity_gb': 10}
+                pool['capabilities'] = {'free_capacity_gb': 10, 'backend_state': 'up'}
         return pools
 
 
@@ -70,6 +78,9 @@ class Backend:
     """Does at once what it is told, in the database only."""
 
     target = oslo_messaging.Target(version='1.0')
+
+    def get_capabilities(self, ctxt):
+        return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown'}
 
     def delete_volume(self, ctxt, volume_id):
         volumes.mark_deleted(ctxt, volume_id)
@@ -81,6 +92,28 @@ class Backend:
         volumes.update(ctxt, volume_id, {'size': new_size_gib})
         transition.move(ctxt, volume_states.MACHINE, volume_id, 'extended')
 
+    def revert_volume(self, ctxt, volume_id):
+        reverts.done(ctxt, *reverts.origin(ctxt, volume_id))
+
+    def create_group(self, ctxt, group_id):
+        for volume_id, _status in groups.members(ctxt, group_id):
+            transition.try_move(ctxt, volume_states.MACHINE, volume_id, 'created')
+        groups.created(ctxt, group_id)
+
+    def delete_group(self, ctxt, group_id):
+        for volume_id, _status in groups.members(ctxt, group_id):
+            volumes.mark_deleted(ctxt, volume_id)
+        groups.mark_deleted(ctxt, group_id)
+
+    def create_group_snapshot(self, ctxt, group_snapshot_id):
+        members = snapshots.of_group_snapshot(ctxt, group_snapshot_id)
+        group_snapshots.created(ctxt, group_snapshot_id, {each.id: None for each in members})
+
+    def delete_group_snapshot(self, ctxt, group_snapshot_id):
+        for each in snapshots.of_group_snapshot(ctxt, group_snapshot_id):
+            snapshots.mark_deleted(ctxt, each.id)
+        group_snapshots.mark_deleted(ctxt, group_snapshot_id)
+
 
 class Cloud:
     """Starts and stops the whole of it; ``application`` is the API."""
@@ -91,8 +124,11 @@ class Cloud:
         options.parse(self.conf, [])
         self.conf.set_override('auth_strategy', 'noauth')
         self.conf.set_override('max_request_body_bytes', 4096, 'api')
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+            self.conf.set_override(option, -1)
         self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
         self._servers = []
+        self.swept = {}
         self.application = None
 
     def start(self):
@@ -104,13 +140,19 @@ class Cloud:
                 (transport.VOLUME_TOPIC, 'node@alpha', Backend())):
             self.serve(topic, server, endpoint)
         rpc = types.SimpleNamespace(scheduler=scheduler.SchedulerAPI(self.conf),
-                                    volume=volume.VolumeAPI(self.conf))
+                                    volume=volume.VolumeAPI(self.conf),
+                                    control=control.ControlAPI(self.conf))
         self.application = app.build(self.conf, rpc)
 
     def serve(self, topic, server, endpoint):
+        self.swept[server] = 0
         self._servers.append(transport.get_server(
-            oslo_messaging.Target(topic=topic, server=server), [endpoint]))
+            oslo_messaging.Target(topic=topic, server=server),
+            [endpoint, control.ControlEndpoint(lambda: self._sweep(server))]))
         self._servers[-1].start()
+
+    def _sweep(self, server):
+        self.swept[server] += 1
 
     def stop(self):
         for server in self._servers:
@@ -163,6 +205,15 @@ class VolumeFixture(CloudFixture):
         return row.id
 
 
+class QuotaFixture(VolumeFixture):
+    """And the limits are as shipped."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+            self.cloud.conf.clear_override(option)
+
+
 class AttachedFixture(VolumeFixture):
     """And the volume without snapshots is attached: $ENVIRON SERVER, ATTACHMENT."""
 
@@ -210,6 +261,13 @@ class Patient:
 
     def disconnect_attachment(self, ctxt, attachment_id):
         attachments.detached(ctxt, attachment_id)
+
+    def initialize_connection(self, ctxt, volume_id, connector):
+        return {'driver_volume_type': 'local', 'data': {'device_path': '/volumes/it',
+                                                        'host': connector.get('host')}}
+
+    def terminate_connection(self, ctxt, volume_id, connector):
+        """There is nothing to take back."""
 
     def create_snapshot(self, ctxt, snapshot_id):
         """It stays ``creating``."""
@@ -261,6 +319,41 @@ class RowsFixture(CloudFixture):
             snapshots.create(self.ctxt, {'volume_id': number(volume_id), 'id': number(snapshot_id)})
             volume_requests.reset_snapshot_status(self.ctxt, number(snapshot_id), 'available')
         volume_migrations.start(self.ctxt, number(5), {'operation': 'migrate', 'id': number(55)}, None)
+
+
+class GroupFixture(RowsFixture):
+    """And groups: 100 with volume 101 and the group snapshot 110 (snapshot 111), 120 of another
+    project with the group snapshot 121, 130 in error and without a host.  Group types ``plain``
+    (the default one) and ``hidden``; their ids and that of a volume type are in $ENVIRON.
+    """
+
+    def start_fixture(self):
+        super().start_fixture()
+        self.cloud.conf.set_override('default_group_type', 'plain')
+        for name, is_public in (('plain', True), ('hidden', False)):
+            row = group_types.create(self.ctxt, {'name': name, 'is_public': is_public},
+                                     {'consistent_group_snapshot_enabled': '<is> False'})
+            os.environ[f'GROUP_TYPE_{name.upper()}'] = row.id
+        self._group(100)
+        volumes.create(self.ctxt, {
+            'id': number(101), 'project_id': PROJECT, 'user_id': 'admin', 'size': 1, 'host': HOST,
+            'volume_type_id': os.environ['TYPE_ALPHA'], 'group_id': number(100)})
+        transition.move(self.ctxt, volume_states.MACHINE, number(101), 'created')
+        group_snapshots.create(self.ctxt, number(100), {'id': number(110), 'user_id': 'admin'})
+        member = snapshots.of_group_snapshot(self.ctxt, number(110))[0].id
+        os.environ['MEMBER'] = member
+        group_snapshots.created(self.ctxt, number(110), {member: None})
+        self._group(120, project_id=self.OTHER_PROJECT)
+        group_snapshots.create(self.ctxt, number(120), {'id': number(121), 'user_id': 'admin'})
+        self._group(130, host=None)
+        groups.reset_status(self.ctxt, number(130), 'error')
+
+    def _group(self, count, **more):
+        groups.create(self.ctxt, {
+            'id': number(count), 'project_id': PROJECT, 'user_id': 'admin', 'host': HOST,
+            'name': f'group {count}', 'group_type_id': os.environ['GROUP_TYPE_PLAIN'],
+            'availability_zone': 'nova', **more}, [os.environ['TYPE_ALPHA']])
+        groups.created(self.ctxt, number(count))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import webob
 
 from cinder_ext import context
-from cinder_ext.db import session, volumes
+from cinder_ext.db import qos_specs, session, volume_types, volumes
 
 
 def _statements(application, path):
@@ -29,7 +29,7 @@ def _statements(application, path):
     return len(seen), response.json
 
 
-@pytest.mark.parametrize(('path', 'most'), [('/v3/volumes', 1), ('/v3/volumes/detail', 5),
+@pytest.mark.parametrize(('path', 'most'), [('/v3/volumes', 1), ('/v3/volumes/detail', 4),
                                             ('/v3/volume-migrations', 1)])
 def test_a_longer_list_takes_no_more_statements(known, application, path, most):
     before, _shorter = _statements(application, path)
@@ -42,3 +42,20 @@ def test_a_longer_list_takes_no_more_statements(known, application, path, most):
     assert after == before <= most
     if path != '/v3/volume-migrations':
         assert len(longer['volumes']) == 32
+
+
+@pytest.mark.parametrize(('path', 'most'), [('/v3/types', 2), ('/v3/qos-specs', 2)])
+def test_longer_lists_of_types_take_no_more_statements(known, application, path, most):
+    ctxt = context.admin_context()
+
+    def add(count):
+        for number in range(count):
+            volume_types.create(ctxt, {'name': f'{count} {number}'}, {'number': str(number)})
+            qos_specs.create(ctxt, f'{count} {number}', 'both', {'number': str(number)})
+
+    add(1)
+    before, shorter = _statements(application, path)
+    add(30)
+    after, longer = _statements(application, path)
+    assert after == before <= most
+    assert [len(longer[key]) - len(shorter[key]) for key in shorter] == [30]

@@ -98,7 +98,7 @@ def test_a_second_connection_to_the_same_host_is_refused(make_volume, ctxt):
     volume_id = make_volume()
     old = _attached(ctxt, volume_id)
     new = attachments.reserve(ctxt, volume_id, 'server')
-    with pytest.raises(exceptions.InvalidState, match=old):
+    with pytest.raises(exceptions.Conflict, match=old):
         attachments.connect(ctxt, new.id, CONNECTOR)
     assert attachments.get(ctxt, new.id).attach_status == 'reserved'
 

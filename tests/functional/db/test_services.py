@@ -9,7 +9,14 @@ from oslo_utils import timeutils
 
 from cinder_ext import context as contexts
 from cinder_ext import exceptions
-from cinder_ext.db import services
+from cinder_ext.db import (
+    hosts,
+    services,
+    snapshots,
+    volume_migrations,
+    volume_requests,
+    volumes,
+)
 
 BINARY = 'cinder-ext-volume'
 
@@ -83,3 +90,83 @@ def test_a_removed_service_is_gone(database, ctxt):
     _beat(ctxt)
     services.remove(ctxt, BINARY, 'node@alpha')
     assert services.list_all(ctxt) == []
+
+
+def _backend(ctxt, host='node@alpha'):
+    return services.heartbeat(ctxt, services.VOLUME_BINARY, host, 'topic', 'nova')
+
+
+def test_a_frozen_backend_is_disabled_and_a_thawed_one_enabled(database, ctxt):
+    before = _backend(ctxt).updated_at
+    frozen = services.set_frozen(ctxt, 'node@alpha', True)
+    assert (frozen.frozen, frozen.disabled, frozen.disabled_reason) == (True, True, 'frozen')
+    assert frozen.updated_at == before
+    thawed = services.set_frozen(ctxt, 'node', False)
+    assert (thawed.frozen, thawed.disabled, thawed.disabled_reason) == (False, False, None)
+
+
+def test_what_is_frozen_is_not_frozen_again_nor_thawed_twice(database, ctxt):
+    _backend(ctxt)
+    with pytest.raises(exceptions.InvalidInput, match='not frozen'):
+        services.set_frozen(ctxt, 'node@alpha', False)
+    services.set_frozen(ctxt, 'node@alpha', True)
+    with pytest.raises(exceptions.InvalidInput, match='is frozen'):
+        services.set_frozen(ctxt, 'node@alpha', True)
+
+
+def test_a_host_with_several_backends_names_none_of_them(database, ctxt):
+    _backend(ctxt)
+    _backend(ctxt, 'node@beta')
+    with pytest.raises(exceptions.InvalidInput, match='more than one'):
+        services.set_frozen(ctxt, 'node', True)
+
+
+def _snapshot(ctxt, volume_id):
+    return snapshots.create(ctxt, {'volume_id': volume_id}).id
+
+
+@pytest.mark.parametrize('change', [
+    lambda ctxt, volume_id, snapshot_id: snapshots.create(ctxt, {'volume_id': volume_id}),
+    lambda ctxt, volume_id, snapshot_id: snapshots.begin_delete(ctxt, snapshot_id, force=True),
+    lambda ctxt, volume_id, snapshot_id: volume_requests.begin_delete(ctxt, volume_id, cascade=True),
+    lambda ctxt, volume_id, snapshot_id: volume_requests.begin_extend(ctxt, volume_id, 'extend', 9),
+    lambda ctxt, volume_id, snapshot_id: volume_migrations.start(
+        ctxt, volume_id, {'operation': 'retype'}, 'retype'),
+], ids=['snapshot', 'snapshot-delete', 'delete', 'extend', 'retype'])
+def test_what_a_frozen_backend_has_is_not_changed(ctxt, make_volume, change):
+    _backend(ctxt)
+    volume_id = make_volume()
+    snapshot_id = _snapshot(ctxt, volume_id)
+    volume_requests.reset_snapshot_status(ctxt, snapshot_id, 'available')
+    services.set_frozen(ctxt, 'node@alpha', True)
+    with pytest.raises(exceptions.InvalidInput, match='frozen'):
+        change(ctxt, volume_id, snapshot_id)
+    assert volumes.get(ctxt, volume_id).status == 'available'
+    assert [each.status for each in snapshots.of_volume(ctxt, volume_id)] == ['available']
+    services.set_frozen(ctxt, 'node@alpha', False)
+    change(ctxt, volume_id, snapshot_id)
+
+
+def test_another_backend_is_not_frozen_with_it(ctxt, make_volume):
+    for host in ('node@alpha', 'node@beta'):
+        _backend(ctxt, host)
+    services.set_frozen(ctxt, 'node@beta', True)
+    assert _snapshot(ctxt, make_volume())
+
+
+def test_totals_of_a_host_are_by_project(ctxt, make_volume):
+    first = make_volume(size=2)
+    make_volume(size=3, project_id='other')
+    make_volume(size=5, host='node@alphabet#pool')
+    _snapshot(ctxt, first)
+    found = hosts.totals(ctxt, 'node@alpha')
+    assert found == {'project': hosts.Totals(1, 2, 1, 2), 'other': hosts.Totals(1, 3, 0, 0)}
+
+
+def test_a_zone_is_available_while_one_of_its_services_is_enabled(database, ctxt):
+    for host, zone in (('a', 'east'), ('b', 'east'), ('c', 'west')):
+        services.heartbeat(ctxt, 'cinder-volume', host, 'topic', zone)
+    services.heartbeat(ctxt, 'cinder-scheduler', 'd', 'topic', 'north')
+    for host in ('a', 'c'):
+        services.set_disabled(ctxt, 'cinder-volume', host, True)
+    assert services.zones(ctxt, 'cinder-volume') == {'east': True, 'west': False}

@@ -4,7 +4,14 @@
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import volume_migrations, volume_types, volumes
+from cinder_ext.db import (
+    group_models,
+    project_models,
+    session,
+    volume_migrations,
+    volume_types,
+    volumes,
+)
 
 
 def test_a_type_is_found_by_id_and_by_name(database, ctxt):
@@ -89,3 +96,59 @@ def test_extra_specs_are_added_changed_and_removed(database, ctxt):
         made.id: {'b': '3', 'c': '4'}, 'none': {}}
     with pytest.raises(exceptions.ExtraSpecNotFound):
         volume_types.delete_extra_spec(ctxt, made.id, 'a')
+
+
+def test_extra_specs_of_a_used_type_stay_but_for_those_of_migrations(make_volume, ctxt):
+    made = volume_types.create(ctxt, {'name': 'fast'}, {'a': '1'})
+    make_volume(volume_type_id=made.id)
+    volume_types.set_extra_specs(ctxt, made.id, {'migration:include_snapshots': '<is> True'})
+    volume_types.delete_extra_spec(ctxt, made.id, 'migration:include_snapshots')
+    with pytest.raises(exceptions.InvalidState):
+        volume_types.set_extra_specs(ctxt, made.id, {'migration:x': 'y', 'a': '2'})
+    with pytest.raises(exceptions.InvalidState):
+        volume_types.delete_extra_spec(ctxt, made.id, 'a')
+    assert volume_types.extra_specs(ctxt, made.id) == {'a': '1'}
+
+
+@pytest.mark.parametrize(('first', 'second'), [
+    ('multiattach', 'cacheable'), ('cacheable', 'multiattach')])
+def test_a_type_is_not_both_multiattach_and_cacheable(database, ctxt, first, second):
+    made = volume_types.create(ctxt, {'name': 'fast'})
+    volume_types.set_extra_specs(ctxt, made.id, {first: '<is> True', second: '<is> False'})
+    with pytest.raises(exceptions.InvalidInput):
+        volume_types.set_extra_specs(ctxt, made.id, {second: '<is> True'})
+    assert volume_types.extra_specs(ctxt, made.id)[second] == '<is> False'
+
+
+@session.writer
+def _add(context, *rows):
+    for row in rows:
+        context.session.add(row)
+        context.session.flush()
+
+
+@session.reader
+def _limits(context, table):
+    return {row.resource: row.hard_limit for row in context.session.query(table)}
+
+
+def test_limits_follow_a_new_name(database, ctxt):
+    made = volume_types.create(ctxt, {'name': 'fast'})
+    quota = project_models.Quota
+    _add(ctxt, quota(project_id='p', resource='volumes_fast', hard_limit=3),
+         quota(project_id='p', resource='gigabytes_slow', hard_limit=4),
+         quota(project_id='p', resource='volumes_quick', hard_limit=5),
+         project_models.QuotaClass(class_name='default', resource='snapshots_fast', hard_limit=6))
+    volume_types.update(ctxt, made.id, {'name': 'quick'})
+    assert _limits(ctxt, quota) == {'volumes_quick': 3, 'gigabytes_slow': 4}
+    assert _limits(ctxt, project_models.QuotaClass) == {'snapshots_quick': 6}
+
+
+def test_a_type_that_a_group_may_have_stays(database, ctxt):
+    made = volume_types.create(ctxt, {'name': 'fast'})
+    kind = group_models.GroupType(id='kind', name='kind')
+    group = group_models.Group(id='group', project_id='p', user_id='u', status='available',
+                               group_type_id='kind')
+    _add(ctxt, kind, group, group_models.GroupVolumeType(group_id='group', volume_type_id=made.id))
+    with pytest.raises(exceptions.InvalidState):
+        volume_types.delete(ctxt, made.id)

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, snapshots, volumes
+from cinder_ext.db import attachments, qos_specs, snapshots, volumes
 from cinder_ext.states import messages as words
 
 GIB = 1024 ** 3
@@ -132,8 +132,23 @@ def test_connected_attachment_gives_the_path_and_keeps_it_in_the_row(cloud):
     info = cloud.volume_api.connect_attachment(cloud.context, cloud.row(volume_id).host,
                                                attachment.id)
     assert info == {'driver_volume_type': 'local', 'device_path': str(cloud.path(volume_id)),
-                    'access_mode': 'rw', 'encrypted': False, 'attachment_id': attachment.id}
+                    'access_mode': 'rw', 'encrypted': False, 'attachment_id': attachment.id,
+                    'qos_specs': None, 'cacheable': False, 'enforce_multipath': False}
     assert attachments.get(cloud.context, attachment.id).connection_info == info
+
+
+@pytest.mark.parametrize(('consumer', 'told'), [
+    ('front-end', {'read_iops_sec': '20'}), ('both', {'read_iops_sec': '20'}), ('back-end', None)])
+def test_limits_are_told_to_a_consumer_that_enforces_them(cloud, consumer, told):
+    limits = qos_specs.create(cloud.context, 'quick', consumer, {'read_iops_sec_per_gb': '10'})
+    qos_specs.associate(cloud.context, limits.id, cloud.types['alpha'])
+    volume_id = cloud.volume(size=2)
+    attachment = attachments.reserve(cloud.context, volume_id)
+    attachments.connect(cloud.context, attachment.id, {'host': 'here', 'enforce_multipath': True})
+    info = cloud.volume_api.connect_attachment(cloud.context, cloud.row(volume_id).host,
+                                               attachment.id)
+    assert info['qos_specs'] == told
+    assert info['enforce_multipath'] is True
 
 
 def test_disconnected_attachment_is_removed_and_the_volume_available(cloud):

@@ -3,7 +3,7 @@
 
 import pytest
 
-from cinder_ext.db import services, snapshots, volume_types
+from cinder_ext.db import messages, services, snapshots, volume_types
 from cinder_ext.states import messages as words
 
 
@@ -27,6 +27,30 @@ def test_volume_in_a_zone_without_backends_is_in_error(cloud):
     volume_id = cloud.volume('error', availability_zone='elsewhere')
     [(_, _, text)] = cloud.told(volume_id)
     assert 'its availability zone is nova, not elsewhere' in text
+
+
+def test_volume_of_a_type_with_zones_goes_to_one_of_them(cloud):
+    elsewhere, here = (volume_types.create(
+        cloud.context, {'name': zones}, {'RESKEY:availability_zones': zones}).id
+        for zones in ('east,west', 'east,nova'))
+    assert cloud.row(cloud.volume(volume_type_id=here)).availability_zone == 'nova'
+    [(_, _, text)] = cloud.told(cloud.volume('error', volume_type_id=elsewhere))
+    assert 'its availability zone is nova, not east or west' in text
+
+
+def test_expired_messages_are_removed_by_the_scheduler(make_cloud):
+    cloud = make_cloud(more='[DEFAULT]\nmessage_reap_interval = 1\n')
+    messages.keep_for(-1)
+    try:
+        messages.create(cloud.context, 'project', 'req-1', 'VOLUME', 'old', words.EXTEND_VOLUME,
+                        words.DRIVER_FAILED_EXTEND)
+    finally:
+        messages.keep_for(cloud.conf.message_ttl)
+    messages.create(cloud.context, 'project', 'req-1', 'VOLUME', 'new', words.EXTEND_VOLUME,
+                    words.DRIVER_FAILED_EXTEND)
+    cloud.start_scheduler()
+    cloud.until(lambda: not cloud.told('old'))
+    assert cloud.told('new')
 
 
 def test_disabled_backend_gets_nothing(cloud):

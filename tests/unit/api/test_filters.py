@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import datetime
+import json
+import types
 
 import pytest
+from oslo_config import cfg
 
 from cinder_ext import context, exceptions
-from cinder_ext.api import filters, operation
+from cinder_ext.api import filter_names, filters, operation
 from cinder_ext.db.listing import Condition
 
 TABLE = {
@@ -17,13 +20,17 @@ TABLE = {
     'host': filters.text('host', admin=True),
     'at': filters.time('at', since='3.60'),
     'metadata': filters.pairs(),
+    'lax': filters.lax_flag('lax', until='3.2'),
+    'alias': filters.text('name', word='name'),
+    'zone': filters.text('zone', via=('volume_id', 'model')),
 }
+CONF = types.SimpleNamespace(resource_query_filters_file=None)
 
 
-def _read(query, version='3.74', is_admin=False):
+def _read(query, version='3.74', is_admin=False, resource=None, conf=CONF):
     caller = context.RequestContext(is_admin=is_admin, overwrite=False)
-    call = operation.Call(None, None, None, caller, version, query=query)
-    return filters.conditions(call, TABLE)
+    call = operation.Call(conf, None, None, caller, version, query=query)
+    return filters.conditions(call, TABLE, resource)
 
 
 @pytest.mark.parametrize(('query', 'expected'), [
@@ -80,3 +87,45 @@ def test_administrators_have_more():
 
 def test_parameters_of_pages_are_no_filters():
     assert _read({'limit': '1', 'marker': 'x', 'sort': 'name', 'all_tenants': '1'}) == []
+
+
+@pytest.mark.parametrize(('version', 'word', 'expected'), [
+    ('3.1', 'perhaps', True), ('3.1', 'False', False), ('3.2', 'no', False)])
+def test_below_its_version_every_word_but_false_was_true(version, word, expected):
+    assert _read({'lax': word}, version) == [Condition('lax', 'eq', expected)]
+
+
+def test_a_filter_may_be_about_another_table():
+    assert _read({'zone': 'a'}) == [Condition('zone', 'eq', 'a', via=('volume_id', 'model'))]
+
+
+@pytest.mark.parametrize('query', [{'name': 'a'}, {'alias': 'a'}])
+def test_projects_have_the_filters_of_the_page(query):
+    assert _read(query, resource='group') == [Condition('name', 'eq', 'a')]
+
+
+@pytest.mark.parametrize('query', [{'word': 'a'}, {'name~': 'a'}, {'alias~': 'a'}])
+def test_projects_have_no_others(query):
+    with pytest.raises(exceptions.InvalidInput):
+        _read(query, resource='group')
+    assert _read(query, '3.30', resource='group') == []
+    assert _read(query, is_admin=True, resource='group') != []
+
+
+def test_an_operator_chooses_the_filters_of_projects(tmp_path):
+    file = tmp_path / 'filters.json'
+    file.write_text(json.dumps({'group': ['name~', 'word']}))
+    conf = types.SimpleNamespace(resource_query_filters_file=str(file))
+    assert _read({'name~': 'a', 'name': 'b', 'word': 'c'}, resource='group', conf=conf) == [
+        Condition('name', 'like', 'a'), Condition('name', 'eq', 'b'), Condition('word', 'eq', 'c')]
+    with pytest.raises(exceptions.InvalidInput):
+        _read({'name': 'a'}, resource='volume', conf=conf)
+
+
+@pytest.mark.parametrize('content', ['', '[]', '{"group": "name"}', '{"group": [1]}'])
+def test_a_file_of_filters_that_is_none_is_refused(tmp_path, content):
+    file = tmp_path / 'filters.json'
+    file.write_text(content)
+    conf = types.SimpleNamespace(resource_query_filters_file=str(file))
+    with pytest.raises(cfg.ConfigFileValueError):
+        filter_names.configured(conf)

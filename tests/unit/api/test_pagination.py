@@ -14,7 +14,8 @@ CONF = types.SimpleNamespace(api=types.SimpleNamespace(max_limit=100, public_end
 
 def _page(**query):
     call = types.SimpleNamespace(conf=CONF, query=query)
-    return pagination.page(call, {'id', 'name', 'size', 'created_at'}, aliases={'title': 'name'})
+    return pagination.page(call, {'id', 'name', 'size', 'created_at'},
+                           aliases={'title': 'name', 'heading': 'title'})
 
 
 def test_the_newest_come_first():
@@ -22,12 +23,16 @@ def test_the_newest_come_first():
 
 
 @pytest.mark.parametrize(('query', 'keys'), [
-    ({'sort': 'name'}, (('name', 'desc'), ('id', 'desc'))),
-    ({'sort': 'name:asc,size:desc'}, (('name', 'asc'), ('size', 'desc'), ('id', 'desc'))),
-    ({'sort': 'title:asc'}, (('name', 'asc'), ('id', 'asc'))),
+    ({'sort': 'name'}, (('name', 'desc'), ('created_at', 'desc'), ('id', 'desc'))),
+    ({'sort': 'name:asc,size:desc'},
+     (('name', 'asc'), ('size', 'desc'), ('created_at', 'asc'), ('id', 'asc'))),
+    ({'sort': 'title:asc'}, (('name', 'asc'), ('created_at', 'asc'), ('id', 'asc'))),
+    ({'sort': 'heading:asc'}, (('title', 'asc'), ('created_at', 'asc'), ('id', 'asc'))),
     ({'sort': 'id:asc'}, (('id', 'asc'),)),
-    ({'sort': 'name:asc,name:desc'}, (('name', 'asc'), ('id', 'asc'))),
-    ({'sort_key': 'size', 'sort_dir': 'asc'}, (('size', 'asc'), ('id', 'asc'))),
+    ({'sort': 'name:asc,name:desc'},
+     (('name', 'asc'), ('created_at', 'asc'), ('id', 'asc'))),
+    ({'sort_key': 'size', 'sort_dir': 'asc'},
+     (('size', 'asc'), ('created_at', 'asc'), ('id', 'asc'))),
     ({'sort_dir': 'asc'}, (('created_at', 'asc'), ('id', 'asc'))),
 ])
 def test_sort_keys_end_with_the_unique_one(query, keys):

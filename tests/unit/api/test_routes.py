@@ -15,6 +15,8 @@ OPERATIONS = list(routes.operations())
 IDS = [entry[3].name for entry in OPERATIONS]
 RULES = {rule.name for rule in policy.list_rules()}
 REQUEST = re.compile(r'^\s+(GET|POST|PUT|PATCH|DELETE): "?(/.*)', re.MULTILINE)
+ACTION = re.compile(r'^ +POST: .*/action\n(?:.*\n)??(?:.*\n)?? +data: \{([\w-]+):', re.MULTILINE)
+"""The action in a request to ``.../action`` whose data stand on one line."""
 WITHOUT_BODY = {'os-force_delete', 'os-complete'}
 """Actions under whose name nothing is read."""
 
@@ -24,8 +26,10 @@ def _requests():
     found = set()
     for page in GABBITS.glob('*.yaml'):
         text = page.read_text()
-        found |= {(None, None, action) for action in re.findall(r'\{(os-[\w-]+):', text)}
+        found |= {(None, None, action) for action in re.findall(r'\{(os-[\w-]+|revert):', text)}
+        found |= {(None, None, action) for action in re.findall(r'data: \{([\w-]+):', text)}
         found |= {(None, None, action) for action in re.findall(r'^ {6}(os-[\w-]+):', text, re.M)}
+        found |= {(None, None, action) for action in ACTION.findall(text)}
         for method, url in REQUEST.findall(text):
             path = re.sub(r"\$\w+(\['[^']*'\])?(\.\$\w+\['[^']*'\])?", 'abc', url.partition('?')[0])
             match = routes.match(path)

@@ -147,6 +147,7 @@ def test_without_shared_blocks_changes_are_not_told(directory):
     snapshot = snapshot_of(volume)
     driver.create_snapshot(snapshot)
     assert not capabilities.has(driver, capabilities.ChangedRanges)
+    assert not capabilities.has(driver, capabilities.GroupSnapshots)
     assert 'changed_ranges' not in capabilities.of(driver)
     assert not driver.promises().snapshots_share_blocks
     with pytest.raises(exceptions.NotCapable):
@@ -167,6 +168,7 @@ def test_the_report_counts_what_is_promised_and_what_is_taken(driver, directory)
     assert 3 * MIB <= pool.allocated_bytes < 4 * MIB
     assert pool.capabilities['thin_provisioning_support'] is True
     assert pool.capabilities['allocated_ranges'] is True
+    assert pool.capabilities['consistent_group_snapshot_enabled'] is False
     assert pool.capabilities['max_over_subscription_ratio'] == 20.0
 
 
@@ -203,7 +205,8 @@ def test_threads_that_create_the_same_volume_make_it_once(driver, directory):
 
 def test_options_are_declared_by_the_driver():
     assert {option.name for option in file.FileDriver.options()} == {
-        'file_path', 'file_copy_bytes_per_second', 'file_reflink'}
+        'file_path', 'file_copy_bytes_per_second', 'file_group_snapshot_seconds',
+        'file_reflink'}
 
 
 @pytest.fixture

@@ -52,6 +52,14 @@ def test_zone_counts_only_when_one_is_asked_for():
     assert 'not west' in filters.availability_zone(POOL, _request(availability_zone='west'))
 
 
+@pytest.mark.parametrize(('asked', 'of_type', 'fits'), [
+    (None, 'west, nova', True), (None, 'west,east', False), ('nova', 'west,nova', True),
+    ('west', 'west,nova', False), ('west', 'nova', True), (None, None, True)])
+def test_zones_of_the_type_are_the_choice(asked, of_type, fits):
+    wanted = _request(availability_zone=asked, extra_specs={filters.ZONES: of_type})
+    assert (filters.availability_zone(POOL, wanted) is None) == fits
+
+
 @pytest.mark.parametrize(('specs', 'is_taken'), [
     ({}, True),
     ({'thin_provisioning_support': '<is> True'}, True),

@@ -36,6 +36,10 @@ def _columns():
     op.add_column('volumes', sa.Column('replication_status', sa.String(length=32)))
     op.add_column('volumes', sa.Column('previous_status', sa.String(length=32)))
     op.create_index(op.f('ix_volumes_group_id'), 'volumes', ['group_id'], unique=False)
+    for table in ('volumes', 'snapshots'):
+        op.create_index(f'ix_{table}_quota', table,
+                        ['project_id', 'deleted_at', 'consumes_quota', 'volume_type_id', 'size'],
+                        unique=False)
 
 
 def _type_tables():

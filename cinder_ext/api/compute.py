@@ -1,0 +1,106 @@
+"""What the API asks the compute service (Nova).
+
+With ``[nova] auth_type`` the service asks with an account of its own, which must be one that sees
+every server; else with the token of the caller.  keystoneauth is loaded when it is first asked.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import functools
+import urllib.parse
+
+import orjson
+from oslo_log import log
+from oslo_utils import importutils
+
+from cinder_ext import exceptions
+from cinder_ext.conf import nova
+
+LOG = log.getLogger(__name__)
+
+MICROVERSION = '2.89'
+"""The first that tells the attachment_id of a server's volume."""
+_LOADING = 'keystoneauth1.loading'
+_FAULTS = 'keystoneauth1.exceptions'
+_CATALOG = 'keystoneauth1.access.service_catalog'
+_TOKEN = 'keystoneauth1.token_endpoint'
+
+
+class Compute:
+    """The compute service, as this API's configuration knows it.
+
+    :param conf: parsed options
+    """
+
+    def __init__(self, conf):
+        self._conf = conf
+
+    @property
+    def is_known(self):
+        """Whether there is one to ask: always, but with ``noauth`` only when its URL is given."""
+        return (self._conf.auth_strategy != 'noauth'
+                or self._conf[nova.GROUP].endpoint_override is not None)
+
+    def attachment_of(self, context, server_id, volume_id):
+        """The id of the attachment by which a server has a volume; None when it has not.
+
+        :raises ServiceUnavailable: there is no answer, or one that cannot be relied on
+        """
+        faults = importutils.import_module(_FAULTS)
+        path = '/servers/{}/os-volume_attachments/{}'.format(
+            *(urllib.parse.quote(each, safe='') for each in (server_id, volume_id)))
+        try:
+            answer = self._get(context, path)
+        except faults.NotFound:
+            LOG.info('server %s does not exist or does not have volume %s', server_id, volume_id)
+            return None
+        except faults.ClientException as fault:
+            LOG.warning('the compute service did not say whether server %s has volume %s: %s',
+                        server_id, volume_id, fault)
+            raise exceptions.ServiceUnavailable(
+                reason=f'the compute service did not say whether server {server_id} uses volume '
+                       f'{volume_id}.')
+        try:
+            return answer.json()['volumeAttachment']['attachment_id']
+        except (ValueError, KeyError, TypeError):
+            LOG.warning('the compute service answered without an attachment_id about server %s and '
+                        'volume %s', server_id, volume_id)
+            raise exceptions.ServiceUnavailable(
+                reason='the compute service gave an answer that is not understood.')
+
+    def _get(self, context, path):
+        options = self._conf[nova.GROUP]
+        where = {'endpoint_filter': {'service_type': 'compute', 'interface': options.interface,
+                                     'region_name': options.region_name}}
+        if options.endpoint_override:
+            where['endpoint_override'] = options.endpoint_override
+        return self._session.get(
+            path, auth=self._account or self._caller(context), microversion=MICROVERSION,
+            microversion_service_type='compute', headers={'Accept': 'application/json'},
+            timeout=options.answer_timeout, **where)
+
+    @functools.cached_property
+    def _session(self):
+        loading = importutils.import_module(_LOADING)
+        loading.register_session_conf_options(self._conf, nova.GROUP)
+        return loading.load_session_from_conf_options(self._conf, nova.GROUP)
+
+    @functools.cached_property
+    def _account(self):
+        """The service's own account; None: the caller's token is used."""
+        loading = importutils.import_module(_LOADING)
+        loading.register_auth_conf_options(self._conf, nova.GROUP)
+        return loading.load_auth_from_conf_options(self._conf, nova.GROUP)
+
+    def _caller(self, context):
+        endpoint = self._conf[nova.GROUP].endpoint_override or self._from_catalog(context)
+        return importutils.import_module(_TOKEN).Token(endpoint, context.auth_token)
+
+    def _from_catalog(self, context):
+        """The endpoint in the catalog that came with the caller's token.
+
+        :raises keystoneauth1.exceptions.EndpointNotFound: it names none
+        """
+        options = self._conf[nova.GROUP]
+        catalog = orjson.loads(context.service_catalog or '[]')
+        return importutils.import_module(_CATALOG).ServiceCatalogV2(catalog).url_for(
+            service_type='compute', interface=options.interface, region_name=options.region_name)

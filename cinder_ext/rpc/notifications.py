@@ -1,0 +1,138 @@
+"""Notifications: what has happened, told to whoever listens, under Cinder's names.
+
+They follow from the committed changes of statuses, so none is told of a
+change that did not happen, and no journey has to think of them.  Nothing is
+read or sent unless ``[oslo_messaging_notifications] driver`` is set.  Sending
+never holds up or fails what it tells of: a thread of its own reads the row
+and sends; what cannot be sent within the transport's retries is logged and
+lost, as with every notification.
+
+Source of names and fields: Cinder's published list of notifications.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import queue
+import threading
+
+import oslo_messaging
+from oslo_db import exception as oslo_db_exception
+from oslo_log import log as logging
+
+from cinder_ext import exceptions
+from cinder_ext.db import notices, transition
+from cinder_ext.rpc import hosts
+from cinder_ext.rpc import transport as rpc_transport
+
+LOG = logging.getLogger(__name__)
+
+LIMIT = 10000
+"""Notifications that may wait; what comes beyond them is lost, and said so."""
+
+_STARTS_AND_ENDS = {
+    'volume': {
+        'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
+        'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error',
+        'extend': 'resize.start', 'extend-attached': 'resize.start',
+        'extended': 'resize.end', 'extended-attached': 'resize.end',
+        'extend-failed': 'resize.error', 'revert': 'revert.start', 'reverted': 'revert.end',
+        'revert-failed': 'revert.error', 'update': 'update.end'},
+    'snapshot': {
+        'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
+        'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error',
+        'update': 'update.end'},
+    'attachment': {
+        'connect': 'attach.start', 'complete': 'attach.end', 'connect-failed': 'attach.error',
+        'detach': 'detach.start', 'deleted': 'detach.end', 'detach-failed': 'detach.error'},
+    'migration': {
+        'insert': 'migrate.start', 'committed': 'migrate.end', 'fail': 'migrate.error'},
+    'group': {
+        'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
+        'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error',
+        'update': 'update.start', 'updated': 'update.end', 'update-failed': 'update.error'},
+    'group_snapshot': {
+        'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
+        'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error'},
+}
+_PREFIX = {'attachment': 'volume', 'migration': 'volume'}
+"""Kinds whose notifications bear the volume's name."""
+_FURTHER = {('migration', 'committed'): 'volume.retype',
+            ('migration', 'retype-in-place'): 'volume.retype'}
+"""Told of a retype, besides."""
+
+
+def event_types(kind, event, operation=None):
+    """Names of the notifications of one change; none for what is not told."""
+    suffix = _STARTS_AND_ENDS.get(kind, {}).get(event)
+    found = [f'{_PREFIX.get(kind, kind)}.{suffix}'] if suffix else []
+    if operation == 'retype' and (kind, event) in _FURTHER:
+        found.append(_FURTHER[kind, event])
+    return found
+
+
+class Notifications:
+    """Watches the changes of this process and tells of them.
+
+    :param conf: options
+    :param transport: a notification transport; by default the one that the options name
+    """
+
+    def __init__(self, conf, transport=None):
+        self._conf = conf
+        self._transport = transport
+        self._waiting = queue.Queue(LIMIT)
+        self._thread = None
+        self._unwatch = None
+
+    def start(self):
+        """Begin; does nothing when no driver of notifications is configured."""
+        transport = self._transport or rpc_transport.open_for_notifications(self._conf)
+        if not self._conf.oslo_messaging_notifications.driver:
+            return
+        self._notifier = oslo_messaging.Notifier(transport, publisher_id='cinder_ext')
+        self._thread = threading.Thread(target=self._work, name='notifications', daemon=True)
+        self._thread.start()
+        self._unwatch = transition.watch(self._take)
+
+    def stop(self):
+        """End; what waits is sent first.  Idempotent."""
+        if self._unwatch is None:
+            return
+        self._unwatch()
+        self._unwatch = None
+        self._waiting.put(None)
+        self._thread.join()
+
+    def reload(self):
+        """Nothing is kept that could change."""
+
+    def _take(self, *change):
+        try:
+            self._waiting.put_nowait(change)
+        except queue.Full:
+            LOG.error('%d notifications wait: %s is not told', LIMIT, change[1:])
+
+    def _work(self):
+        while (change := self._waiting.get()) is not None:
+            try:
+                self._tell(*change)
+            except (oslo_messaging.MessagingException, exceptions.CinderExtError,
+                    oslo_db_exception.DBError) as fault:
+                LOG.error('%s %s: %s is not told: %s', change[1], change[2], change[3], fault)
+
+    def _tell(self, context, kind, entity_id, event, state):
+        if kind not in _STARTS_AND_ENDS:
+            return
+        facts = notices.payload(context.elevated(), kind, entity_id)
+        if facts is None:
+            return
+        if state is not None and kind not in _PREFIX:
+            # The row may have moved on since.
+            facts['status'] = state
+        notifier = self._notifier.prepare(
+            publisher_id=f'{_PREFIX.get(kind, kind)}.{self._host(facts)}')
+        for name in event_types(kind, event, facts.get('operation')):
+            tell = notifier.error if name.endswith('.error') else notifier.info
+            tell({**context.to_dict(), 'auth_token': None}, name, facts)
+
+    def _host(self, facts):
+        return hosts.backend_of(facts['host']) if facts.get('host') else self._conf.host

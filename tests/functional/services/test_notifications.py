@@ -1,0 +1,95 @@
+"""What listeners are told of while volumes and snapshots come and go."""
+# SPDX-License-Identifier: Apache-2.0
+
+import threading
+import uuid
+
+import oslo_messaging
+import pytest
+from oslo_messaging.notify import notifier
+
+from cinder_ext.db import session, snapshots, transition, volumes
+from cinder_ext.rpc import notifications
+from cinder_ext.states import volume as states
+
+
+class Listener:
+    """An endpoint that keeps what it hears."""
+
+    def __init__(self):
+        self.heard = []
+        self.contexts = []
+        self._lock = threading.Lock()
+
+    def info(self, ctxt, publisher_id, event_type, payload, metadata):
+        with self._lock:
+            self.heard.append((event_type, publisher_id, payload))
+            self.contexts.append(ctxt)
+
+    error = info
+
+    def names(self):
+        return [event_type for event_type, *_ in self.heard]
+
+
+@pytest.fixture
+def told(cloud):
+    """The cloud tells on a broker of its own; yields what a real listener hears."""
+    cloud.conf.register_opts(notifier._notifier_opts, group='oslo_messaging_notifications')
+    cloud.conf.set_override('driver', ['messagingv2'], 'oslo_messaging_notifications')
+    cloud.conf.set_override('transport_url', f'local:///{uuid.uuid4()}',
+                            'oslo_messaging_notifications')
+    transport = oslo_messaging.get_notification_transport(cloud.conf)
+    listener = Listener()
+    server = oslo_messaging.get_notification_listener(
+        transport, [oslo_messaging.Target(topic='notifications')], [listener])
+    server.start()
+    told = notifications.Notifications(cloud.conf, transport)
+    told.start()
+    yield listener
+    told.stop()
+    server.stop()
+    server.wait()
+    transport.cleanup()
+
+
+def test_life_of_a_volume_is_told(cloud, told):
+    volume_id = cloud.volume()
+    volumes.begin(cloud.context, volume_id, 'delete', 'be deleted')
+    cloud.volume_api.delete_volume(cloud.context, volumes.get(cloud.context, volume_id).host,
+                                   volume_id)
+    cloud.until(lambda: 'volume.delete.end' in told.names())
+    assert told.names() == ['volume.create.start', 'volume.create.end', 'volume.delete.start',
+                            'volume.delete.end']
+    event, publisher, payload = told.heard[1]
+    assert publisher == 'volume.node@alpha'
+    assert payload['volume_id'] == volume_id
+    assert (payload['status'], payload['size'], payload['tenant_id']) == (
+        'available', 1, 'project')
+    assert not any(ctxt.get('auth_token') for ctxt in told.contexts)
+
+
+def test_snapshot_is_told(cloud, told):
+    volume_id = cloud.volume()
+    row = snapshots.create(cloud.context, {'volume_id': volume_id, 'name': 'one'})
+    cloud.volume_api.create_snapshot(cloud.context, volumes.get(cloud.context, volume_id).host,
+                                     row.id)
+    cloud.until(lambda: 'snapshot.create.end' in told.names())
+    payload = told.heard[-1][2]
+    assert (payload['snapshot_id'], payload['volume_id']) == (row.id, volume_id)
+
+
+def test_change_that_is_rolled_back_is_not_told(cloud, told):
+    volume_id = cloud.volume()
+    cloud.until(lambda: 'volume.create.end' in told.names())
+
+    @session.writer
+    def begin_and_fail(context):
+        transition.move(context, states.MACHINE, volume_id, 'delete')
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        begin_and_fail(cloud.context)
+    volumes.begin(cloud.context, volume_id, 'extend', 'be extended')
+    cloud.until(lambda: 'volume.resize.start' in told.names())
+    assert 'volume.delete.start' not in told.names()

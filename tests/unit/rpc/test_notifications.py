@@ -1,0 +1,34 @@
+"""Which notifications a change has."""
+# SPDX-License-Identifier: Apache-2.0
+
+import pytest
+
+from cinder_ext.rpc import notifications
+from cinder_ext.states import attachment, migration, snapshot, volume
+
+
+@pytest.mark.parametrize(('change', 'names'), [
+    (('volume', 'insert'), ['volume.create.start']),
+    (('volume', 'created'), ['volume.create.end']),
+    (('volume', 'deleted'), ['volume.delete.end']),
+    (('volume', 'extended'), ['volume.resize.end']),
+    (('snapshot', 'create-failed'), ['snapshot.create.error']),
+    (('attachment', 'complete'), ['volume.attach.end']),
+    (('migration', 'committed', 'retype'), ['volume.migrate.end', 'volume.retype']),
+    (('migration', 'committed', 'migrate'), ['volume.migrate.end']),
+    (('migration', 'retype-in-place', 'retype'), ['volume.retype']),
+    (('migration', 'verify', 'retype'), []),
+    (('unheard-of', 'insert'), []),
+])
+def test_names_of_a_change(change, names):
+    assert notifications.event_types(*change) == names
+
+
+@pytest.mark.parametrize(('kind', 'machine'), [
+    ('volume', volume.MACHINE), ('snapshot', snapshot.MACHINE),
+    ('attachment', attachment.MACHINE), ('migration', migration.MACHINE),
+], ids=['volume', 'snapshot', 'attachment', 'migration'])
+def test_every_named_event_exists(kind, machine):
+    known = {row.event for row in machine} | {'insert', 'deleted', 'update',
+                                                   'revert', 'reverted', 'revert-failed'}
+    assert set(notifications._STARTS_AND_ENDS[kind]) <= known

@@ -1,0 +1,138 @@
+"""The whole run, from environments to counts; tools/tempest.sh says what it does."""
+# SPDX-License-Identifier: Apache-2.0
+
+import argparse
+import collections
+import contextlib
+import fcntl
+import json
+import shutil
+import signal
+import sys
+import time
+
+import beside
+import cloud
+import daemons
+import environments
+import identity
+import servers
+import suite
+
+STATE = environments.CACHE / 'run'
+RESULTS = STATE / 'results.json'
+
+
+def start(running):
+    """A cloud whose only services are ours.
+
+    :returns: (identity.Keystone, cloud.Cloud)
+    """
+    found = servers.Servers(running)
+    found.create(running, environments.python_of('keystone'), 'keystone', 'cinder', 'flows')
+    keystone = identity.Keystone(running, STATE / 'keystone', found.database('keystone'),
+                                 found.memcached)
+    keystone.start()
+    block_storage = cloud.Cloud(running, STATE / 'cinder', keystone, found)
+    block_storage.register()
+    empty = beside.start(running)
+    keystone.register('neutron', 'network', empty)
+    keystone.register('glance', 'image', empty)
+    block_storage.start()
+    return keystone, block_storage
+
+
+def run_tests(tests, regex, concurrency):
+    """Run Tempest and print each test that ends.
+
+    :returns: the results
+    """
+    results = []
+    for result in tests.run(regex, concurrency):
+        results.append(result)
+        print(f"{result['outcome']:8} {result['seconds']:6.1f} s  {result['id']}", flush=True)
+        if result['outcome'] == 'failed':
+            print(result['text'], flush=True)
+    return results
+
+
+def judge(results, required):
+    """Print the counts and what is wrong.
+
+    :param required: ids of the tests that must have passed
+    :returns: exit code
+    """
+    counts = collections.Counter(result['outcome'] for result in results)
+    failed = [result['id'] for result in results if result['outcome'] == 'failed']
+    passed = {result['id'] for result in results if result['outcome'] == 'passed'}
+    missing = [each for each in required if each not in passed and each not in failed]
+    for each in failed:
+        print(f'FAILED   {each}')
+    for each in missing:
+        print(f'MISSING  {each}')
+    print(f"Tempest: {counts['passed']} passed, {counts['failed']} failed, "
+          f"{counts['skipped']} skipped; {len(required) - len(set(required) - passed)} of "
+          f"{len(required)} required tests passed")
+    return 1 if failed or missing or not passed else 0
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(prog='tools/tempest.sh')
+    parser.add_argument('--keep', action='store_true')
+    parser.add_argument('--regex')
+    parser.add_argument('--concurrency', type=int, default=2)
+    return parser.parse_args(argv)
+
+
+def run(options):
+    """Everything, from nothing to the exit code."""
+    began = time.monotonic()
+    environments.prepare()
+    shutil.rmtree(STATE, ignore_errors=True)
+    with daemons.Daemons(STATE / 'logs') as running:
+        keystone, block_storage = start(running)
+        print(f'The cloud runs after {time.monotonic() - began:.0f} s.', flush=True)
+        tests = suite.Suite(running, STATE / 'tempest', keystone)
+        results = run_tests(tests, options.regex or suite.ALL, options.concurrency)
+        RESULTS.write_text(json.dumps(results, indent=1))
+        code = judge(results, [] if options.regex else suite.required())
+        print(f'It took {time.monotonic() - began:.0f} s.', flush=True)
+        if options.keep:
+            wait(keystone, block_storage)
+    return code
+
+
+def wait(keystone, block_storage):
+    """Until Ctrl-C."""
+    print(f'Keystone: {keystone.url}  user admin, project admin, password {keystone.admin_password}\n'
+          f'Block storage: {block_storage.url}\nEverything stops with Ctrl-C.', flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+def _interrupt(_number, _frame):
+    raise KeyboardInterrupt
+
+
+def main(argv):
+    options = parse(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    environments.CACHE.mkdir(mode=0o700, exist_ok=True)
+    with open(environments.CACHE / 'lock', 'w', encoding='ascii') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print('Another run uses .tempest/ at the moment.', file=sys.stderr)
+            return 1
+        try:
+            return run(options)
+        except KeyboardInterrupt:
+            print('Interrupted.', file=sys.stderr)
+            return 130
+        except (environments.NotInstalled, daemons.Failed) as fault:
+            print(fault, file=sys.stderr)
+            return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
