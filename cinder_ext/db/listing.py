@@ -123,7 +123,7 @@ def _clause(model, condition, metadata):
 def _pair(model, condition, table, reference):
     key, value = condition.value
     wanted = (table.value == value if condition.comparison == 'has'
-              else table.value.contains(value, autoescape=True))
+              else table.value.icontains(value, autoescape=True))
     return sa.exists().where(getattr(table, reference) == model.id, table.key == key, wanted)
 
 

@@ -29,18 +29,29 @@ def test_the_source_is_killed_at_steps_of_both_flows(story, record_property):
 
 
 @pytest.mark.parametrize('service', FIRST, indirect=True, ids=servers.kind)
-def test_any_daemon_is_killed_at_any_moment(story, record_property):
+def test_any_daemon_is_killed_at_any_moment(service, tell, record_property):
     """Scheduler and both ends, a dozen times; each is started again at once."""
-    moments, service = random.Random(7), story.service
+    service.options = {**service.options, 'alpha': {'file_copy_bytes_per_second': 4 * MIB}}
+    moments, story, during = random.Random(7), tell(), 0
     service.api.retype(story.volume_id, 'beta')
     for number in range(40 if LONG else 12):
         name = ('alpha', 'beta', 'scheduler')[number % 3]
         time.sleep(moments.uniform(0.05, 1.5))
+        during += not story.is_over()
         service.kill_one(name)
         service.kills += 1
         service.launch(name)
     story.ends_well()
+    assert during >= 9
     record_property('kills', service.kills)
+
+
+@pytest.mark.parametrize('service', FIRST, indirect=True, ids=servers.kind)
+def test_a_call_that_dies_with_the_destination_is_sent_again(story):
+    story.service.victim = 'beta'
+    assert story.retype_until_killed('call:create_snapshot')
+    record = story.ends_well()
+    assert record['attempt'] == 1
 
 
 @pytest.mark.parametrize('service', FIRST, indirect=True, ids=servers.kind)
