@@ -24,7 +24,7 @@ def any_free_port():
 
 
 class Daemons(contextlib.ExitStack):
-    """A stack of processes: leaving the context stops them, the last one first.
+    """A stack of processes: leaving the context stops them.
 
     :param logs: directory for what they write
     """
@@ -33,6 +33,13 @@ class Daemons(contextlib.ExitStack):
         super().__init__()
         self.logs = pathlib.Path(logs)
         self.logs.mkdir(parents=True, exist_ok=True)
+        self._processes = []
+
+    def __exit__(self, *exc_info):
+        """Stop everything; the processes end side by side."""
+        for process in self._processes:
+            process.terminate()
+        return super().__exit__(*exc_info)
 
     def run(self, name, *words, environment=None):
         """Run a program to its end.
@@ -51,6 +58,7 @@ class Daemons(contextlib.ExitStack):
             process = subprocess.Popen([str(word) for word in words], stdout=log, stderr=log,
                                        stdin=subprocess.DEVNULL, start_new_session=True,
                                        env={**os.environ, **(environment or {})})
+        self._processes.append(process)
         self.callback(_stop, process)
         return process
 
@@ -84,8 +92,7 @@ def _answers(url, statuses):
 
 def _stop(process):
     """TERM, and KILL to its whole group when that is not enough in 30 s."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
+    process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(30)
     with contextlib.suppress(ProcessLookupError):
