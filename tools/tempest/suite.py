@@ -98,8 +98,8 @@ def _sections(state, keystone):
         'volume': {'backend_names': 'alpha,beta', 'max_microversion': '3.71',
                    'catalog_type': 'block-storage', 'storage_protocol': 'file',
                    'vendor_name': 'cinder_ext', 'build_interval': 1, 'build_timeout': 60,
-                   'manage_volume_ref': 'source-name,volume-%s',
-                   'manage_snapshot_ref': 'source-name,snapshot-%s'},
+                   'manage_volume_ref': 'source-name,volume-%s.raw',
+                   'manage_snapshot_ref': 'source-name,snapshot-%s.raw'},
         'compute-feature-enabled': {'volume_multiattach': 'true'},
         'volume-feature-enabled': {
             'backup': 'false', 'snapshot': 'true', 'clone': 'true', 'multi_backend': 'true',
