@@ -42,22 +42,23 @@ class Daemons(contextlib.ExitStack):
         return super().__exit__(*exc_info)
 
     def run(self, name, *words, environment=None):
-        """Run a program to its end.
+        """Run a program to its end; an interrupt takes effect after it.
+
+        So what it started is known by then, and can be stopped.
 
         :raises Failed: its exit code was not 0
         """
-        with self._log(name) as log:
-            done = subprocess.run([str(word) for word in words], stdout=log, stderr=log, check=False,
-                                  stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
-        if done.returncode:
-            raise Failed(f'{name} ended with {done.returncode}:\n{self.tail(name)}')
+        process = self._open(name, words, environment)
+        try:
+            process.wait()
+        finally:
+            process.wait()
+        if process.returncode:
+            raise Failed(f'{name} ended with {process.returncode}:\n{self.tail(name)}')
 
     def start(self, name, *words, environment=None):
         """Start a program in a process group of its own."""
-        with self._log(name) as log:
-            process = subprocess.Popen([str(word) for word in words], stdout=log, stderr=log,
-                                       stdin=subprocess.DEVNULL, start_new_session=True,
-                                       env={**os.environ, **(environment or {})})
+        process = self._open(name, words, environment)
         self._processes.append(process)
         self.callback(_stop, process)
         return process
@@ -79,8 +80,11 @@ class Daemons(contextlib.ExitStack):
         path = self.logs / f'{name}.log'
         return '\n'.join(path.read_text(errors='replace').splitlines()[-lines:])
 
-    def _log(self, name):
-        return open(self.logs / f'{name}.log', 'ab')
+    def _open(self, name, words, environment):
+        with open(self.logs / f'{name}.log', 'ab') as log:
+            return subprocess.Popen(
+                [str(word) for word in words], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True, env={**os.environ, **(environment or {})})
 
 
 def _answers(url, statuses):
