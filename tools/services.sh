@@ -372,7 +372,8 @@ run() { # SERVER... -- COMMAND...
     # shellcheck disable=SC2086
     start ${servers[@]:-$SERVERS}
     . "$directory/services.env"
-    "$@" &
+    # What runs in the background would not hear Ctrl-C, and would read nothing.
+    env --default-signal=INT "$@" <&0 &
     while kill -0 $! 2>/dev/null; do
         code=0
         wait $! || code=$?

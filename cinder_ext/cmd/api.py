@@ -106,7 +106,8 @@ def _is_loopback(address):
     return all(ipaddress.ip_address(each.partition('%')[0]).is_loopback for each in found)
 
 
-def _run(argv):
+def run(argv):
+    """Run until a signal ends it; returns the exit code."""
     conf = process.prepare(argv, 'cinder-ext-api')
     transport.init(conf)
     return launcher.Launcher([*process.observers(conf), ApiService(conf)], conf,
@@ -114,4 +115,4 @@ def _run(argv):
 
 
 def main():
-    return process.run(_run, sys.argv[1:])
+    return process.run(run, sys.argv[1:])

@@ -8,7 +8,8 @@ from cinder_ext.rpc import transport
 from cinder_ext.scheduler.manager import SchedulerService
 
 
-def _run(argv):
+def run(argv):
+    """Run until a signal ends it; returns the exit code."""
     conf = process.prepare(argv, 'cinder-ext-scheduler')
     transport.init(conf)
     return launcher.Launcher([*process.observers(conf), SchedulerService(conf)], conf,
@@ -16,4 +17,4 @@ def _run(argv):
 
 
 def main():
-    return process.run(_run, sys.argv[1:])
+    return process.run(run, sys.argv[1:])

@@ -25,16 +25,23 @@ def services(conf, sections=None):
     return VolumeServices(conf, sections)
 
 
-def _run(argv):
+def run(argv, compose=services):
+    """Run until a signal ends it.
+
+    :param argv: arguments without the program's name
+    :param compose: makes the services of the process from its options and sections
+    :returns: exit code
+    :raises Refused: it cannot start
+    """
     conf = process.prepare(argv, 'cinder-ext-volume', CLI_OPTS)
     unknown = sorted(set(conf.backend) - set(conf.enabled_backends))
     if unknown or not conf.enabled_backends:
         raise process.Refused(f'enabled_backends is {conf.enabled_backends}'
                               + (f', it does not name {", ".join(unknown)}' if unknown else ''))
     transport.init(conf)
-    return launcher.Launcher([*process.observers(conf), services(conf, conf.backend)], conf,
+    return launcher.Launcher([*process.observers(conf), compose(conf, conf.backend)], conf,
                              conf.graceful_shutdown_seconds).run()
 
 
 def main():
-    return process.run(_run, sys.argv[1:])
+    return process.run(run, sys.argv[1:])

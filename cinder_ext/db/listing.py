@@ -22,9 +22,9 @@ _COMPARE = {'eq': operator.eq, 'neq': operator.ne, 'gt': operator.gt, 'gte': ope
 class Condition:
     """``column`` of the table, compared with ``value``.
 
-    ``comparison``: eq, neq, gt, gte, lt, lte; ``in`` for a list; ``like`` for a part of a text;
-    ``has`` for a (key, value) of the metadata, ``has like`` for a part of the value; ``clause``
-    for a ready expression of SQLAlchemy, made by this package
+    ``comparison``: eq, neq, gt, gte, lt, lte; ``in`` for a list; ``like`` for a part of a text,
+    whatever its case; ``has`` for a (key, value) of the metadata, ``has like`` for a part of the
+    value; ``clause`` for a ready expression of SQLAlchemy, made by this package
     ``tables``  for ``has``: (model, name of its reference) of each table to look into, where they
     are not the list's own
     ``via``  (name of a reference, model): the column is the other table's
@@ -131,7 +131,7 @@ def _compared(column, condition):
     if condition.comparison == 'in':
         return column.in_(condition.value)
     if condition.comparison == 'like':
-        return column.contains(condition.value, autoescape=True)
+        return column.icontains(condition.value, autoescape=True)
     return _COMPARE[condition.comparison](column, condition.value)
 
 

@@ -12,6 +12,7 @@ from cinder_ext.db import (
     session,
     transition,
     volume_migrations,
+    volume_types,
     volumes,
 )
 from cinder_ext.states import messages as words
@@ -125,7 +126,9 @@ def retype_in_place(context, migration_id):
     if not transition.try_move(context, states.MACHINE, migration_id, 'retype-in-place', {
             'destination_host': record.source_host, 'finished_at': timeutils.utcnow()}):
         return False
-    volumes.update(context, record.volume_id, {'volume_type_id': record.destination_type_id})
+    volumes.update(context, record.volume_id, {
+        'volume_type_id': record.destination_type_id,
+        'multiattach': volume_types.is_multiattach(context, record.destination_type_id)})
     context.session.execute(
         sa.update(models.Snapshot)
         .where(models.Snapshot.volume_id == record.volume_id, models.Snapshot.deleted_at.is_(None))

@@ -33,6 +33,22 @@ class Snapshot:
 
 
 @dataclasses.dataclass(frozen=True)
+class Found:
+    """Something on a backend that an operator may want to be managed.
+
+    :ivar reference: how it is named in a request
+    :ivar size_bytes: as it is; a volume made of it is rounded up
+    :ivar name_id: the UUID in its name, when it is named like a volume or snapshot of ours
+    :ivar reason_not_safe: why it cannot be managed, or None
+    """
+
+    reference: dict
+    size_bytes: int
+    name_id: str | None = None
+    reason_not_safe: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Range:
     """``length`` bytes from ``offset``; both in bytes."""
 

@@ -7,6 +7,8 @@ Version history of the namespace ``destination``::
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+
 import oslo_messaging
 from oslo_log import log
 
@@ -19,6 +21,9 @@ VERSION = '1.0'
 
 LONGEST_SECONDS = 24 * 3600
 """A call that takes longer is given up; a message that nobody takes is dropped after it."""
+
+ATTEMPTS = 3
+"""How often a call is sent that nobody gives a sign of: a service that dies takes its message along."""
 
 LOG = log.getLogger(__name__)
 
@@ -58,8 +63,9 @@ class DestinationAPI:
     """Calls one backend, ``host@backend``.
 
     :param timeout_seconds: callable; how long the service may give no sign of life, at least 2.
-        One that restarts within it answers after its start.  While it works it gives signs, so
-        that a snapshot that is a copy may take its time.
+        One that restarts within it answers after its start: the call is sent again after a
+        third of that time.  While it works it gives signs, so that a snapshot that is a copy
+        may take its time.
 
     Every method raises BackendDown when there is no answer, else what the driver raised; what
     is no error of ours becomes a DriverError.
@@ -74,9 +80,14 @@ class DestinationAPI:
 
     def _call(self, ctxt, host, method, **arguments):
         backend = host.partition('#')[0]
-        client = self._client.prepare(server=backend, timeout=LONGEST_SECONDS,
-                                      call_monitor_timeout=max(2, self._timeout_seconds()))
+        client = self._client.prepare(
+            server=backend, timeout=LONGEST_SECONDS,
+            call_monitor_timeout=max(2, round(self._timeout_seconds() / ATTEMPTS)))
         with _Translated(backend, method):
+            for _ in range(ATTEMPTS - 1):
+                with contextlib.suppress(oslo_messaging.MessagingTimeout):
+                    return client.call(ctxt, method, **arguments)
+                LOG.warning('%s gave no sign of %s; it is asked again', backend, method)
             return client.call(ctxt, method, **arguments)
 
     def examine(self, ctxt, host):

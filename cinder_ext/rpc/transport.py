@@ -7,19 +7,19 @@ traceback; ``error.message`` is the sentence alone.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import functools
 import time
 from concurrent import futures
 
 import oslo_messaging
+from oslo_config import cfg
 from oslo_messaging._metrics import client as messaging_metrics
 from oslo_messaging._tracing import client as tracing
 from oslo_messaging.rpc import server as rpc_server
 
 from cinder_ext import context, exceptions, metrics
-
-# The kinds of objects are known to the serializer of whoever opens a transport.
-from cinder_ext.objects import backend_report, backend_resource  # noqa: F401
+from cinder_ext.objects import backend_report, backend_resource
 from cinder_ext.objects import base as objects
 
 SCHEDULER_TOPIC = 'cinder-ext-scheduler'
@@ -30,6 +30,13 @@ CONTROL_EXCHANGE = 'cinder_ext'
 
 ALLOWED_REMOTE_EXMODS = (exceptions.__name__,)
 """Modules whose errors a caller rebuilds; all others arrive as RemoteError."""
+
+RABBIT_GROUP = 'oslo_messaging_rabbit'
+RABBIT_DEFAULTS = {'rabbit_quorum_queue': True, 'rabbit_transient_quorum_queue': True}
+"""Quorum queues are durable and replicated; classic ones of a topic die with the broker."""
+
+OBJECTS = (backend_report, backend_resource)
+"""Modules of what travels: a process rebuilds an object only when its class is loaded."""
 
 _open = {}
 
@@ -109,8 +116,17 @@ def open_transport(conf, url=None):
     """A transport that belongs to the caller, who closes it with ``cleanup()``."""
     oslo_messaging.set_transport_defaults(CONTROL_EXCHANGE)
     _register_options(conf)
-    return oslo_messaging.get_rpc_transport(
+    transport = oslo_messaging.get_rpc_transport(
         conf, url, allowed_remote_exmods=list(ALLOWED_REMOTE_EXMODS))
+    _default_rabbit(conf)
+    return transport
+
+
+def _default_rabbit(conf):
+    """Choose kinds of queues; the driver has registered its options and not connected yet."""
+    with contextlib.suppress(cfg.NoSuchOptError, cfg.NoSuchGroupError):
+        for name, value in RABBIT_DEFAULTS.items():
+            conf.set_default(name, value, group=RABBIT_GROUP)
 
 
 def open_for_notifications(conf):

@@ -101,6 +101,13 @@ class Engine:
         with contextlib.suppress(taskflow_exceptions.NotFound):
             self._backend().get_connection().destroy_logbook(_book_id(name, key))
 
+    def prepare(self):
+        """Bring the database of the flows up to date.  Idempotent.
+
+        On a server before any service starts: those that do it at once disturb one another.
+        """
+        self._backend()
+
     def close(self):
         """Close the database; for the end of a process."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""The embedded service as a process that dies where a test says."""
+"""The service as processes that die where a test says: embedded, or separate daemons."""
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
@@ -6,37 +6,42 @@ import hashlib
 import os
 import pathlib
 import random
-import sqlite3
 import sys
 import time
 
+import daemons
 import embedded
 import pytest
 import requests
+import servers
+import sqlalchemy
 
 from cinder_ext.drivers.conformance import media
 
 MIB, GIB = 1024 ** 2, 1024 ** 3
+INTERVAL = 4 * MIB
+"""The checkpoint interval of these tests: what may be copied again after a kill."""
 KILLABLE = pathlib.Path(__file__).with_name('killable.py')
 
 
-class Killable(embedded.EmbeddedService):
+class Kills:
     """A service that is killed and started again on the same state.
 
     :ivar kills: how often it was killed
+    :ivar process: the one that kills itself, or None
     """
 
-    def __init__(self, state_dir, **options):
-        super().__init__(state_dir, options={
-            'migration': {'checkpoint_mib': 4, **options}, 'DEFAULT': {'sweep_interval': 5}},
-            binary=sys.executable)
-        self.arguments = [str(KILLABLE)]
+    options_of_all = {'migration': {'checkpoint_mib': 4}, 'DEFAULT': {'sweep_interval': 5}}
+    daemon = 'all'
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         self.kills = 0
         self.counter = self.state_dir / 'copied'
 
     def begin(self, kill_at='', fill_at=''):
         """Start it with a point at which it dies; it may die before its first answer."""
-        self.environment = {'KILL_AT': kill_at, 'FILL_AT': fill_at or ':',
+        self.environment = {'DAEMON': self.daemon, 'KILL_AT': kill_at, 'FILL_AT': fill_at or ':',
                             'COUNTER': str(self.counter)}
         try:
             self.start()
@@ -54,7 +59,7 @@ class Killable(embedded.EmbeddedService):
         while time.monotonic() < deadline:
             if self.process is None:
                 return True
-            if not self.is_running:
+            if self.process.poll() is not None:
                 self._reap()
                 return True
             try:
@@ -115,12 +120,100 @@ class Killable(embedded.EmbeddedService):
                 for kind, row_id, name_id in self._names(volume_id)}
 
     def _names(self, volume_id):
-        with contextlib.closing(sqlite3.connect(self.state_dir / 'cinder-ext.db')) as database:
-            yield from database.execute(
-                "SELECT 'volume', id, name_id FROM volumes WHERE id = ?", (volume_id,)).fetchall()
-            yield from database.execute(
-                "SELECT 'snapshot', id, name_id FROM snapshots WHERE volume_id = ? "
-                'AND deleted_at IS NULL', (volume_id,)).fetchall()
+        engine = sqlalchemy.create_engine(self.database_url, poolclass=sqlalchemy.NullPool)
+        with engine.connect() as database:
+            for query in ("SELECT 'volume', id, name_id FROM volumes WHERE id = :id",
+                          "SELECT 'snapshot', id, name_id FROM snapshots WHERE volume_id = :id "
+                          'AND deleted_at IS NULL'):
+                yield from database.execute(sqlalchemy.text(query), {'id': volume_id}).all()
+
+
+class Killable(Kills, embedded.EmbeddedService):
+    """The embedded service: one process."""
+
+    def __init__(self, state_dir):
+        super().__init__(state_dir, options=self.options_of_all, binary=sys.executable)
+        self.arguments = [str(KILLABLE)]
+        self.database_url = f'sqlite:///{self.state_dir}/cinder-ext.db'
+
+
+class KillableDaemons(Kills, daemons.Daemons):
+    """Separate daemons; the volume service of the source kills itself."""
+
+    options_of_all = {'migration': {'checkpoint_mib': 4, 'destination_timeout': 6},
+                      'DEFAULT': {'sweep_interval': 2, 'report_interval': 2}}
+    daemon = 'volume'
+    victim = 'alpha'
+
+    def __init__(self, state_dir, database_url, transport_url):
+        super().__init__(state_dir, database_url, transport_url, options=self.options_of_all)
+
+    def command(self, name):
+        if name in self.backends:
+            return [sys.executable, str(KILLABLE), '--backend', name]
+        return super().command(name)
+
+    def environment_of(self, name):
+        harmless = {**self.environment, 'KILL_AT': '', 'FILL_AT': ':'}
+        return self.environment if name == self.victim else harmless
+
+    @property
+    def process(self):
+        return self.processes.get(self.victim)
+
+    @process.setter
+    def process(self, value):
+        if value is None:
+            self.processes.pop(self.victim, None)
+
+
+class Story:
+    """One migration of one chain, through any number of kills."""
+
+    def __init__(self, service, noise):
+        self.service = service
+        service.begin()
+        service.create_types()
+        self.volume_id, self.snapshot_ids, self.unique = service.chain(noise)
+        self.before = service.contents(self.volume_id, self.snapshot_ids)
+        self.shown = self._shown()
+
+    def _shown(self):
+        """What must be the same after the migration."""
+        api = self.service.api
+        kept = [api.volume(self.volume_id)] + [api.snapshot(each) for each in self.snapshot_ids]
+        return [{key: item[key] for key in ('id', 'name', 'created_at', 'size', 'status', 'metadata')}
+                for item in kept]
+
+    def retype_until_killed(self, kill_at, fill_at=''):
+        """Start the migration in a service that will be killed."""
+        self.service.stop()
+        self.service.begin(kill_at, fill_at)
+        self.service.api.retype(self.volume_id, 'beta')
+        return self.service.dies(self.is_over)
+
+    def is_over(self):
+        found = self.service.api.latest_migration(self.volume_id)
+        return found is not None and found['phase'] in ('finished', 'failed')
+
+    def ends_well(self):
+        """The last, unharmed service ends it; everything is at the destination and nowhere else."""
+        service = self.service
+        if not service.is_running:
+            service.begin()
+        service.dies(self.is_over)
+        record = service.api.latest_migration(self.volume_id)
+        assert record['phase'] == 'finished', record['error']
+        assert record['leftovers'] == []
+        assert service.moved_contents(self.volume_id) == self.before
+        assert service.files('alpha') == []
+        assert len(service.files('beta')) == 1 + len(self.snapshot_ids)
+        assert self._shown() == self.shown
+        volume = service.api.volume(self.volume_id)
+        assert volume['migration_status'] == 'success'
+        assert volume['os-vol-host-attr:host'] == 'host@beta#beta'
+        assert service.copied() <= self.unique + service.kills * INTERVAL
+        return record
 
 
 def write(path, offset, content):
@@ -152,11 +245,29 @@ def noise():
 
 @pytest.fixture(params=['plain', 'xfs'])
 def service(request, tmp_path):
-    """On a plain file system snapshots are copies; on XFS they share blocks."""
+    """On a plain file system snapshots are copies; on XFS they share blocks.
+
+    The URL of a database stands for separate daemons on it, on a plain file system.
+    """
     with contextlib.ExitStack() as stack:
-        place = tmp_path
-        if request.param == 'xfs':
-            place = pathlib.Path(stack.enter_context(media.mounted_xfs(str(tmp_path), 6 * GIB)))
-        made = Killable(place / 'state')
+        if request.param in ('plain', 'xfs'):
+            place = tmp_path
+            if request.param == 'xfs':
+                place = pathlib.Path(stack.enter_context(media.mounted_xfs(str(tmp_path), 6 * GIB)))
+            made = Killable(place / 'state')
+        else:
+            made = KillableDaemons(tmp_path / 'state', servers.neighbour(request.param, 'daemons'),
+                                   servers.transport_urls()[0])
         stack.callback(made.kill)
         yield made
+
+
+@pytest.fixture
+def tell(service, noise):
+    """tell() -> Story, begun."""
+    return lambda: Story(service, noise)
+
+
+@pytest.fixture
+def story(tell):
+    return tell()

@@ -1,12 +1,18 @@
-"""The embedded service, with a point at which it kills itself.
+"""The embedded service or a volume daemon, with a point at which it kills itself.
 
-Run like ``cinder-ext-all``; the environment says where and counts:
+Run like ``cinder-ext-all`` or ``cinder-ext-volume``; the environment says
+which, where, and counts:
+
+``DAEMON``
+    ``all`` or ``volume``
 
 ``KILL_AT``
     ``step:NAME:STATE``  when a flow's step enters a state (RUNNING, SUCCESS, REVERTING ...)
     ``commit:N``         instead of the Nth commit of a migration's thread, any database
     ``committed:N``      after that commit
     ``bytes:N``          in the middle of the write that copies the Nth byte of this process
+    ``driver:N``         as bytes, of what the file driver writes by itself
+    ``renamed:WORD``     when a file got a name with this word in it
 ``FILL_AT``
     ``NAME:DIRECTORY``  fill the file system of a directory when a step begins, so that the
     flow is undone
@@ -27,7 +33,7 @@ from sqlalchemy import event
 
 import cinder_ext  # noqa: F401 - before oslo.messaging
 from cinder_ext.cmd import all as embedded
-from cinder_ext.cmd import process
+from cinder_ext.cmd import process, volume
 from cinder_ext.cmd.api import ApiService
 from cinder_ext.drivers.generic import attach, blockio
 from cinder_ext.scheduler.manager import SchedulerService
@@ -87,7 +93,18 @@ class Copied:
             if dies:
                 self.write(descriptor, view[:len(view) // 8192 * 4096], offset)
                 die()
+        elif KIND == 'driver':
+            self.here += len(view)
+            if self.here >= int(POINT):
+                self.write(descriptor, view[:len(view) // 8192 * 4096], offset)
+                die()
         return self.write(descriptor, view, offset)
+
+
+def rename(source, target, change=os.rename):
+    change(source, target)
+    if KIND == 'renamed' and POINT in target:
+        die()
 
 
 def fill(directory):
@@ -104,12 +121,23 @@ def services(conf):
                               VolumeServices(conf, watchers=[watch])])
 
 
+def volume_services(conf, sections):
+    """The volume services of the process, with somebody who watches the flows."""
+    attach.setup(conf)
+    return VolumeServices(conf, sections, watchers=[watch])
+
+
+RUN = {'all': (embedded.run, services), 'volume': (volume.run, volume_services)}
+
+
 def main():
     commits = Commits()
     event.listen(sqlalchemy.engine.Engine, 'commit', commits.before)
     event.listen(sqlalchemy.engine.Engine, 'begin', commits.after)
     blockio.write_from = Copied(os.environ['COUNTER']).write_from
-    return process.run(embedded.run, sys.argv[1:], services)
+    os.rename = rename
+    run, compose = RUN[os.environ['DAEMON']]
+    return process.run(run, sys.argv[1:], compose)
 
 
 if __name__ == '__main__':

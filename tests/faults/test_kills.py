@@ -14,66 +14,10 @@ import pytest
 
 MIB = 1024 ** 2
 LONG = bool(os.environ.get('CINDER_EXT_LONG'))
-INTERVAL = 4 * MIB
-"""The checkpoint interval of these tests: what may be copied again after a kill."""
 
 MOVE = ['own-failure', 'create-target', 'copy-link-0000', 'copy-link-0001', 'copy-link-0002',
         'verify-chain', 'swap-records']
 TIDY = ['begin-tidy', 'remove-source', 'finish-migration']
-
-
-class Story:
-    """One migration of one chain, through any number of kills."""
-
-    def __init__(self, service, noise):
-        self.service = service
-        service.begin()
-        service.create_types()
-        self.volume_id, self.snapshot_ids, self.unique = service.chain(noise)
-        self.before = service.contents(self.volume_id, self.snapshot_ids)
-        self.shown = self._shown()
-
-    def _shown(self):
-        """What must be the same after the migration."""
-        api = self.service.api
-        kept = [api.volume(self.volume_id)] + [api.snapshot(each) for each in self.snapshot_ids]
-        return [{key: item[key] for key in ('id', 'name', 'created_at', 'size', 'status', 'metadata')}
-                for item in kept]
-
-    def retype_until_killed(self, kill_at, fill_at=''):
-        """Start the migration in a service that will be killed."""
-        self.service.stop()
-        self.service.begin(kill_at, fill_at)
-        self.service.api.retype(self.volume_id, 'beta')
-        return self.service.dies(self.is_over)
-
-    def is_over(self):
-        found = self.service.api.latest_migration(self.volume_id)
-        return found is not None and found['phase'] in ('finished', 'failed')
-
-    def ends_well(self):
-        """The last, unharmed service ends it; everything is at the destination and nowhere else."""
-        service = self.service
-        if not service.is_running:
-            service.begin()
-        service.dies(self.is_over)
-        record = service.api.latest_migration(self.volume_id)
-        assert record['phase'] == 'finished', record['error']
-        assert record['leftovers'] == []
-        assert service.moved_contents(self.volume_id) == self.before
-        assert service.files('alpha') == []
-        assert len(service.files('beta')) == 1 + len(self.snapshot_ids)
-        assert self._shown() == self.shown
-        volume = service.api.volume(self.volume_id)
-        assert volume['migration_status'] == 'success'
-        assert volume['os-vol-host-attr:host'] == 'host@beta#beta'
-        assert service.copied() <= self.unique + service.kills * INTERVAL
-        return record
-
-
-@pytest.fixture
-def story(service, noise):
-    return Story(service, noise)
 
 
 @pytest.mark.parametrize(('service', 'state'), [('plain', 'RUNNING'), ('xfs', 'SUCCESS')],
@@ -119,13 +63,13 @@ def test_killed_in_the_middle_of_writes(story, record_property):
 
 
 @pytest.mark.parametrize('service', ['plain'], indirect=True)
-def test_killed_while_it_is_undone(service, noise, record_property):
+def test_killed_while_it_is_undone(service, tell, record_property):
     """A destination that fills up: the flow is reverted, through kills, and nothing is left."""
     beta = service.state_dir / 'beta'
     beta.mkdir(parents=True)
     subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=300m', 'tmpfs', str(beta)], check=True)
     try:
-        story = Story(service, noise)
+        story = tell()
         points = ['step:copy-link-0001:REVERTING', 'step:copy-link-0000:REVERTING',
                   *(f'{kind}:{number}' for number in (1, 2, 3) for kind in ('commit', 'committed'))]
         assert story.retype_until_killed(points[0], f'copy-link-0001:{beta}')

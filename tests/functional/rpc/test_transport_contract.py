@@ -1,14 +1,12 @@
 """What every transport must do, whatever carries the messages.
 
-The tests run on ``local://`` always, and on each URL in the environment
-variable ``CINDER_EXT_TEST_TRANSPORT_URLS`` (separated by commas), for example
-``rabbit://user:password@127.0.0.1:5672/``.
+The tests run on ``local://`` always, and on each broker of which
+tools/servers.py knows.
 """
 # SPDX-License-Identifier: Apache-2.0
 
 import concurrent.futures
 import contextlib
-import os
 import queue
 import statistics
 import threading
@@ -17,12 +15,13 @@ import uuid
 
 import oslo_messaging
 import pytest
+import servers
 from oslo_config import cfg
 
 from cinder_ext import context, exceptions
 from cinder_ext.rpc import transport as rpc_transport
 
-URLS = ['local://', *filter(None, os.environ.get('CINDER_EXT_TEST_TRANSPORT_URLS', '').split(','))]
+URLS = ['local://', *servers.transport_urls()]
 
 ARRIVES_SECONDS = 10
 """How long a test waits for what must come."""
@@ -140,7 +139,7 @@ def is_empty_for_a_while(arrived):
     return False
 
 
-@pytest.fixture(params=URLS, ids=lambda url: url.partition(':')[0])
+@pytest.fixture(params=URLS, ids=servers.kind)
 def bus(request):
     with contextlib.closing(Bus(request.param)) as opened:
         yield opened

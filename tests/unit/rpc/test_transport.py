@@ -1,7 +1,9 @@
 """The transport of a process, its serializer, and errors on the wire."""
 # SPDX-License-Identifier: Apache-2.0
 
+import pkgutil
 import string
+import subprocess
 import sys
 
 import oslo_messaging
@@ -9,7 +11,7 @@ import pytest
 from oslo_config import cfg
 from oslo_messaging._drivers import common
 
-from cinder_ext import context, exceptions
+from cinder_ext import context, exceptions, objects
 from cinder_ext.rpc import transport
 
 
@@ -99,3 +101,11 @@ def test_text_of_a_returned_error_has_the_remote_traceback_and_message_has_not()
     returned = on_the_wire(exceptions.VolumeNotFound(id='v1'))
     assert 'Traceback' in str(returned)
     assert returned.message == 'Volume v1 could not be found.'
+
+
+def test_every_process_with_a_transport_can_rebuild_every_object():
+    """A scheduler on its own loads none of the modules that make the objects."""
+    modules = {f'cinder_ext.objects.{found.name}' for found in pkgutil.iter_modules(objects.__path__)}
+    code = 'import sys; from cinder_ext.rpc import transport; print(*sys.modules)'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert modules <= set(done.stdout.split())
