@@ -44,6 +44,7 @@
         ├── BackendDown                the backend cannot be reached; may be retried
         ├── ResourceBusy               in use; may be retried
         ├── ResourceMissing            the backend does not have it
+        ├── ReferenceRefused           what is to be managed is unfit
         ├── NotCapable                 asked for what the driver does not do
         └── Misconfigured              the options of the backend are wrong
 
@@ -413,6 +414,12 @@ class ResourceMissing(DriverError):
     template = 'The backend does not have {name}.'
     code = 'cinder_ext.resource_missing'
     remedy = 'Check the backend: what the database names is not there.'
+
+
+class ReferenceRefused(DriverError):
+    template = '{reference} cannot be managed: {reason}.'
+    code = 'cinder_ext.reference_refused'
+    remedy = 'List what the backend has to be managed, and name one of it.'
 
 
 class NotCapable(DriverError):

@@ -1,17 +1,18 @@
 """The API as a WSGI application: its layers, outermost first.
 
 1. a request id for every request, and in every answer
-2. errors in upstream's shape, whoever answers
-3. the size of bodies
-4. the URL as a proxy saw it
-5. who asks; version discovery and the health check are for anybody
-6. dispatch
+2. the health check, which is for anybody and answers in words of its own
+3. errors in upstream's shape, whoever answers
+4. the size of bodies
+5. the URL as a proxy saw it
+6. who asks; version discovery is for anybody
+7. dispatch
 """
 # SPDX-License-Identifier: Apache-2.0
 
 from oslo_middleware import http_proxy_to_wsgi, request_id, sizelimit
 
-from cinder_ext.api import auth, dispatch, faults, filter_names, policy, routes
+from cinder_ext.api import auth, dispatch, faults, filter_names, health, policy, routes
 
 
 class _RequestId(request_id.RequestId):
@@ -35,12 +36,20 @@ def build(conf, rpc):
     layer = sizelimit.RequestBodySizeLimiter(
         layer, {'max_request_body_size': conf.api.max_request_body_bytes})
     layer = faults.Shape(layer)
-    return _RequestId(layer)
+    return _RequestId(_beside(health.Health(conf), layer))
 
 
 def _open_to_anybody(dispatcher, guarded):
     def switch(environ, start_response):
         is_open = environ.get('PATH_INFO', '') in routes.OPEN
         return (dispatcher if is_open else guarded)(environ, start_response)
+
+    return switch
+
+
+def _beside(health_check, others):
+    def switch(environ, start_response):
+        is_check = environ.get('PATH_INFO') == routes.HEALTH
+        return (health_check if is_check else others)(environ, start_response)
 
     return switch

@@ -40,8 +40,11 @@ class _Keystone:
     @webob.dec.wsgify
     def __call__(self, request):
         caller = context.RequestContext.from_environ(request.environ, overwrite=False)
-        if caller.user_id is None or caller.project_id is None:
-            return faults.answer(401, 'The token names no user or no project.')
+        if caller.user_id is None:
+            return faults.answer(401, 'The token names no user.')
+        if caller.project_id is None:
+            return faults.answer(403, 'A token of a project is needed: all that is here belongs to '
+                                      'a project.')
         caller.is_admin = self.enforcer.is_admin(caller)
         caller.service_catalog = request.environ.get('HTTP_X_SERVICE_CATALOG')
         request.environ[ENVIRON_KEY] = caller

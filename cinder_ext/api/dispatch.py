@@ -5,6 +5,7 @@ where this one ends: a handler gets a Call and returns plain data.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import time
 import urllib.parse
 
@@ -14,10 +15,9 @@ import webob.dec
 import webob.exc
 from oslo_log import log
 
-from cinder_ext import exceptions, metrics
+from cinder_ext import compute, exceptions, metrics
 from cinder_ext.api import (
     auth,
-    compute,
     faults,
     microversion,
     operation,
@@ -25,6 +25,7 @@ from cinder_ext.api import (
     routes,
     validation,
 )
+from cinder_ext.db import session
 
 LOG = log.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Dispatcher:
         try:
             return self._answer(request, version)
         except exceptions.CinderExtError as error:
-            if error.http_status >= 500:
+            if error.http_status >= 500 and not isinstance(error, exceptions.NotServed):
                 LOG.exception('%s %s failed', request.method, request.environ.get('PATH_INFO'))
             return faults.of(error)
         except webob.exc.HTTPException as error:
@@ -99,6 +100,11 @@ def _carry_out(call):
     chosen = call.operation
     if not microversion.reached(call.version, chosen.since):
         return faults.no_such_path()
+    with session.reading(call.context) if chosen.reads else contextlib.nullcontext():
+        return _handled(call, chosen)
+
+
+def _handled(call, chosen):
     if chosen.target is not None:
         call.target = chosen.target(call)
     if chosen.policy is not None:

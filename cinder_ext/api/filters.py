@@ -31,6 +31,7 @@ class Filter:
     ``admin``   only administrators may filter by it; for others it is unknown
     ``since``   unknown below this version
     ``word``    name in filter_names.py, where it is not the name on the wire
+    ``is_open`` for everybody, whatever filter_names.py says
     ``before``  (version, read): how the value is read below that version
     ``tables``, ``via``  as listing.Condition has them
     """
@@ -41,6 +42,7 @@ class Filter:
     admin: bool = False
     since: str = microversion.MIN
     word: str | None = None
+    is_open: bool = False
     before: tuple | None = None
     tables: tuple = ()
     via: tuple | None = None
@@ -111,7 +113,7 @@ def _served(call, declared, name, resource):
         return False
     if call.context.is_admin:
         return True
-    if resource is None:
+    if resource is None or declared.is_open:
         return not declared.admin
     if declared.word is not None:
         name = declared.word + '~' * name.endswith('~')

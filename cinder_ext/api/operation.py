@@ -32,6 +32,7 @@ class Operation:
     ``variant``  ByVersion table of what the handler does differently by version (``call.variant``)
     ``handler``  function(call) -> the answer's body as plain data, or None
     ``success``  status of the answer
+    ``reads``    whether target and handler read the database and nothing else: one transaction
     """
 
     name: str
@@ -42,6 +43,7 @@ class Operation:
     body: microversion.ByVersion | None = None
     variant: microversion.ByVersion | None = None
     since: str = microversion.MIN
+    reads: bool = False
 
     @property
     def documentation(self):

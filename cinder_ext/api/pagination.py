@@ -110,7 +110,7 @@ def _sort_keys(query, sortable, default, aliases):
     keys = {}
     for name, direction in pairs:
         column = aliases.get(name, name)
-        if name not in aliases and column not in sortable:
+        if column is None or (name not in aliases and column not in sortable):
             raise exceptions.InvalidPage(reason=f'sort key {name[:255]!r} is not served.')
         if (direction or 'desc') not in _DIRECTIONS:
             raise exceptions.InvalidPage(reason=f'sort direction {direction[:255]!r} is none.')

@@ -52,6 +52,12 @@ METADATA = {'type': 'object', 'additionalProperties': False,
 OPTIONAL_METADATA = {'oneOf': [{'type': 'null'}, METADATA]}
 
 
+def words(allowed):
+    """The schema of one of some words, written small, large or with a capital."""
+    return {'enum': sorted({form for word in allowed
+                            for form in (word, word.upper(), word.capitalize())})}
+
+
 class Schema:
     """One JSON schema; its validator is built at the first use and kept."""
 

@@ -1,15 +1,16 @@
-"""cinder-ext-manage: the database, the services, and digests of devices."""
+"""cinder-ext-manage: the database, the services, the volumes, and digests of devices."""
 # SPDX-License-Identifier: Apache-2.0
 
 import os
 import sys
+import time
 
 from oslo_config import cfg
 from oslo_utils import timeutils
 
 from cinder_ext import context, exceptions
 from cinder_ext.cmd import process
-from cinder_ext.db import schema, services
+from cinder_ext.db import hosts, online, purge, schema, services, volume_requests
 from cinder_ext.drivers.generic import verify
 from cinder_ext.volume import engine
 
@@ -57,6 +58,67 @@ def service_list(conf):
     return 0
 
 
+def db_purge(conf):
+    """Remove what was deleted so many days ago, and user messages that have expired."""
+    days = conf.command.age_in_days
+    if days < 0:
+        raise process.Refused('Must supply a positive value for age')
+    if days >= time.time() / 86400:
+        raise process.Refused('Maximal age is count of days since epoch.')
+    for table, count in sorted(purge.purge(context.admin_context(), days).items()):
+        print(f'{table}: {count}')
+    return 0
+
+
+def db_online_data_migrations(conf):
+    """Move data to where new code wants it, while services run; 1 when some is left, 2 on errors."""
+    most = conf.command.max_count
+    if most is not None and most < 1:
+        raise process.Refused('Must supply a positive value for max_count.')
+    results, code = online.run(context.admin_context(), online.MIGRATIONS, most)
+    line = '{:<40} {:>12} {:>12}'
+    print(line.format('Migration', 'Total Needed', 'Completed'))
+    for name, needed, done in results:
+        print(line.format(name, needed, done))
+    return code
+
+
+def service_remove(conf):
+    """Forget a service that is gone for good."""
+    try:
+        services.remove(context.admin_context(), conf.command.binary, conf.command.host_name)
+    except exceptions.ServiceNotFound as fault:
+        raise process.Refused(fault.message) from fault
+    print(f'Service {conf.command.binary} on host {conf.command.host_name} removed.')
+    return 0
+
+
+def volume_update_host(conf):
+    """Say that the volumes of a pool are at another one now; nothing is moved."""
+    ctxt, current, new = context.admin_context(), conf.command.currenthost, conf.command.newhost
+    if '#' not in current or '#' not in new:
+        raise process.Refused('Both hosts must be named whole: host@backend#pool.')
+    active = hosts.migrating(ctxt, current)
+    if active:
+        raise process.Refused(f'Migration {active[0]} works at {current}; wait until it has ended.')
+    print(f'{hosts.rename(ctxt, current, new)} volumes are at {new} now.')
+    return 0
+
+
+def volume_delete(conf):
+    """Delete a volume whatever its status, unless it is attached or being migrated.
+
+    Its volume service removes it with its next sweep.
+    """
+    volume_id = conf.command.volume_id
+    try:
+        volume_requests.begin_delete(context.admin_context(), volume_id, force=True)
+    except (exceptions.BadRequest, exceptions.NotFound, exceptions.Conflict) as fault:
+        raise process.Refused(fault.message) from fault
+    print(f'Volume {volume_id} is going to be deleted.')
+    return 0
+
+
 def volume_digest(conf):
     """Show the digest of a device or file, as the record of a migration has it."""
     path = conf.command.path
@@ -81,11 +143,26 @@ COMMANDS = {
             'nargs': '?', 'default': 'heads',
             'help': 'heads (default), expand@head or contract@head'}}),
         'version': (db_version, {}),
+        'purge': (db_purge, {'age_in_days': {
+            'type': int, 'help': 'purge what was deleted at least so many days ago'}}),
+        'online_data_migrations': (db_online_data_migrations, {'--max_count': {
+            'type': int, 'metavar': '<number>', 'help': 'at most so many objects'}}),
     },
-    'service': {'list': (service_list, {})},
-    'volume': {'digest': (volume_digest, {
-        'path': {'help': 'a device, or a file'},
-        '--size-bytes': {'type': int, 'help': 'digest only so much of it'}})},
+    'service': {
+        'list': (service_list, {}),
+        'remove': (service_remove, {
+            'binary': {'help': 'such as cinder-volume'},
+            'host_name': {'help': 'as service list shows it'}}),
+    },
+    'volume': {
+        'delete': (volume_delete, {'volume_id': {'help': 'id of the volume'}}),
+        'update_host': (volume_update_host, {
+            '--currenthost': {'required': True, 'help': 'host@backend#pool, as it was'},
+            '--newhost': {'required': True, 'help': 'host@backend#pool, as it is'}}),
+        'digest': (volume_digest, {
+            'path': {'help': 'a device, or a file'},
+            '--size-bytes': {'type': int, 'help': 'digest only so much of it'}}),
+    },
 }
 """noun -> verb -> (function, arguments)."""
 

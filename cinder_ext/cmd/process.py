@@ -38,11 +38,16 @@ def prepare(argv, prog, cli_opts=(), has_state=True):
             os.makedirs(conf.state_path, mode=0o750, exist_ok=True)
     except (cfg.Error, OSError) as fault:
         raise Refused(str(fault)) from fault
-    _default_below_state(conf)
     log.setup(conf, 'cinder_ext')
-    session.configure(conf)
+    bind(conf)
     messages.keep_for(conf.message_ttl)
     return conf
+
+
+def bind(conf):
+    """Bind locks and database to a parsed configuration."""
+    _default_below_state(conf)
+    session.configure(conf)
 
 
 def _default_below_state(conf):

@@ -1,7 +1,7 @@
 """Options of the way to the compute service: [nova].
 
 The options of keystoneauth's sessions and plug-ins (``auth_type``, ``auth_url``, ``username``,
-``cafile`` ...) are read from the same section; ``api/compute.py`` registers them when it first
+``cafile`` ...) are read from the same section; ``compute.py`` registers them when it first
 asks, since loading keystoneauth takes a third of a second.
 """
 # SPDX-License-Identifier: Apache-2.0

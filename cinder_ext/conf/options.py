@@ -5,9 +5,19 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
 
-from cinder_ext.conf import api, flows, metrics, migration, nova, quota, service
+from cinder_ext.conf import (
+    api,
+    backend,
+    flows,
+    metrics,
+    migration,
+    nova,
+    quota,
+    scheduler,
+    service,
+)
 
-GROUPS = (service, api, quota, migration, flows, metrics, nova)
+GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova)
 
 
 def new():
@@ -36,10 +46,11 @@ def parse(conf, argv, prog=None):
 def list_opts():
     """What the sample configuration shows; entry point of oslo-config-generator."""
     return [
-        ('DEFAULT', service.OPTS + api.DEFAULT_OPTS + quota.OPTS),
+        ('DEFAULT', service.OPTS + scheduler.OPTS + api.DEFAULT_OPTS + quota.OPTS),
         ('api', api.OPTS),
         ('migration', migration.OPTS),
         ('flows', flows.OPTS),
         ('metrics', metrics.OPTS),
         ('nova', nova.OPTS),
+        ('backend1', backend.OPTS),
     ]

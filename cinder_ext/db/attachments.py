@@ -23,6 +23,10 @@ _HELD = (volume_states.AVAILABLE, volume_states.RESERVED, volume_states.ATTACHIN
 """Statuses of a volume that has, or may get, attachments."""
 
 
+_SHOWN = (_Attachment.id, _Attachment.volume_id, _Attachment.instance_id, _Attachment.mountpoint,
+          _Attachment.attached_host, _Attachment.attach_status, _Attachment.attached_at)
+
+
 @session.reader
 def get(context, attachment_id, project_id=None):
     """One attachment.
@@ -61,12 +65,15 @@ def _latest_of_volume(context, volume_id):
 
 @session.reader
 def of_volumes(context, volume_ids):
-    """Attachments of several volumes in one statement: volume id -> list, oldest first."""
+    """Attachments of several volumes in one statement: volume id -> list, oldest first.
+
+    Core rows without connector and connection info, which are long and not shown in lists.
+    """
     found = {volume_id: [] for volume_id in volume_ids}
     rows = context.session.execute(
-        sa.select(_Attachment)
+        sa.select(*_SHOWN)
         .where(_Attachment.volume_id.in_(found), _Attachment.deleted_at.is_(None))
-        .order_by(_Attachment.created_at, _Attachment.id)).scalars()
+        .order_by(_Attachment.created_at, _Attachment.id))
     for row in rows:
         found[row.volume_id].append(row)
     return found

@@ -12,6 +12,7 @@ from cinder_ext.db import (
     group_models,
     groups,
     models,
+    services,
     session,
     snapshots,
     transition,
@@ -25,7 +26,7 @@ from cinder_ext.states import volume as volume_states
 _Volume = models.Volume
 
 ADDABLE = (volume_states.AVAILABLE, volume_states.IN_USE)
-"""Statuses of a volume that may come into a group."""
+"""Statuses of a volume that may come into a group, or be copied with one."""
 REMOVABLE = (volume_states.AVAILABLE, volume_states.IN_USE, volume_states.ERROR,
              volume_states.ERROR_DELETING)
 """Statuses of a volume that may leave its group."""
@@ -75,6 +76,7 @@ def update(context, group_id, values, add=(), remove=()):
     :raises GroupNotFound: there is no such group
     """
     group = groups.hold(context, group_id, 'be changed')
+    services.refuse_frozen(context, group.host)
     twice = sorted(set(add) & set(remove))
     if twice:
         raise exceptions.InvalidInput(
@@ -139,10 +141,12 @@ def begin_delete(context, group_id, delete_volumes=False):
     :raises InvalidState: its status, its snapshots or its volumes do not allow it
     :raises GroupNotFound: there is no such group
     """
-    groups.hold(context, group_id, 'be deleted',
-                states.MACHINE.states if delete_volumes else states.DELETABLE)
+    group = groups.hold(context, group_id, 'be deleted',
+                        states.MACHINE.states if delete_volumes else states.DELETABLE)
+    services.refuse_frozen(context, group.host)
     transition.move(context, states.MACHINE, group_id, 'delete', {'request': {'delete': True}})
     members = groups.members(context, group_id)
+    services.refuse_frozen(context, groups.get(context, group_id).host)
     _refuse_snapshots(context, group_id)
     if members and not delete_volumes:
         raise exceptions.InvalidState(
@@ -189,6 +193,10 @@ def create_from_snapshot(context, group_snapshot, values):
     if not members:
         raise exceptions.InvalidState(
             kind='group', reason=f'group snapshot {group_snapshot.id} is empty.')
+    for member in members:
+        # Before the project's lock, which recording the group takes.
+        volumes.hold(context, member.volume_id, 'have a snapshot cloned',
+                     volume_states.MACHINE.states)
     group = _copy(context, source, {**values, 'group_snapshot_id': group_snapshot.id},
                   [member.volume_type_id for member in members])
     for member in members:
@@ -213,6 +221,9 @@ def create_from_group(context, source_id, values):
                for volume_id, _status in groups.members(context, source_id)]
     if not members:
         raise exceptions.InvalidState(kind='group', reason=f'source group {source_id} is empty.')
+    for member in members:
+        # Before the project's lock, which recording the group takes.
+        volumes.hold(context, member.id, 'be cloned', ADDABLE)
     group = _copy(context, source, {**values, 'source_group_id': source_id},
                   [member.volume_type_id for member in members])
     for member in members:
@@ -223,6 +234,7 @@ def create_from_group(context, source_id, values):
 
 def _copy(context, source, values, member_types):
     """The row of a group that is made from ``source`` or from a snapshot of it."""
+    services.refuse_frozen(context, source.host)
     type_ids = groups.volume_types_of(context, [source.id])[source.id]
     return groups.create(context, {
         **values, 'group_type_id': source.group_type_id, 'host': source.host,

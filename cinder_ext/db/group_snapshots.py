@@ -10,14 +10,17 @@ from cinder_ext.db import (
     group_models,
     groups,
     models,
+    services,
     session,
     snapshots,
     transition,
+    volumes,
 )
 from cinder_ext.states import group as group_states
 from cinder_ext.states import group_snapshot as states
 from cinder_ext.states import messages as words
 from cinder_ext.states import snapshot as snapshot_states
+from cinder_ext.states import volume as volume_states
 
 _Whole = group_models.GroupSnapshot
 _Group = group_models.Group
@@ -51,10 +54,16 @@ def create(context, group_id, values):
     :raises GroupNotFound: there is no such group
     """
     group = groups.hold(context, group_id, 'be snapshotted')
+    services.refuse_frozen(context, group.host)
+    volume_ids = [volume_id for volume_id, _status in groups.members(context, group_id)]
+    for volume_id in volume_ids:
+        # Before the project's lock, which recording the first snapshot takes.
+        volumes.hold(context, volume_id, 'be snapshotted',
+                     (volume_states.AVAILABLE, volume_states.IN_USE))
     whole = transition.insert(context, states.MACHINE, {
         **values, 'group_id': group_id, 'group_type_id': group.group_type_id,
         'project_id': group.project_id})
-    for volume_id, _status in groups.members(context, group_id):
+    for volume_id in volume_ids:
         snapshots.create(context, {
             'volume_id': volume_id, 'name': values.get('name'),
             'description': values.get('description'), 'group_snapshot_id': whole.id}, force=True)
@@ -116,7 +125,9 @@ def begin_delete(context, group_snapshot_id):
     :raises GroupSnapshotNotFound: there is none
     """
     whole = get(context, group_snapshot_id)
-    groups.hold(context, whole.group_id, 'have a snapshot deleted', group_states.MACHINE.states)
+    group = groups.hold(context, whole.group_id, 'have a snapshot deleted',
+                        group_states.MACHINE.states)
+    services.refuse_frozen(context, group.host)
     try:
         transition.move(context, states.MACHINE, group_snapshot_id, 'delete',
                         where=(_Whole.deleted_at.is_(None),))
@@ -128,7 +139,7 @@ def begin_delete(context, group_snapshot_id):
         ) from refusal
     for snapshot in snapshots.of_group_snapshot(context, group_snapshot_id):
         snapshots.begin_delete(context, snapshot.id, with_group=True)
-    return groups.get(context, whole.group_id).host
+    return group.host
 
 
 @session.writer

@@ -8,7 +8,7 @@ from oslo_db import exception as oslo_db_exception
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import group_models, session
+from cinder_ext.db import group_models, listing, session
 
 _Type = group_models.GroupType
 _Spec = group_models.GroupTypeSpec
@@ -16,6 +16,9 @@ _Spec = group_models.GroupTypeSpec
 CONSISTENT = 'consistent_group_snapshot_enabled'
 """Group spec: the members of a group snapshot are frozen at one moment."""
 TRUE = '<is> True'
+
+LEGACY = 'default_cgsnapshot_type'
+"""Name of the group type of consistency groups, as upstream has it since it made groups of them."""
 
 
 @session.reader
@@ -182,3 +185,30 @@ def delete_spec(context, type_id, key):
         sa.delete(_Spec).where(_Spec.group_type_id == type_id, _Spec.key == key)).rowcount
     if not gone:
         raise exceptions.GroupSpecNotFound(type_id=type_id, key=key)
+
+
+@session.reader
+def legacy_id(context):
+    """Id of the group type of consistency groups; None while there is none."""
+    return context.session.execute(
+        sa.select(_Type.id).where(_Type.live_name == LEGACY)).scalar()
+
+
+def legacy(context):
+    """Id of the group type of consistency groups; made at the first use."""
+    try:
+        return legacy_id(context) or create(
+            context, {'name': LEGACY, 'description': 'Group type of consistency groups'},
+            {CONSISTENT: TRUE}).id
+    except exceptions.AlreadyExists:
+        # Another request was first.
+        return legacy_id(context)
+
+
+def not_legacy():
+    """A condition of lists of groups or their snapshots: without consistency groups.
+
+    No statement of its own: the list's statement asks for the group type.
+    """
+    found = sa.select(_Type.id).where(_Type.live_name == LEGACY).scalar_subquery()
+    return listing.Condition('group_type_id', 'neq', sa.func.coalesce(found, ''))

@@ -10,7 +10,16 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import faults, group_models, group_types, messages, models, session, transition
+from cinder_ext.db import (
+    faults,
+    group_models,
+    group_types,
+    messages,
+    models,
+    quotas,
+    session,
+    transition,
+)
 from cinder_ext.states import group as states
 from cinder_ext.states import messages as words
 from cinder_ext.states import volume as volume_states
@@ -45,8 +54,11 @@ def create(context, values, volume_type_ids):
     :param volume_type_ids: the types that its volumes may have
     :returns: group_models.Group
     :raises GroupTypeNotFound: the group type was removed meanwhile
+    :raises OverLimit: the project may not have it; nothing was recorded
     """
+    quotas.admit(context, values['project_id'], {'groups': 1})
     group_types.hold(context, values['group_type_id'])
+    quotas.admit(context, values['project_id'], {'groups': 1})
     group = transition.insert(context, states.MACHINE, {'replication_status': 'disabled', **values})
     for type_id in sorted(set(volume_type_ids)):
         context.session.add(_Link(group_id=group.id, volume_type_id=type_id))

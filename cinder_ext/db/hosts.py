@@ -6,6 +6,7 @@ import dataclasses
 import sqlalchemy as sa
 
 from cinder_ext.db import models, session
+from cinder_ext.states import migration as migration_states
 
 
 @dataclasses.dataclass
@@ -39,3 +40,33 @@ def totals(context, host):
         entry = found.setdefault(project_id, Totals())
         entry.snapshots, entry.snapshots_gib = count, int(size)
     return found
+
+
+@session.writer
+def rename(context, current, new):
+    """Say that the volumes of a pool are at another one: it was renamed, or its backend was.
+
+    Nothing moves.
+
+    :param current: ``host@backend#pool``, exactly
+    :returns: how many volumes there are
+    """
+    volume = models.Volume
+    return context.session.execute(
+        sa.update(volume).where(volume.host == current, volume.deleted_at.is_(None))
+        .values(host=new, updated_at=volume.updated_at)
+        .execution_options(synchronize_session=False)).rowcount
+
+
+@session.reader
+def migrating(context, host):
+    """Ids of the migrations that work at a pool, at either end.
+
+    :param host: ``host@backend#pool``, exactly
+    """
+    record = models.VolumeMigration
+    return list(context.session.execute(
+        sa.select(record.id)
+        .where(record.phase.not_in(migration_states.ENDED),
+               sa.or_(record.source_host == host, record.destination_host == host))
+        .order_by(record.created_at)).scalars())

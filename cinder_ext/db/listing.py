@@ -23,9 +23,14 @@ class Condition:
     """``column`` of the table, compared with ``value``.
 
     ``comparison``: eq, neq, gt, gte, lt, lte; ``in`` for a list; ``like`` for a part of a text,
+<<<<<<< HEAD
     whatever its case;
     ``has`` for a (key, value) of the metadata, ``has like`` for a part of the value; ``clause``
     for a ready expression of SQLAlchemy, made by this package
+=======
+    whatever its case; ``has`` for a (key, value) of the metadata, ``has like`` for a part of the
+    value; ``clause`` for a ready expression of SQLAlchemy, made by this package
+>>>>>>> main
     ``tables``  for ``has``: (model, name of its reference) of each table to look into, where they
     are not the list's own
     ``via``  (name of a reference, model): the column is the other table's

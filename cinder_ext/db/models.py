@@ -179,6 +179,7 @@ class Snapshot(Base):
     consumes_quota = orm.mapped_column(sa.Boolean, default=True, nullable=False)
     group_snapshot_id = orm.mapped_column(Id, index=True)
     encryption_key_id = orm.mapped_column(Id)
+    request = orm.mapped_column(Document)
     deleted_at = orm.mapped_column(Time, index=True)
 
 

@@ -12,11 +12,17 @@ from cinder_ext.db import (
     session,
     transition,
     volume_migrations,
+    volume_types,
     volumes,
 )
 from cinder_ext.states import messages as words
 from cinder_ext.states import migration as states
 from cinder_ext.states import volume as volume_states
+
+_TRIED = 'tried'
+"""In a volume's request: where it failed, and why."""
+_ANY_ZONE = 'any_zone'
+"""In a volume's request: its zone is only that of its backend."""
 
 _ACTIONS = {'retype': words.RETYPE_VOLUME, 'migrate': words.MIGRATE_VOLUME}
 
@@ -30,13 +36,57 @@ def place_volume(context, volume_id, host, availability_zone):
     :returns: whether it was this call
     """
     volume = models.Volume
+    row = context.session.get(volume, volume_id)
+    values = {'host': host, 'updated_at': timeutils.utcnow()}
+    if row is not None and row.availability_zone is None:
+        # Another zone will do as well, should it fail there.
+        values['availability_zone'] = availability_zone
+        values['request'] = {**(row.request or {}), _ANY_ZONE: True}
     return bool(context.session.execute(
         sa.update(volume)
         .where(volume.id == volume_id, volume.host.is_(None), volume.deleted_at.is_(None),
                volume.status == volume_states.CREATING)
-        .values(host=host, updated_at=timeutils.utcnow(),
-                availability_zone=sa.func.coalesce(volume.availability_zone, availability_zone))
-        .execution_options(synchronize_session=False)).rowcount)
+        .values(values).execution_options(synchronize_session=False)).rowcount)
+
+
+@session.writer
+def place_again(context, volume, reason, most_attempts):
+    """A backend could not make a volume: another one is to be found, if it was not the last.
+
+    What failed where stays in the volume's request, so that a scheduler that starts later knows.
+
+    :param volume: models.Volume as it was when the create began
+    :param reason: why it failed, for operators
+    :param most_attempts: backends that are tried
+    :returns: True when it waits for the scheduler; False when it is in error now, and its owner
+        told; None when it was no longer being created there
+    """
+    request = dict(volume.request or {})
+    tried = [*request.get(_TRIED, []), {'host': volume.host, 'reason': str(reason)[:1000]}]
+    request[_TRIED] = tried
+    here = (models.Volume.host == volume.host, models.Volume.deleted_at.is_(None))
+    if len(tried) >= most_attempts:
+        if not transition.try_move(context, volume_states.MACHINE, volume.id, 'create-failed',
+                                   {'request': request}, here):
+            return None
+        messages.create(context, volume.project_id, context.request_id, 'VOLUME', volume.id,
+                        words.SCHEDULE_ALLOCATE_VOLUME, words.NO_BACKEND_AVAILABLE,
+                        f'Attempts to create it that failed: {len(tried)}.')
+        return False
+    values = {'request': request, 'host': None, 'updated_at': timeutils.utcnow()}
+    if request.pop(_ANY_ZONE, False):
+        values['availability_zone'] = None
+    changed = context.session.execute(
+        sa.update(models.Volume)
+        .where(models.Volume.id == volume.id, *here,
+               models.Volume.status == volume_states.CREATING)
+        .values(values).execution_options(synchronize_session=False)).rowcount
+    return True if changed else None
+
+
+def tried_hosts(volume):
+    """Where the creation of a volume failed: a list of ``host@backend#pool``."""
+    return [each['host'] for each in (volume.request or {}).get(_TRIED, [])]
 
 
 @session.writer
@@ -76,7 +126,9 @@ def retype_in_place(context, migration_id):
     if not transition.try_move(context, states.MACHINE, migration_id, 'retype-in-place', {
             'destination_host': record.source_host, 'finished_at': timeutils.utcnow()}):
         return False
-    volumes.update(context, record.volume_id, {'volume_type_id': record.destination_type_id})
+    volumes.update(context, record.volume_id, {
+        'volume_type_id': record.destination_type_id,
+        'multiattach': volume_types.is_multiattach(context, record.destination_type_id)})
     context.session.execute(
         sa.update(models.Snapshot)
         .where(models.Snapshot.volume_id == record.volume_id, models.Snapshot.deleted_at.is_(None))
@@ -130,3 +182,32 @@ def source_host(context, volume):
     if volume.group_id is not None:
         return groups.get(context, volume.group_id).host.partition('#')[0]
     return None
+
+
+@session.reader
+def hosts_of(context, volume_ids, project_id):
+    """Where some volumes of a project are: id -> ``host@backend#pool``.
+
+    What is not there, not placed or of another project is left out.
+    """
+    if not volume_ids:
+        return {}
+    volume = models.Volume
+    return dict(context.session.execute(
+        sa.select(volume.id, volume.host)
+        .where(volume.id.in_(volume_ids), volume.project_id == project_id,
+               volume.host.is_not(None), volume.deleted_at.is_(None))).all())
+
+
+@session.reader
+def loads(context, backend):
+    """What is recorded on each pool: ``host@backend#pool`` -> (volumes, their bytes in all).
+
+    :param backend: ``host@backend``
+    """
+    volume = models.Volume
+    rows = context.session.execute(
+        sa.select(volume.host, sa.func.count(), sa.func.sum(volume.size))
+        .where(volume.host.startswith(backend + '#', autoescape=True),
+               volume.deleted_at.is_(None)).group_by(volume.host))
+    return {host: (count, int(size) * 1024 ** 3) for host, count, size in rows}

@@ -11,6 +11,7 @@ the type stands there; it may change, the id does not.
 # SPDX-License-Identifier: Apache-2.0
 
 import collections
+import functools
 
 import sqlalchemy as sa
 from oslo_log import log
@@ -54,6 +55,7 @@ _ERRORS = {
 _ON_CONFLICT = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
 _Volume = models.Volume
 _Snapshot = models.Snapshot
+_PROJECT = sa.bindparam('project_id')
 
 
 def of_type(resource, type_id):
@@ -148,21 +150,25 @@ def limits(context, resources, project_id=None, class_name=None):
     :param resources: names, as this module has them
     :returns: resource -> limit; one statement
     """
-    own, classes = project_models.Quota, project_models.QuotaClass
-    queries = [_stored(classes, classes.class_name == DEFAULT_CLASS, resources, 0)]
-    if class_name is not None:
-        queries.append(_stored(classes, classes.class_name == class_name, resources, 1))
-    if project_id is not None:
-        queries.append(_stored(own, own.project_id == project_id, resources, 2))
     found = {resource: _default(resource) for resource in resources}
-    for _rank, resource, limit in sorted(context.session.execute(sa.union_all(*queries))):
+    rows = context.session.execute(_LIMITS, {
+        'resources': list(found), 'project_id': project_id, 'class_name': class_name,
+        'default': DEFAULT_CLASS})
+    for _rank, resource, limit in sorted(rows):
         found[resource] = limit
     return found
 
 
-def _stored(table, whose, resources, rank):
+def _stored(owner, name, rank):
+    table = owner.class_
     return sa.select(sa.literal(rank), table.resource, table.hard_limit).where(
-        whose, table.resource.in_(list(resources)))
+        owner == sa.bindparam(name), table.resource.in_(sa.bindparam('resources', expanding=True)))
+
+
+_LIMITS = sa.union_all(_stored(project_models.QuotaClass.class_name, 'default', 0),
+                       _stored(project_models.QuotaClass.class_name, 'class_name', 1),
+                       _stored(project_models.Quota.project_id, 'project_id', 2))
+"""Made once: making a statement costs what its execution does."""
 
 
 def _default(resource):
@@ -181,10 +187,11 @@ def usage(context, project_id, resources=None):
     for both types.
     """
     used = collections.Counter()
-    queries = _queries(project_id, resources)
-    if not queries:
+    statement = _statement(*_needed(resources), session.options().no_snapshot_gb_quota)
+    if statement is None:
         return used
-    for resource, is_here, type_id, number, gib in context.session.execute(sa.union_all(*queries)):
+    rows = context.session.execute(statement, {'project_id': project_id})
+    for resource, is_here, type_id, number, gib in rows:
         counted = {resource: int(number), 'gigabytes': int(gib)}
         if is_here:
             used.update(counted)
@@ -193,27 +200,32 @@ def usage(context, project_id, resources=None):
     return used
 
 
-def _queries(project_id, resources):
-    """Statements that give rows of _select(), as few as the resources need."""
+def _needed(resources):
+    """Kinds of some resources, and whether volume types are among them."""
     if resources is None:
-        kinds, types = set(_ERRORS), True
-    else:
-        kinds = {kind_of(resource) for resource in resources}
-        types = any(resource not in OPTIONS for resource in resources)
-    queries = []
+        return frozenset(_ERRORS), True
+    return (frozenset(kind_of(resource) for resource in resources),
+            any(resource not in OPTIONS for resource in resources))
+
+
+@functools.cache
+def _statement(kinds, of_types, free_snapshots):
+    """The statement that gives rows of _select(), with as few parts as the kinds need."""
+    snapshots_gib = sa.literal(0) if free_snapshots else sa.func.sum(_Snapshot.size)
+    parts = []
     if kinds & {'volumes', 'gigabytes'}:
-        queries.append(_sums('volumes', _Volume, project_id, sa.func.sum(_Volume.size)))
+        parts.append(_sums('volumes', _Volume, sa.func.sum(_Volume.size)))
     if kinds & {'snapshots', 'gigabytes'}:
-        queries.append(_sums('snapshots', _Snapshot, project_id, _snapshots_gib()))
+        parts.append(_sums('snapshots', _Snapshot, snapshots_gib))
     if 'gigabytes' in kinds:
-        queries.append(_growth(project_id))
-    if types:
-        queries += _incoming(project_id)
+        parts.append(_growth())
+    if of_types:
+        parts += _incoming(snapshots_gib)
     if 'groups' in kinds:
         table = group_models.Group
-        queries.append(_select('groups', sa.literal(''), sa.func.count(), sa.literal(0)).where(
-            table.project_id == project_id, table.deleted_at.is_(None)))
-    return queries
+        parts.append(_select('groups', sa.literal(''), sa.func.count(), sa.literal(0)).where(
+            table.project_id == _PROJECT, table.deleted_at.is_(None)))
+    return sa.union_all(*parts) if parts else None
 
 
 def _select(resource, type_id, number, gib, is_here=1):
@@ -222,30 +234,26 @@ def _select(resource, type_id, number, gib, is_here=1):
                      sa.cast(sa.func.coalesce(gib, 0), sa.BigInteger))
 
 
-def _snapshots_gib():
-    return sa.literal(0) if session.options().no_snapshot_gb_quota else sa.func.sum(_Snapshot.size)
-
-
-def _counts(table, project_id):
-    return (table.project_id == project_id, table.deleted_at.is_(None),
+def _counts(table):
+    return (table.project_id == _PROJECT, table.deleted_at.is_(None),
             table.consumes_quota.is_(True))
 
 
-def _sums(resource, table, project_id, gib):
+def _sums(resource, table, gib):
     return _select(resource, table.volume_type_id, sa.func.count(), gib).where(
-        *_counts(table, project_id)).group_by(table.volume_type_id)
+        *_counts(table)).group_by(table.volume_type_id)
 
 
-def _growth(project_id):
+def _growth():
     """GiB by which volumes are being extended."""
     new_size = _Volume.request['new_size'].as_integer()
     return _select('volumes', _Volume.volume_type_id, sa.literal(0),
                    sa.func.sum(new_size - _Volume.size)).where(
-        *_counts(_Volume, project_id), _Volume.status == volume_states.EXTENDING,
+        *_counts(_Volume), _Volume.status == volume_states.EXTENDING,
         new_size > _Volume.size).group_by(_Volume.volume_type_id)
 
 
-def _incoming(project_id):
+def _incoming(snapshots_gib):
     """What is on its way to another volume type: it counts there already."""
     record = models.VolumeMigration
     on_its_way = (record.phase.in_(migration_states.ACTIVE),
@@ -254,13 +262,13 @@ def _incoming(project_id):
         _select('volumes', record.destination_type_id, sa.func.count(),
                 sa.func.sum(_Volume.size), is_here=0)
         .select_from(record).join(_Volume, _Volume.id == record.volume_id)
-        .where(*_counts(_Volume, project_id), *on_its_way).group_by(record.destination_type_id))
+        .where(*_counts(_Volume), *on_its_way).group_by(record.destination_type_id))
     snapshots = (
-        _select('snapshots', record.destination_type_id, sa.func.count(), _snapshots_gib(),
+        _select('snapshots', record.destination_type_id, sa.func.count(), snapshots_gib,
                 is_here=0)
         .select_from(record).join(_Volume, _Volume.id == record.volume_id)
         .join(_Snapshot, _Snapshot.volume_id == _Volume.id)
-        .where(*_counts(_Snapshot, project_id), *on_its_way).group_by(record.destination_type_id))
+        .where(*_counts(_Snapshot), *on_its_way).group_by(record.destination_type_id))
     return [volumes, snapshots]
 
 

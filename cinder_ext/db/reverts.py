@@ -6,7 +6,15 @@ snapshot it is stands in the volume's ``request``.
 # SPDX-License-Identifier: Apache-2.0
 
 from cinder_ext import exceptions
-from cinder_ext.db import faults, session, snapshots, transition, volumes
+from cinder_ext.db import (
+    faults,
+    services,
+    session,
+    snapshots,
+    transition,
+    volume_migrations,
+    volumes,
+)
 from cinder_ext.states import messages as words
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as states
@@ -17,13 +25,15 @@ def begin(context, volume_id, snapshot_id):
     """Let a revert begin.
 
     :param snapshot_id: must be the volume's latest
-    :raises InvalidInput: it is not, or the volume has another size than it
-    :raises Conflict: the status of the volume or of the snapshot does not allow it; of a volume
-        that is being migrated, MigrationActive
+    :raises InvalidInput: it is not, the volume has another size than it, or a frozen backend
+    :raises Conflict: the status of the volume or of the snapshot does not allow it, or a clone is
+        being made that must have what the volume holds now; of a volume that is being migrated,
+        MigrationActive
     :raises VolumeNotFound: there is no such volume
     """
     volumes.lock(context, volume_id)
     volume = volumes.get(context, volume_id)
+    services.refuse_frozen(context, volume.host)
     chain = snapshots.of_volume(context, volume_id)
     if not chain or chain[-1].id != snapshot_id:
         raise exceptions.InvalidInput(
@@ -32,6 +42,9 @@ def begin(context, volume_id, snapshot_id):
         raise exceptions.InvalidInput(
             reason=f'volume {volume_id} has {volume.size} GiB and its snapshot {snapshot_id} '
                    f'{chain[-1].size} GiB: it was extended since.')
+    clones = volume_migrations.being_cloned(context, volume_id)
+    if clones:
+        raise exceptions.Conflict(f'volume {clones[0]} is being created from volume {volume_id}.')
     try:
         volumes.begin(context, volume_id, 'revert', 'be reverted',
                       values={'request': {'revert_to': snapshot_id}})

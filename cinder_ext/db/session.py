@@ -10,9 +10,15 @@ WAL lets readers go on meanwhile.  The log is synced at every commit: a
 committed swap of records must survive a loss of power, since the source is
 removed after it.
 
+<<<<<<< HEAD
 MariaDB: every statement reads what is committed when it begins, as PostgreSQL's
 do.  With its own default, REPEATABLE READ, what was counted after waiting for a
 lock would be what was there before the wait.
+=======
+MariaDB and MySQL: READ COMMITTED, as PostgreSQL has it.  With their default a
+transaction that waited for a lock goes on reading what was true before the
+wait, so that a count behind a lock counts too little.
+>>>>>>> main
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -21,6 +27,7 @@ import functools
 import threading
 import warnings
 
+import sqlalchemy as sa
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as oslo_db_exception
 from oslo_db.sqlalchemy import enginefacade
@@ -49,6 +56,8 @@ def configure(conf):
                       max_overflow=conf.database.max_overflow,
                       max_retries=conf.database.max_retries,
                       retry_interval=conf.database.retry_interval,
+                      # For green threads: it gives the processor away at every check-in.
+                      thread_checkin=False,
                       sqlite_fk=True)
     manager.append_on_engine_create(_prepare)
     _Database.conf, _Database.manager = conf, manager
@@ -62,6 +71,16 @@ def options():
 def get_engine():
     """The engine, for schema revisions and health checks."""
     return _Database.manager.writer.get_engine()
+
+
+def answers():
+    """Whether the database answers now."""
+    try:
+        with get_engine().connect() as connection:
+            connection.execute(sa.text('SELECT 1'))
+    except (oslo_db_exception.DBError, sa.exc.SQLAlchemyError):
+        return False
+    return True
 
 
 def dispose():
@@ -78,6 +97,19 @@ def reader(function):
 def writer(function):
     """Run ``function(context, ...)`` in a writing transaction; repeated after a deadlock."""
     return _in_transaction(function, writes=True)
+
+
+@contextlib.contextmanager
+def reading(context):
+    """One reading transaction for all that is read while the block runs.
+
+    A connection is taken at the first statement only.
+    """
+    if _has_transaction(context):
+        yield
+        return
+    with _begin_immediate(False), _Database.manager.reader.using(context):
+        yield
 
 
 def after_commit(function):

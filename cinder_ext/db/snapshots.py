@@ -192,6 +192,8 @@ def count_of_volume(context, volume_id):
 def unfinished(context, host):
     """Ids and statuses of a backend's snapshots whose work was recorded and is not done.
 
+    Those that are to be managed are not among them, see managed.unfinished_snapshots.
+
     :param host: ``host@backend``
     :returns: a list of (id, status), oldest first; not those that a group snapshot works on
     """
@@ -202,15 +204,19 @@ def unfinished(context, host):
     query = (sa.select(_Snapshot.id, _Snapshot.status)
              .join(models.Volume, models.Volume.id == _Snapshot.volume_id)
              .where(_Snapshot.deleted_at.is_(None),
-                    _Snapshot.status.in_((states.CREATING, states.DELETING)), ~of_group,
+                    sa.or_(_Snapshot.status == states.DELETING, sa.and_(
+                        _Snapshot.status == states.CREATING, _Snapshot.request.is_(sa.null()))),
+                    ~of_group,
                     models.Volume.host.startswith(host + '#', autoescape=True)))
     return [tuple(row) for row in context.session.execute(
         query.order_by(_Snapshot.created_at, _Snapshot.id))]
 
 
 @session.writer
-def mark_deleted(context, snapshot_id):
-    """The backend has removed it: the row stays for the purge, its metadata goes.
+def mark_deleted(context, snapshot_id, event='deleted'):
+    """The backend has removed it, or let it go: the row stays for the purge, its metadata goes.
+
+    :param event: told to the watchers; ``unmanaged`` when the backend still has it
 
     Idempotent.
     """
@@ -220,7 +226,7 @@ def mark_deleted(context, snapshot_id):
     context.session.execute(
         sa.update(_Snapshot).where(_Snapshot.id == snapshot_id, _Snapshot.deleted_at.is_(None))
         .values(deleted_at=now, updated_at=now))
-    transition.note(context, 'snapshot', snapshot_id, 'deleted')
+    transition.note(context, 'snapshot', snapshot_id, event)
 
 
 @session.reader

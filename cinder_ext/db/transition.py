@@ -24,7 +24,8 @@ _watchers = []
 def watch(watcher):
     """Have ``watcher(context, kind, id, event, state)`` told of every change, once it is committed.
 
-    ``event`` is ``insert`` for a new row; what is no change of a status is told by ``note``.
+    ``event`` is ``insert`` for a new row, ``insert-STATE`` in another than the first initial
+    state; what is no change of a status is told by ``note``.
     It is called in the thread of the transaction: it must be quick and must not raise.
 
     :returns: a function that ends it
@@ -71,7 +72,8 @@ def insert(context, machine, values, state=None, also=None):
     context.session.add(row)
     context.session.flush()
     LOG.info('%s %s is new: %s %s', machine.kind, row.id, machine.column, state)
-    note(context, machine.kind, row.id, 'insert', state)
+    event = 'insert' if state == machine.initial[0] else f'insert-{state}'
+    note(context, machine.kind, row.id, event, state)
     return row
 
 

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, quotas, services, session, transition, volumes
+from cinder_ext.db import models, quotas, services, session, transition, volume_types, volumes
 from cinder_ext.states import migration as states
 from cinder_ext.states import volume as volume_states
 
@@ -91,7 +91,7 @@ def _refuse_busy_snapshots(context, volume_id):
     busy = context.session.execute(
         sa.select(snapshot.id, snapshot.status)
         .where(snapshot.volume_id == volume_id, snapshot.deleted_at.is_(None),
-               snapshot.status.in_(('creating', 'deleting'))).limit(1)).first()
+               snapshot.status.in_(('creating', 'deleting', 'unmanaging'))).limit(1)).first()
     if busy is not None:
         raise exceptions.InvalidState(
             kind='snapshot', reason=f'snapshot {busy.id} of the volume is {busy.status}.')
@@ -284,7 +284,8 @@ def swap(context, migration_id, attempt):
     type_id = record.destination_type_id or record.source_type_id
     volumes.update(context, record.volume_id, {
         'host': record.destination_host, 'name_id': record.destination_name_id,
-        'provider_location': record.destination_location, 'volume_type_id': type_id})
+        'provider_location': record.destination_location, 'volume_type_id': type_id,
+        **_multiattach(context, record)})
     for link in links(context, migration_id):
         if link.snapshot_id is not None:
             context.session.execute(
@@ -293,6 +294,13 @@ def swap(context, migration_id, attempt):
                         provider_location=link.destination_location,
                         updated_at=models.Snapshot.updated_at))
     release(context, record)
+
+
+def _multiattach(context, record):
+    """A retyped volume may be attached as often as its new type says."""
+    if record.destination_type_id is None:
+        return {}
+    return {'multiattach': volume_types.is_multiattach(context, record.destination_type_id)}
 
 
 @session.writer

@@ -11,7 +11,7 @@ import dataclasses
 import sqlalchemy as sa
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session, volumes
+from cinder_ext.db import group_models, group_types, models, session, volumes
 
 READONLY = 'readonly'
 ATTACHED_MODE = 'attached_mode'
@@ -114,17 +114,23 @@ def _pairs(context, model, volume_id):
 
 @dataclasses.dataclass(frozen=True)
 class Beside:
-    """What small tables say of some volumes: volume id -> dictionary; type id -> name."""
+    """What small tables say of some volumes: volume id -> dictionary; type id -> name.
+
+    ``legacy_groups``: ids of the groups among theirs that are consistency groups.
+    """
 
     metadata: dict = dataclasses.field(default_factory=dict)
     admin: dict = dataclasses.field(default_factory=dict)
     image: dict = dataclasses.field(default_factory=dict)
     types: dict = dataclasses.field(default_factory=dict)
+    legacy_groups: set = dataclasses.field(default_factory=set)
 
 
 @session.reader
-def beside(context, volume_ids, type_ids):
-    """Metadata of all kinds of some volumes, and the names of their types, in one statement."""
+def beside(context, volume_ids, type_ids, group_ids=()):
+    """Metadata of all kinds of some volumes, the names of their types, and which of their groups
+    are consistency groups, in one statement.
+    """
     found = Beside()
     parts = [_part(kind, model, volume_ids) for kind, model in (
         ('metadata', models.VolumeMetadata), ('admin', _Admin), ('image', _Image))]
@@ -133,9 +139,14 @@ def beside(context, volume_ids, type_ids):
         table = models.VolumeType
         parts.append(sa.select(sa.literal_column("'types'").label('kind'), table.id, table.name,
                                sa.cast(sa.null(), sa.Text)).where(table.id.in_(wanted)))
+    grouped = set(group_ids) - {None}
+    if grouped:
+        parts.append(_legacy(grouped))
     for kind, owner, key, value in context.session.execute(sa.union_all(*parts)):
         if kind == 'types':
             found.types[owner] = key
+        elif kind == 'legacy':
+            found.legacy_groups.add(owner)
         else:
             getattr(found, kind).setdefault(owner, {})[key] = value
     return found
@@ -144,3 +155,11 @@ def beside(context, volume_ids, type_ids):
 def _part(kind, model, volume_ids):
     return sa.select(sa.literal_column(f"'{kind}'").label('kind'), model.volume_id, model.key,
                      model.value).where(model.volume_id.in_(volume_ids))
+
+
+def _legacy(group_ids):
+    group, kind = group_models.Group, group_models.GroupType
+    return (sa.select(sa.literal_column("'legacy'").label('kind'), group.id, kind.name,
+                      sa.cast(sa.null(), sa.Text))
+            .join(kind, kind.id == group.group_type_id)
+            .where(group.id.in_(group_ids), kind.live_name == group_types.LEGACY))

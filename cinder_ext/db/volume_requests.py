@@ -191,24 +191,31 @@ def reset_snapshot_status(context, snapshot_id, status):
 
 
 @session.reader
-def totals(context, project_id=None):
-    """How many volumes there are, of how many GiB in all: (count, size)."""
-    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(models.Volume.size), 0)).where(
-        models.Volume.deleted_at.is_(None))
-    if project_id is not None:
-        query = query.where(models.Volume.project_id == project_id)
-    count, size = context.session.execute(query).one()
+def totals(context, project_id=None, hidden=True):
+    """How many volumes there are, of how many GiB in all: (count, size).
+
+    :param hidden: those that the service makes for itself are counted too
+    """
+    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(models.Volume.size), 0))
+    count, size = context.session.execute(query.where(*_summed(project_id, hidden))).one()
     return count, int(size)
 
 
+def _summed(project_id, hidden):
+    where = [models.Volume.deleted_at.is_(None)]
+    if project_id is not None:
+        where.append(models.Volume.project_id == project_id)
+    if not hidden:
+        where.append(models.Volume.consumes_quota.is_(True))
+    return where
+
+
 @session.reader
-def metadata_words(context, project_id=None):
-    """Every key of the volumes' metadata with its distinct values."""
+def metadata_words(context, project_id=None, hidden=True):
+    """Every key of the volumes' metadata with its distinct values; ``hidden`` as of totals."""
     table = models.VolumeMetadata
     query = (sa.select(table.key, table.value).join(models.Volume, models.Volume.id == table.volume_id)
-             .where(models.Volume.deleted_at.is_(None)).distinct().order_by(table.key, table.value))
-    if project_id is not None:
-        query = query.where(models.Volume.project_id == project_id)
+             .where(*_summed(project_id, hidden)).distinct().order_by(table.key, table.value))
     found = {}
     for key, value in context.session.execute(query):
         found.setdefault(key, []).append(value)

@@ -201,6 +201,12 @@ def extra_specs(context, type_id):
 
 
 @session.reader
+def is_multiattach(context, type_id):
+    """Whether volumes of a type may be attached several times at once."""
+    return extra_specs(context, type_id).get('multiattach') == '<is> True'
+
+
+@session.reader
 def extra_specs_of(context, type_ids):
     """Extra specs of several types in one statement: type id -> dictionary."""
     found = {type_id: {} for type_id in type_ids}

@@ -35,8 +35,8 @@ def get(context, volume_id, project_id=None):
 
 
 @session.writer
-def create(context, values, metadata=None):
-    """Record a volume that is to be made; status ``creating``.
+def create(context, values, metadata=None, state=states.CREATING):
+    """Record a volume that is to be made, or managed; status ``state``.
 
     :returns: models.Volume
     :raises OverLimit: the project may not have it; nothing was recorded
@@ -45,7 +45,8 @@ def create(context, values, metadata=None):
         quotas.admit(context, values['project_id'], {
             'volumes': 1, 'gigabytes': values['size'], quotas.PER_VOLUME: values['size']},
             values.get('volume_type_id'))
-    volume = transition.insert(context, states.MACHINE, values, also={'attach_status': 'detached'})
+    volume = transition.insert(context, states.MACHINE, values, state,
+                               also={'attach_status': 'detached'})
     for key, value in (metadata or {}).items():
         context.session.add(models.VolumeMetadata(volume_id=volume.id, key=key, value=value))
     return volume
@@ -126,14 +127,17 @@ def unfinished(context, host, statuses=(states.CREATING, states.DELETING, states
 
 
 @session.writer
-def mark_deleted(context, volume_id):
-    """The backend has removed it: the row stays for the purge, its metadata goes."""
+def mark_deleted(context, volume_id, event='deleted'):
+    """The backend has removed it, or let it go: the row stays for the purge, its metadata goes.
+
+    :param event: told to the watchers; ``unmanaged`` when the backend still has it
+    """
     now = timeutils.utcnow()
     for table in (models.VolumeMetadata, models.VolumeAdminMetadata, models.VolumeImageMetadata):
         context.session.execute(sa.delete(table).where(table.volume_id == volume_id))
     void_transfers(context, volume_id)
     update(context, volume_id, {'deleted_at': now, 'terminated_at': now})
-    transition.note(context, 'volume', volume_id, 'deleted')
+    transition.note(context, 'volume', volume_id, event)
 
 
 @session.writer

@@ -10,16 +10,17 @@ any call may be repeated after the process was killed in the middle of it:
 
 Errors are those below ``cinder_ext.exceptions.DriverError``:
 
-============== ===================================== ==========================
-error          when                                  what the caller does
-============== ===================================== ==========================
-NoSpace        the backend cannot hold it            reverts, tells the user
-BackendDown    the backend does not answer           repeats later
-ResourceBusy   it is in use (a snapshot hangs on it) repeats later, or refuses
-ResourceMissing a source of a create is not there    sets the status to error
-NotCapable     asked for what it does not do         never calls it again
-Misconfigured  options are wrong (at start only)     does not start the backend
-============== ===================================== ==========================
+================ ===================================== ==========================
+error            when                                  what the caller does
+================ ===================================== ==========================
+NoSpace          the backend cannot hold it            reverts, tells the user
+BackendDown      the backend does not answer           repeats later
+ResourceBusy     it is in use (a snapshot hangs on it) repeats later, or refuses
+ResourceMissing  a source of a create is not there     sets the status to error
+ReferenceRefused what is to be managed is unfit        sets the status to error
+NotCapable       asked for what it does not do         never calls it again
+Misconfigured    options are wrong (at start only)     does not start the backend
+================ ===================================== ==========================
 
 Source for the manner: the error tables of the Container Storage Interface
 specification.

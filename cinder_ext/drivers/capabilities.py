@@ -56,6 +56,69 @@ class AllocatedRanges(abc.ABC):
         """
 
 
+class ManageVolumes(abc.ABC):
+    """What lies on the backend already can become a volume, and a volume can be let go."""
+
+    word = 'manage_volumes'
+
+    @abc.abstractmethod
+    def manageable_volumes(self):
+        """What could be managed; what is managed is among it.
+
+        :returns: a list of values.Found
+        """
+
+    @abc.abstractmethod
+    def examine_volume(self, volume, reference):
+        """What a reference names, without changing it.
+
+        :param volume: values.Volume that it is to become; its size does not count
+        :param reference: what the operator wrote, not checked by anybody: anything of JSON
+        :returns: values.Found; of what has become ``volume`` already too
+        :raises ReferenceRefused: it names nothing that can be managed
+        :raises ResourceMissing: it is not there
+        """
+
+    @abc.abstractmethod
+    def manage_volume(self, volume, reference):
+        """Give what a reference names the volume's name, and its size if it is smaller.
+
+        Idempotent: what has become the volume already is left as it is.
+
+        :returns: its location (str) or None
+        :raises ReferenceRefused, ResourceMissing: as examine_volume
+        """
+
+    @abc.abstractmethod
+    def unmanage_volume(self, volume):
+        """Let a volume go, with its content; manageable_volumes() names it afterwards.
+
+        Idempotent: an unknown volume is a success.
+        """
+
+
+class ManageSnapshots(abc.ABC):
+    """As ManageVolumes, for snapshots."""
+
+    word = 'manage_snapshots'
+
+    @abc.abstractmethod
+    def manageable_snapshots(self):
+        """As manageable_volumes."""
+
+    @abc.abstractmethod
+    def examine_snapshot(self, snapshot, reference):
+        """As examine_volume; that it is a snapshot of the volume is the operator's word."""
+
+    @abc.abstractmethod
+    def manage_snapshot(self, snapshot, reference):
+        """As manage_volume."""
+
+    @abc.abstractmethod
+    def unmanage_snapshot(self, snapshot):
+        """As unmanage_volume."""
+
+
 class Revert(abc.ABC):
     """The backend puts a volume back to a snapshot of it, without moving the bytes through here."""
 
@@ -103,7 +166,8 @@ class GroupSnapshots(abc.ABC):
         """
 
 
-ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, Revert, GroupSnapshots)
+ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, Revert, GroupSnapshots, ManageVolumes,
+       ManageSnapshots)
 
 
 def of(driver):

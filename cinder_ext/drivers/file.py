@@ -18,8 +18,8 @@ from oslo_concurrency import lockutils
 from oslo_config import cfg
 
 from cinder_ext import exceptions
-from cinder_ext.drivers import base, capabilities, values
-from cinder_ext.drivers.generic import extents, faults, reflink, together
+from cinder_ext.drivers import base, capabilities, file_manage, values
+from cinder_ext.drivers.generic import directories, extents, faults, reflink, together
 
 VERSION = '1.0'
 """What the Block Storage API shows as ``driver_version``."""
@@ -29,8 +29,9 @@ _PARTIAL = '.partial'
 _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 
-class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
-                 capabilities.AllocatedRanges, capabilities.Revert, capabilities.GroupSnapshots):
+class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConnect,
+                 capabilities.ChangedRanges, capabilities.AllocatedRanges, capabilities.Revert,
+                 capabilities.GroupSnapshots):
     """The embedded default: needs no privilege and no daemon.
 
     Consumers must be on this host, or mount the directory at the same path.
@@ -85,7 +86,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
                 directory = os.path.join(self._base, room)
                 os.makedirs(directory, mode=0o700, exist_ok=True)
                 _sweep(directory)
-            _sync(self._base)
+            directories.sync(self._base)
             self._reflink = (self.settings.options.file_reflink == 'auto'
                              and reflink.is_served_by(os.path.join(self._base, 'volumes')))
             self._together = (self._reflink
@@ -115,7 +116,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             'QoS_support': False,
             'thin_provisioning_support': True,
             'thick_provisioning_support': False,
-            'multiattach': False,
+            'multiattach': True,
             'reflink': self._reflink,
             capabilities.GroupSnapshots.word: False,
             'reserved_percentage': options.reserved_percentage,
@@ -154,7 +155,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
         if all(os.path.lexists(path) for path in paths):
             for path, snapshot in zip(paths, snapshots, strict=True):
                 _check_size(path, snapshot.size_bytes)
-            _sync(os.path.join(self._base, 'snapshots'))
+            directories.sync(os.path.join(self._base, 'snapshots'))
             return
         with contextlib.ExitStack() as opened:
             sources = [opened.enter_context(self._opened(
@@ -275,7 +276,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
         with self._lock(path), self._mapped(f'creating {os.path.basename(path)}'):
             if os.path.lexists(path):
                 _check_size(path, size_bytes)
-                _sync(os.path.dirname(path))
+                directories.sync(os.path.dirname(path))
                 return
             with _made_whole(path) as target:
                 if source is not None:
@@ -300,7 +301,7 @@ class FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Changed
             for name in (path, path + _PARTIAL):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)
-            _sync(directory)
+            directories.sync(directory)
 
 
 @contextlib.contextmanager
@@ -321,7 +322,7 @@ def _made_whole(path):
             os.fsync(descriptor)
         os.rename(partial, path)
         undo.pop_all()
-    _sync(os.path.dirname(path))
+    directories.sync(os.path.dirname(path))
 
 
 @contextlib.contextmanager
@@ -339,7 +340,7 @@ def _made_whole_together(paths):
                     os.unlink(name)
             undo.callback(_unlink_quietly, path)
             undo.callback(_unlink_quietly, path + _PARTIAL)
-        _sync(directory)
+        directories.sync(directory)
         with contextlib.ExitStack() as opened:
             files = [opened.enter_context(open(path + _PARTIAL, 'xb+', buffering=0, opener=_private))
                      for path in paths]
@@ -348,7 +349,7 @@ def _made_whole_together(paths):
                 os.fsync(file.fileno())
         for path in paths:
             os.rename(path + _PARTIAL, path)
-        _sync(directory)
+        directories.sync(directory)
         undo.pop_all()
 
 
@@ -367,15 +368,6 @@ def _unlink_quietly(path):
     """Remove a temporary file; what cannot be removed is removed at the next start."""
     with contextlib.suppress(OSError):
         os.unlink(path)
-
-
-def _sync(directory):
-    """Put the names in a directory on the medium."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(directory):

@@ -33,6 +33,22 @@ class Snapshot:
 
 
 @dataclasses.dataclass(frozen=True)
+class Found:
+    """Something on a backend that an operator may want to be managed.
+
+    :ivar reference: how it is named in a request
+    :ivar size_bytes: as it is; a volume made of it is rounded up
+    :ivar name_id: the UUID in its name, when it is named like a volume or snapshot of ours
+    :ivar reason_not_safe: why it cannot be managed, or None
+    """
+
+    reference: dict
+    size_bytes: int
+    name_id: str | None = None
+    reason_not_safe: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Range:
     """``length`` bytes from ``offset``; both in bytes."""
 
@@ -79,13 +95,14 @@ class Promises:
 class PoolReport:
     """Capacity of one pool, in bytes, and what its backend can do.
 
+    ``total_bytes`` and ``free_bytes`` may be ``infinite`` or ``unknown`` (drivers.capacity).
     ``allocated_bytes`` is what the files take on the medium;
     ``provisioned_bytes`` the sum of the virtual sizes.
     """
 
     name: str
-    total_bytes: int
-    free_bytes: int
+    total_bytes: int | str
+    free_bytes: int | str
     allocated_bytes: int
     provisioned_bytes: int
     capabilities: dict = dataclasses.field(default_factory=dict)

@@ -10,6 +10,8 @@ import json
 
 from oslo_versionedobjects import base, fields
 
+from cinder_ext.drivers import capacity
+
 register = base.VersionedObjectRegistry.register
 """Class decorator: makes an object known to the serializer."""
 
@@ -33,6 +35,19 @@ class _Document(fields.FieldType):
         if not isinstance(value, dict):
             raise ValueError(f'{attr} must be a dictionary')
         return json.loads(json.dumps(value))
+
+
+class _Capacity(fields.FieldType):
+    """Bytes, or one of the words of drivers.capacity."""
+
+    def coerce(self, obj, attr, value):
+        return value if value in capacity.WORDS else int(value)
+
+
+class CapacityField(fields.AutoTypedField):
+    """Bytes that a backend may not know; what is neither a number nor such a word is refused."""
+
+    AUTO_TYPE = _Capacity()
 
 
 class DocumentField(fields.AutoTypedField):

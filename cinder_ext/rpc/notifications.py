@@ -32,14 +32,20 @@ _STARTS_AND_ENDS = {
     'volume': {
         'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
         'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error',
+        'insert-managing': 'manage_existing.start', 'managed': 'manage_existing.end',
+        'manage-failed': 'manage_existing.error', 'unmanage': 'unmanage.start',
+        'unmanaged': 'unmanage.end', 'unmanage-failed': 'unmanage.error',
         'extend': 'resize.start', 'extend-attached': 'resize.start',
         'extended': 'resize.end', 'extended-attached': 'resize.end',
         'extend-failed': 'resize.error', 'revert': 'revert.start', 'reverted': 'revert.end',
-        'revert-failed': 'revert.error', 'update': 'update.end'},
+        'revert-failed': 'revert.error', 'update': 'update.end',
+        'offer': 'transfer.create.end', 'withdraw': 'transfer.delete.end',
+        'accept': 'transfer.accept.end'},
     'snapshot': {
         'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
         'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error',
-        'update': 'update.end'},
+        'unmanage': 'unmanage.start', 'unmanaged': 'unmanage.end',
+        'unmanage-failed': 'unmanage.error', 'update': 'update.end'},
     'attachment': {
         'connect': 'attach.start', 'complete': 'attach.end', 'connect-failed': 'attach.error',
         'detach': 'detach.start', 'deleted': 'detach.end', 'detach-failed': 'detach.error'},

@@ -11,7 +11,8 @@ class SchedulerAPI:
 
     Version history::
 
-        1.0 - create_volume, create_group, place_migration, get_pools, update_backend
+        1.0 - create_volume, create_group, manage_volume, place_migration, get_pools,
+              update_backend
     """
 
     VERSION = '1.0'
@@ -24,6 +25,10 @@ class SchedulerAPI:
     def create_volume(self, ctxt, volume_id):
         """Choose a backend for a recorded volume and have it made there.  A cast."""
         self._client.cast(ctxt, 'create_volume', volume_id=volume_id)
+
+    def manage_volume(self, ctxt, volume_id):
+        """Find the pool of a volume that is to be managed and have it managed there.  A cast."""
+        self._client.cast(ctxt, 'manage_volume', volume_id=volume_id)
 
     def create_group(self, ctxt, group_id):
         """Choose a backend for a recorded group and have it made there.  A cast."""

@@ -17,7 +17,9 @@ class VolumeAPI:
         1.0 - create_volume, delete_volume, extend_volume, create_snapshot, delete_snapshot,
               connect_attachment, disconnect_attachment, initialize_connection,
               terminate_connection, revert_volume, run_migration, report, get_capabilities,
-              create_group, delete_group, create_group_snapshot, delete_group_snapshot
+              create_group, delete_group, create_group_snapshot, delete_group_snapshot,
+              get_manageable_volumes, get_manageable_snapshots, manage_volume, unmanage_volume,
+              manage_snapshot, unmanage_snapshot
     """
 
     VERSION = '1.0'
@@ -108,3 +110,30 @@ class VolumeAPI:
         :raises DriverError: the backend does not answer
         """
         return self._at(host).call(ctxt, 'get_capabilities')
+
+    def get_manageable_volumes(self, ctxt, host, **page):
+        """What a backend has that could become volumes.  A call.
+
+        :param page: keys, marker, limit and offset, as volume.manage.pages.page takes them
+        :returns: a list of dictionaries: reference, size (GiB), safe_to_manage, reason_not_safe,
+            cinder_id, extra_info
+        :raises NotCapable: the driver cannot tell
+        :raises InvalidInput: a marker that is none
+        """
+        return self._at(host).call(ctxt, 'get_manageable_volumes', page=page)
+
+    def get_manageable_snapshots(self, ctxt, host, **page):
+        """As get_manageable_volumes; each entry has ``source_reference`` too.  A call."""
+        return self._at(host).call(ctxt, 'get_manageable_snapshots', page=page)
+
+    def manage_volume(self, ctxt, host, volume_id):
+        self._at(host).cast(ctxt, 'manage_volume', volume_id=volume_id)
+
+    def unmanage_volume(self, ctxt, host, volume_id):
+        self._at(host).cast(ctxt, 'unmanage_volume', volume_id=volume_id)
+
+    def manage_snapshot(self, ctxt, host, snapshot_id):
+        self._at(host).cast(ctxt, 'manage_snapshot', snapshot_id=snapshot_id)
+
+    def unmanage_snapshot(self, ctxt, host, snapshot_id):
+        self._at(host).cast(ctxt, 'unmanage_snapshot', snapshot_id=snapshot_id)

@@ -8,6 +8,7 @@ import threading
 from oslo_utils import timeutils
 
 from cinder_ext.db import services
+from cinder_ext.drivers import capacity
 from cinder_ext.scheduler import request
 
 VOLUME_BINARY = 'cinder-volume'
@@ -47,7 +48,8 @@ class Backends:
         """Count something that was just placed on a request.Pool."""
         with self._lock:
             placed = self._placed.setdefault(pool.backend, {})
-            placed[pool.host] = placed.get(pool.host, 0) + size_bytes
+            count, total_bytes = placed.get(pool.host, (0, 0))
+            placed[pool.host] = (count + 1, total_bytes + size_bytes)
 
     def is_complete(self, context):
         """Whether there is a backend, and all that are alive have reported."""
@@ -75,12 +77,15 @@ class Backends:
                 host=host, total_bytes=pool.total_bytes, free_bytes=pool.free_bytes,
                 allocated_bytes=pool.allocated_bytes, provisioned_bytes=pool.provisioned_bytes,
                 capabilities=_capabilities(report, pool),
-                max_over_subscription_ratio=report.max_over_subscription_ratio,
+                max_over_subscription_ratio=_ratio(report, pool),
                 reserved_percentage=report.reserved_percentage,
                 availability_zone=report.availability_zone, is_alive=is_alive,
+                volume_count=pool.volume_count,
+                filter_function=_formula(report, pool, 'filter_function'),
+                goodness_function=_formula(report, pool, 'goodness_function'),
                 is_enabled=_is_enabled(service), fault=report.fault,
                 reported_at=_time(report.reported_at))
-            yield _less(found, placed.get(host, 0))
+            yield _less(found, *placed.get(host, (0, 0)))
 
 
 def _is_enabled(service):
@@ -92,11 +97,26 @@ def _capabilities(report, pool):
             **pool.capabilities}
 
 
-def _less(pool, placed_bytes):
+def _ratio(report, pool):
+    return capacity.over_subscription(report.max_over_subscription_ratio, pool.total_bytes,
+                                      pool.free_bytes, pool.provisioned_bytes)
+
+
+def _formula(report, pool, name):
+    """What the configuration says, else what the driver says of the pool."""
+    found = getattr(report, name) or pool.capabilities.get(name)
+    return None if found is None else str(found)
+
+
+def _less(pool, placed_count, placed_bytes):
     """A pool after something was placed on it: thin things take no room at once."""
-    free = pool.free_bytes if pool.is_thin else pool.free_bytes - placed_bytes
+    free = pool.free_bytes
+    if not pool.is_thin and capacity.is_known(free):
+        free -= placed_bytes
     return dataclasses.replace(pool, free_bytes=free,
-                               provisioned_bytes=pool.provisioned_bytes + placed_bytes)
+                               provisioned_bytes=pool.provisioned_bytes + placed_bytes,
+                               allocated_bytes=pool.allocated_bytes + placed_bytes,
+                               volume_count=pool.volume_count + placed_count)
 
 
 def _time(seconds):

@@ -4,7 +4,8 @@ The reasons are read by operators and, without the pool's name, by users.
 """
 # SPDX-License-Identifier: Apache-2.0
 
-from cinder_ext.scheduler import operators
+from cinder_ext.drivers import capacity as figures
+from cinder_ext.scheduler import formulas, operators, queries
 
 GIB = 1024 ** 3
 
@@ -22,6 +23,11 @@ def named(pool, request):
 def excluded(pool, request):
     """Not where the volume is already."""
     return 'the volume is there already' if pool.host == request.excluded else None
+
+
+def untried(pool, request):
+    """Not where it failed before."""
+    return 'it was tried and failed there' if pool.host in request.tried else None
 
 
 def alive(pool, request):
@@ -59,7 +65,7 @@ def capabilities(pool, request):
 
 def _mismatch(found, key, wanted):
     for part in key.split(':'):
-        if not isinstance(found, dict) or part not in found:
+        if not isinstance(found, dict) or found.get(part) is None:
             return f'it does not report {key}, the volume type asks for {wanted}'
         found = found[part]
     if operators.matches(found, wanted):
@@ -70,8 +76,13 @@ def _mismatch(found, key, wanted):
 def capacity(pool, request):
     """Room for the size: virtual where it is thin, real otherwise, less the reserve.
 
-    What is known to be written must fit into what is really free in any case.
+    What is known to be written must fit into what is really free in any case.  A pool that
+    cannot tell what it has left is believed, unless a reserve is to be kept of it.
     """
+    if not pool.is_bounded:
+        return _unbounded(pool)
+    if pool.total_bytes <= 0:
+        return 'it has no capacity'
     free = pool.free_bytes - pool.reserved_bytes
     needed = request.size_bytes
     if pool.is_thin and not request.wants_thick:
@@ -86,6 +97,12 @@ def capacity(pool, request):
         return (f'it has {_gib(max(0, free))} free besides the reserve, '
                 f'{_gib(needed)} are needed')
     return None
+
+
+def _unbounded(pool):
+    if not figures.is_known(pool.free_bytes) or not pool.reserved_percentage:
+        return None
+    return f'its capacity is {pool.total_bytes}, so that no share of it can be reserved'
 
 
 def _oversubscribed(pool, size_bytes):
@@ -103,5 +120,64 @@ def _gib(size_bytes):
     return f'{size_bytes / GIB:.1f} GiB'
 
 
-ALL = (named, excluded, alive, availability_zone, capabilities, capacity)
-"""In the order in which they are asked; the first reason counts."""
+def driver(pool, request):
+    """The backend's own filter_function."""
+    return formulas.filter_reason(pool, request)
+
+
+def same_backend(pool, request):
+    """With the hint ``same_host``: where one of its volumes is."""
+    hints = request.hints
+    if 'same_host' in hints.faults:
+        return f"the hint same_host: {hints.faults['same_host']}"
+    if hints.together is None or pool.host in hints.together:
+        return None
+    return 'no volume of the hint same_host is there'
+
+
+def different_backend(pool, request):
+    """With the hint ``different_host``: where none of its volumes is."""
+    hints = request.hints
+    if 'different_host' in hints.faults:
+        return f"the hint different_host: {hints.faults['different_host']}"
+    return 'a volume of the hint different_host is there' if pool.host in hints.apart else None
+
+
+def json_query(pool, request):
+    """With the hint ``query``: where its condition holds."""
+    hints = request.hints
+    if 'query' in hints.faults:
+        return f"the hint query: {hints.faults['query']}"
+    if hints.query is None or queries.holds(hints.query, pool):
+        return None
+    return 'the hint query does not hold there'
+
+
+def instance_locality(pool, request):
+    """With the hint ``local_to_instance``: on the host of that server."""
+    hints = request.hints
+    if 'local_to_instance' in hints.faults:
+        return f"the hint local_to_instance: {hints.faults['local_to_instance']}"
+    if hints.beside is None or hints.beside == pool.host.partition('@')[0]:
+        return None
+    return 'the server of the hint local_to_instance is on another host'
+
+
+ALWAYS = (named, excluded, untried, alive)
+"""Asked first, whatever is configured."""
+
+BY_NAME = {
+    'AvailabilityZoneFilter': availability_zone,
+    'CapacityFilter': capacity,
+    'CapabilitiesFilter': capabilities,
+    'DriverFilter': driver,
+    'SameBackendFilter': same_backend,
+    'DifferentBackendFilter': different_backend,
+    'JsonFilter': json_query,
+    'InstanceLocalityFilter': instance_locality,
+}
+"""The names of scheduler_default_filters."""
+
+ALL = (*ALWAYS, availability_zone, capabilities, capacity, driver, same_backend,
+       different_backend)
+"""In the order in which they are asked where nothing is configured; the first reason counts."""

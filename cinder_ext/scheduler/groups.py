@@ -18,12 +18,14 @@ class GroupPlacer:
     :param backends: backends.Backends
     :param volume_api: rpc.volume.VolumeAPI
     :param is_settled: callable: whether a refusal may be final
+    :param rules: pick.Rules
     """
 
-    def __init__(self, backends, volume_api, is_settled):
+    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT):
         self._backends = backends
         self._volume_api = volume_api
         self._is_settled = is_settled
+        self._rules = rules
 
     def place(self, context, group_id):
         """Place one recorded group.  Harmless when it is placed or gone already."""
@@ -36,7 +38,7 @@ class GroupPlacer:
         # Asked first: a report that comes in between must not make a refusal final.
         is_settled = self._is_settled(context)
         choice = choose(self._backends.pools(context), group.availability_zone,
-                        *self._wanted(context, group))
+                        *self._wanted(context, group), self._rules)
         if choice.pool is not None:
             self._send(context, group, choice.pool)
         elif is_settled:
@@ -56,21 +58,24 @@ class GroupPlacer:
             self._volume_api.create_group(context, pool.host, group.id)
 
 
-def choose(pools, availability_zone, group_specs, type_specs):
-    """The pool with the most free capacity, of a backend that fits every volume type.
+def choose(pools, availability_zone, group_specs, type_specs, rules=pick.DEFAULT):
+    """The best pool of a backend that fits every volume type.
 
     A pool must have what the group specs ask for; the pools of its backend must, between them,
     have what each volume type asks for.
 
     :param pools: request.Pool of every pool
     :param type_specs: a list of extra specs, one dictionary per volume type
+    :param rules: pick.Rules
     :returns: pick.Choice; its pool fits the first volume type
     """
+    asked = request.Request(size_bytes=0, extra_specs=group_specs)
     refusals = {}
     fits = [{} for _specs in type_specs]
     for pool in pools:
         for number, specs in enumerate(type_specs):
-            reason = _refusal(pool, availability_zone, group_specs, specs)
+            reason = (pick.refusal(pool, _of_type(availability_zone, specs), rules.filters)
+                      or pick.refusal(pool, asked, (filters.capabilities,)))
             if reason is None:
                 fits[number].setdefault(pool.backend, []).append(pool)
             else:
@@ -81,11 +86,11 @@ def choose(pools, availability_zone, group_specs, type_specs):
     for pool in pools:
         if pool.backend not in common:
             refusals.setdefault(pool.host, 'its backend does not fit every volume type of the group')
-    return pick.Choice(max(possible, key=weighers.free_capacity, default=None), refusals)
+    first = _of_type(availability_zone, type_specs[0] if type_specs else {})
+    return pick.Choice(weighers.best(possible, first, rules.weighers), refusals)
 
 
-def _refusal(pool, availability_zone, group_specs, extra_specs):
-    wanted = request.Request(size_bytes=0, extra_specs=extra_specs,
-                             availability_zone=availability_zone)
-    asked = request.Request(size_bytes=0, extra_specs=group_specs)
-    return pick.refusal(pool, wanted) or pick.refusal(pool, asked, (filters.capabilities,))
+def _of_type(availability_zone, extra_specs):
+    """A request for a volume of a type, whatever its size: formulas see it as 0 GiB."""
+    return request.Request(size_bytes=0, extra_specs=extra_specs,
+                           availability_zone=availability_zone, volume={'size': 0})

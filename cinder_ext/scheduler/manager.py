@@ -6,13 +6,22 @@ import time
 import oslo_messaging
 from oslo_log import log
 
+from cinder_ext import compute, periodic
 from cinder_ext import context as request_context
-from cinder_ext import periodic
-from cinder_ext.db import groups, messages, services, volume_migrations, volume_types, volumes
+from cinder_ext.db import (
+    groups,
+    managed,
+    messages,
+    services,
+    volume_migrations,
+    volume_types,
+    volumes,
+)
 from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.volume import VolumeAPI
-from cinder_ext.scheduler import backends, migrations, pools
+from cinder_ext.scheduler import backends, migrations, pick, pools
 from cinder_ext.scheduler.groups import GroupPlacer
+from cinder_ext.scheduler.managed import ManagedPlacer
 from cinder_ext.scheduler.volumes import VolumePlacer
 from cinder_ext.states import migration as migration_states
 
@@ -30,7 +39,8 @@ class SchedulerEndpoint:
 
     Version history::
 
-        1.0 - create_volume, create_group, place_migration, get_pools, update_backend
+        1.0 - create_volume, create_group, manage_volume, place_migration, get_pools,
+              update_backend
     """
 
     target = oslo_messaging.Target(version='1.0')
@@ -40,6 +50,9 @@ class SchedulerEndpoint:
 
     def create_volume(self, ctxt, volume_id):
         self._service.volumes.place(ctxt, volume_id)
+
+    def manage_volume(self, ctxt, volume_id):
+        self._service.managed.place(ctxt, volume_id)
 
     def create_group(self, ctxt, group_id):
         self._service.groups.place(ctxt, group_id)
@@ -71,6 +84,7 @@ class SchedulerService:
         self._born_at = None
         self.backends = backends.Backends(conf.service_down_time)
         self.volumes = None
+        self.managed = None
         self.groups = None
         self.migrations = None
         self._heart = periodic.Periodic(conf.report_interval, self._beat, 'scheduler-heartbeat')
@@ -81,10 +95,13 @@ class SchedulerService:
         """Take requests, and ask every backend to report."""
         self._born_at = time.monotonic()
         self._volume_api = VolumeAPI(self._conf)
-        self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled)
-        self.groups = GroupPlacer(self.backends, self._volume_api, self._is_settled)
+        rules = pick.rules(self._conf)
+        self.volumes = VolumePlacer(self.backends, self._volume_api, self._is_settled, rules,
+                                    compute.Compute(self._conf).place_of)
+        self.managed = ManagedPlacer(self.backends, self._volume_api, self._is_settled)
+        self.groups = GroupPlacer(self.backends, self._volume_api, self._is_settled, rules)
         self.migrations = migrations.MigrationPlacer(self.backends, self._volume_api,
-                                                     self._is_settled)
+                                                     self._is_settled, rules)
         target = oslo_messaging.Target(topic=transport.SCHEDULER_TOPIC, server=self._conf.host)
         self._server = transport.get_server(
             target, [SchedulerEndpoint(self), control.ControlEndpoint(self._sweeper.poke)])
@@ -119,6 +136,8 @@ class SchedulerService:
         context = request_context.admin_context()
         for volume_id, _status in volumes.unfinished(context, None):
             self.volumes.place(context, volume_id)
+        for volume_id in managed.waiting(context):
+            self.managed.place(context, volume_id)
         for group_id in groups.unplaced(context):
             self.groups.place(context, group_id)
         for migration_id in volume_migrations.waiting(context, (migration_states.SCHEDULING,)):

@@ -7,8 +7,8 @@ from oslo_log import log
 
 from cinder_ext import exceptions
 from cinder_ext.db import placement, snapshots, volume_migrations, volume_types, volumes
-from cinder_ext.scheduler import filters, pick, request
-from cinder_ext.scheduler.volumes import GIB, log_refusals
+from cinder_ext.scheduler import pick, request
+from cinder_ext.scheduler.volumes import GIB, log_passed_over, log_refusals, properties, qos
 from cinder_ext.states import messages as words
 from cinder_ext.states import migration as states
 
@@ -29,12 +29,14 @@ class MigrationPlacer:
     :param backends: backends.Backends
     :param volume_api: rpc.volume.VolumeAPI
     :param is_settled: callable: whether a refusal may be final
+    :param rules: pick.Rules
     """
 
-    def __init__(self, backends, volume_api, is_settled):
+    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT):
         self._backends = backends
         self._volume_api = volume_api
         self._is_settled = is_settled
+        self._rules = rules
 
     def place(self, context, migration_id):
         """Place one recorded migration.  Harmless when it is placed or gone already."""
@@ -58,7 +60,7 @@ class MigrationPlacer:
         here = next((pool for pool in view.pools if pool.host == volume.host), None)
         if here is None and not view.is_settled:
             return
-        reason = self._reason_to_move(context, record, here)
+        reason = self._reason_to_move(context, record, volume, here)
         if reason is None:
             if placement.retype_in_place(context, record.id):
                 LOG.info('migration %s: volume %s was retyped in place', record.id, volume.id)
@@ -68,13 +70,12 @@ class MigrationPlacer:
         else:
             self._move(context, record, volume, view, 'refuse')
 
-    def _reason_to_move(self, context, record, here):
+    def _reason_to_move(self, context, record, volume, here):
         """Why the present pool cannot have the new type; None if it can."""
         if here is None:
             return 'its present backend is not known to the scheduler'
-        specs = volume_types.extra_specs(context, record.destination_type_id)
-        return pick.refusal(here, request.Request(size_bytes=0, extra_specs=specs),
-                            (filters.availability_zone, filters.capabilities))
+        return pick.refusal(here, self._request(context, record, volume),
+                            self._rules.of_present_place)
 
     def _move(self, context, record, volume, view, refusal_event):
         """Schedule it, or end it with ``refusal_event``."""
@@ -83,8 +84,9 @@ class MigrationPlacer:
             self._end(context, record, refusal_event, exceptions.SnapshotsNotIncluded(count=len(chain)),
                       words.SNAPSHOTS_NOT_INCLUDED)
             return
-        choice = pick.pick(view.pools, self._request(context, record, volume))
+        choice = pick.pick(view.pools, self._request(context, record, volume), self._rules)
         if choice.pool is not None:
+            log_passed_over('migration', record.id, choice)
             self._send(context, record, volume, choice.pool)
         elif view.is_settled:
             log_refusals('migration', record.id, choice)
@@ -99,7 +101,9 @@ class MigrationPlacer:
             size_bytes=volume.size * GIB, physical_bytes=record.bytes_total or None,
             extra_specs=volume_types.extra_specs(context, type_id),
             availability_zone=volume.availability_zone,
-            named=record.destination_host, excluded=volume.host)
+            named=record.destination_host, excluded=volume.host,
+            volume={**properties(volume), 'volume_type_id': type_id},
+            qos=qos(context, type_id))
 
     def _send(self, context, record, volume, pool):
         if not placement.schedule(context, record.id, pool.host):

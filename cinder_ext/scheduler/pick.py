@@ -8,6 +8,36 @@ from cinder_ext.scheduler import filters, weighers
 
 
 @dataclasses.dataclass(frozen=True)
+class Rules:
+    """What is asked of pools, and what makes one better than another.
+
+    :ivar filters: functions of scheduler.filters, in the order in which they are asked
+    :ivar weighers: weighers.Weigher
+    """
+
+    filters: tuple = filters.ALL
+    weighers: tuple = weighers.DEFAULT
+
+    @property
+    def of_present_place(self):
+        """The filters for a pool where the volume is already: its size was found room for."""
+        return tuple(each for each in self.filters
+                     if each not in filters.ALWAYS and each is not filters.capacity)
+
+
+DEFAULT = Rules()
+
+
+def rules(conf):
+    """The rules that are configured."""
+    chosen = [filters.BY_NAME[name] for name in conf.scheduler_default_filters]
+    ways = [weighers.BY_NAME[name] for name in conf.scheduler_default_weighers]
+    return Rules((*filters.ALWAYS, *chosen), tuple(
+        weighers.Weigher(way, getattr(conf, option) if option else 1.0)
+        for way, option in ways))
+
+
+@dataclasses.dataclass(frozen=True)
 class Choice:
     """What was decided.
 
@@ -28,22 +58,22 @@ class Choice:
                         for reason, count in sorted(counted.items()))
 
 
-def pick(pools, request, asked=filters.ALL):
-    """The pool with the most free capacity of those that no filter refuses.
+def pick(pools, request, by=DEFAULT):
+    """The best of the pools that no filter refuses.
 
     :param pools: request.Pool of every pool
-    :param asked: the filters
+    :param by: Rules
     :returns: Choice; of equal pools the first by name
     """
     refusals = {}
     possible = []
     for pool in sorted(pools, key=lambda each: each.host):
-        reason = refusal(pool, request, asked)
+        reason = refusal(pool, request, by.filters)
         if reason is None:
             possible.append(pool)
         else:
             refusals[pool.host] = reason
-    return Choice(max(possible, key=weighers.free_capacity, default=None), refusals)
+    return Choice(weighers.best(possible, request, by.weighers), refusals)
 
 
 def refusal(pool, request, asked=filters.ALL):

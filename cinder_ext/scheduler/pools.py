@@ -1,9 +1,7 @@
 """Pools as the Block Storage API shows them."""
 # SPDX-License-Identifier: Apache-2.0
 
-from cinder_ext.scheduler import filters, request
-
-GIB = 1024 ** 3
+from cinder_ext.scheduler import figures, filters, request
 
 
 def shown(pools, detail, wanted, extra_specs=None):
@@ -14,7 +12,7 @@ def shown(pools, detail, wanted, extra_specs=None):
     :param wanted: ``name`` or a capability -> its value as text; all must be equal
     :returns: a list of dictionaries, by name
     """
-    found = [{'name': pool.host, 'capabilities': _capabilities(pool)}
+    found = [{'name': pool.host, 'capabilities': figures.capabilities(pool)}
              for pool in sorted(pools, key=lambda each: each.host)
              if not extra_specs or filters.capabilities(pool, _of_type(extra_specs)) is None]
     found = [pool for pool in found if _is_wanted(pool, wanted)]
@@ -28,23 +26,3 @@ def _of_type(extra_specs):
 def _is_wanted(pool, wanted):
     values = {**pool['capabilities'], 'name': pool['name']}
     return all(str(values.get(key)) == str(value) for key, value in wanted.items())
-
-
-def _capabilities(pool):
-    is_up = pool.is_alive and pool.fault is None
-    return {
-        **pool.capabilities,
-        'pool_name': pool.host.partition('#')[2],
-        'total_capacity_gb': _gib(pool.total_bytes),
-        'free_capacity_gb': _gib(pool.free_bytes),
-        'allocated_capacity_gb': _gib(pool.allocated_bytes),
-        'provisioned_capacity_gb': _gib(pool.provisioned_bytes),
-        'max_over_subscription_ratio': pool.max_over_subscription_ratio,
-        'reserved_percentage': pool.reserved_percentage,
-        'backend_state': 'up' if is_up else 'down',
-        'timestamp': pool.reported_at,
-    }
-
-
-def _gib(size_bytes):
-    return round(size_bytes / GIB, 2)

@@ -3,6 +3,7 @@
 
 import dataclasses
 
+from cinder_ext.drivers import capacity
 from cinder_ext.rpc import hosts
 
 
@@ -11,14 +12,18 @@ class Pool:
     """One pool as the scheduler knows it now.
 
     :ivar host: ``host@backend#pool``
+    :ivar total_bytes, free_bytes: numbers, or the words of drivers.capacity
+    :ivar allocated_bytes: the sizes of the volumes that are recorded there
+    :ivar volume_count: how many volumes are recorded there
     :ivar is_alive: its service's heartbeat is fresh
     :ivar fault: why its backend cannot be reached, or None
     :ivar reserved_percentage: share of the total that is never given out
+    :ivar filter_function, goodness_function: formulas for scheduler.evaluator, or None
     """
 
     host: str
-    total_bytes: int
-    free_bytes: int
+    total_bytes: int | str
+    free_bytes: int | str
     allocated_bytes: int = 0
     provisioned_bytes: int = 0
     capabilities: dict = dataclasses.field(default_factory=dict)
@@ -29,10 +34,18 @@ class Pool:
     is_enabled: bool = True
     fault: str | None = None
     reported_at: str | None = None
+    volume_count: int = 0
+    filter_function: str | None = None
+    goodness_function: str | None = None
 
     @property
     def backend(self):
         return hosts.backend_of(self.host)
+
+    @property
+    def is_bounded(self):
+        """Whether it can be told what is left."""
+        return capacity.is_known(self.total_bytes, self.free_bytes)
 
     @property
     def reserved_bytes(self):
@@ -44,6 +57,24 @@ class Pool:
 
 
 @dataclasses.dataclass(frozen=True)
+class Hints:
+    """What the caller asked for besides, already looked up.
+
+    :ivar together: hosts of the volumes of ``same_host``; None without the hint
+    :ivar apart: hosts of the volumes of ``different_host``
+    :ivar query: the document of ``query``
+    :ivar beside: host of the server of ``local_to_instance``
+    :ivar faults: hint -> why it cannot be read; then no pool passes its filter
+    """
+
+    together: frozenset | None = None
+    apart: frozenset = frozenset()
+    query: list | None = None
+    beside: str | None = None
+    faults: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Request:
     """What is looked for.
 
@@ -52,6 +83,9 @@ class Request:
     :ivar extra_specs: of the volume type
     :ivar named: only this ``host@backend#pool`` or any pool of this ``host@backend``
     :ivar excluded: not this ``host@backend#pool``
+    :ivar tried: nor these, where it failed before
+    :ivar volume: the volume's properties, for formulas
+    :ivar qos: the type's quality of service, for formulas
     """
 
     size_bytes: int
@@ -60,6 +94,10 @@ class Request:
     availability_zone: str | None = None
     named: str | None = None
     excluded: str | None = None
+    tried: frozenset = frozenset()
+    hints: Hints = dataclasses.field(default_factory=Hints)
+    volume: dict = dataclasses.field(default_factory=dict)
+    qos: dict = dataclasses.field(default_factory=dict)
 
     @property
     def wants_thick(self):

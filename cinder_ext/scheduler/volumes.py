@@ -4,8 +4,8 @@
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import placement, volume_types, volumes
-from cinder_ext.scheduler import pick, request
+from cinder_ext.db import placement, qos_specs, volume_types, volumes
+from cinder_ext.scheduler import filters, hints, pick, request
 from cinder_ext.states import volume as states
 
 LOG = log.getLogger(__name__)
@@ -19,12 +19,16 @@ class VolumePlacer:
     :param backends: backends.Backends
     :param volume_api: rpc.volume.VolumeAPI
     :param is_settled: callable: whether a refusal may be final
+    :param rules: pick.Rules
+    :param place_of: compute.Compute.place_of; asked only if the rules want it
     """
 
-    def __init__(self, backends, volume_api, is_settled):
+    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT, place_of=None):
         self._backends = backends
         self._volume_api = volume_api
         self._is_settled = is_settled
+        self._rules = rules
+        self._place_of = place_of if filters.instance_locality in rules.filters else None
 
     def place(self, context, volume_id):
         """Place one recorded volume.  Harmless when it is placed or gone already."""
@@ -41,8 +45,9 @@ class VolumePlacer:
             return
         # Asked first: a report that comes in between must not make a refusal final.
         is_settled = self._is_settled(context)
-        choice = pick.pick(self._backends.pools(context), wanted)
+        choice = pick.pick(self._backends.pools(context), wanted, self._rules)
         if choice.pool is not None:
+            log_passed_over('volume', volume_id, choice)
             self._send(context, volume, choice.pool)
         elif is_settled:
             log_refusals('volume', volume_id, choice)
@@ -54,7 +59,10 @@ class VolumePlacer:
             size_bytes=volume.size * GIB,
             extra_specs=volume_types.extra_specs(context, volume.volume_type_id),
             availability_zone=volume.availability_zone,
-            named=placement.source_host(context, volume))
+            named=placement.source_host(context, volume),
+            tried=frozenset(placement.tried_hosts(volume)),
+            hints=hints.looked_up(context, volume, self._place_of), volume=properties(volume),
+            qos=qos(context, volume.volume_type_id))
 
     def _send(self, context, volume, pool):
         if not placement.place_volume(context, volume.id, pool.host, pool.availability_zone):
@@ -62,6 +70,24 @@ class VolumePlacer:
         self._backends.consume(pool, volume.size * GIB)
         LOG.info('volume %s goes to %s', volume.id, pool.host)
         self._volume_api.create_volume(context, pool.host, volume.id)
+
+
+def qos(context, type_id):
+    """The quality of service of a volume type, for formulas."""
+    _consumer, limits = qos_specs.of_type(context, type_id) or (None, {})
+    return limits
+
+
+def properties(volume):
+    """What formulas may ask of a volume: its columns, and the names of the first API."""
+    return {**volume.as_dict(), 'display_name': volume.name,
+            'display_description': volume.description}
+
+
+def log_passed_over(kind, identity, choice):
+    """Say for each pool that was refused, although another one was found, why."""
+    for host, reason in choice.refusals.items():
+        LOG.debug('%s %s is not placed on %s: %s', kind, identity, host, reason)
 
 
 def log_refusals(kind, identity, choice):

@@ -25,6 +25,9 @@ DELETE_VOLUME = '901'
 RETYPE_VOLUME = '902'
 MIGRATE_VOLUME = '903'
 TIDY_MIGRATION = '904'
+MANAGE_VOLUME = '920'
+MANAGE_SNAPSHOT = '921'
+UNMANAGE_SNAPSHOT = '922'
 REVERT_VOLUME = '905'
 CREATE_GROUP = '941'
 DELETE_GROUP = '942'
@@ -52,6 +55,9 @@ ACTIONS = {
     RETYPE_VOLUME: 'retype volume',
     MIGRATE_VOLUME: 'migrate volume',
     TIDY_MIGRATION: 'remove the source of a migrated volume',
+    MANAGE_VOLUME: 'manage volume',
+    MANAGE_SNAPSHOT: 'manage snapshot',
+    UNMANAGE_SNAPSHOT: 'unmanage snapshot',
     REVERT_VOLUME: 'revert volume to snapshot',
     CREATE_GROUP: 'create group',
     DELETE_GROUP: 'delete group',
@@ -99,6 +105,8 @@ VERIFY_FAILED = '906'
 DESTINATION_FULL = '907'
 LEFTOVERS = '908'
 DRIVER_FAILED_DELETE = '909'
+MANAGE_FAILED = '920'
+UNMANAGE_FAILED = '921'
 DRIVER_FAILED_REVERT = '910'
 GROUP_MEMBERS_NOT_MADE = '941'
 GROUP_MEMBERS_NOT_REMOVED = '942'
@@ -155,6 +163,8 @@ DETAILS = {
     LEFTOVERS: ('The volume has moved; something at its former place could not be removed yet '
                 'and will be tried again.'),
     DRIVER_FAILED_DELETE: 'Driver failed to delete the volume.',
+    MANAGE_FAILED: 'What was named could not be managed; it is as it was.',
+    UNMANAGE_FAILED: 'Driver failed to let it go.',
     DRIVER_FAILED_REVERT: ('Driver failed to revert the volume; its snapshot is whole, and the '
                            'volume may hold a part of it.'),
     GROUP_MEMBERS_NOT_MADE: ('A volume of the group could not be made; all volumes of the new group '

@@ -13,6 +13,8 @@ ERROR = 'error'
 """It could not be made."""
 ERROR_DELETING = 'error_deleting'
 """It could not be removed."""
+UNMANAGING = 'unmanaging'
+"""It is being let go; its content stays on the backend."""
 
 RESTORING = 'restoring'
 """Its volume is being reverted to it."""
@@ -29,6 +31,8 @@ MACHINE = Machine('snapshot', 'status', (CREATING,), (
     Row('delete', DELETABLE, DELETING),
     Row('delete-failed', (DELETING,), ERROR_DELETING),
     Row('delete-refused', (DELETING,), AVAILABLE),
+    Row('unmanage', (AVAILABLE, ERROR), UNMANAGING),
+    Row('unmanage-failed', (UNMANAGING,), ERROR_DELETING),
     Row('restore', (AVAILABLE,), RESTORING),
     Row('restored', (RESTORING,), AVAILABLE),
 ))

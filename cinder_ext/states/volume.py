@@ -32,6 +32,16 @@ ERROR_DELETING = 'error_deleting'
 ERROR_EXTENDING = 'error_extending'
 """It could not be made larger; its content is whole."""
 
+MANAGING = 'managing'
+"""What lies on a backend already is becoming it."""
+ERROR_MANAGING = 'error_managing'
+"""It could not be managed; what was to become it lies where it was."""
+ERROR_MANAGING_DELETING = 'error_managing_deleting'
+"""Only its record is being removed."""
+UNMANAGING = 'unmanaging'
+"""It is being let go; its content stays on the backend."""
+ERROR_UNMANAGING = 'error_unmanaging'
+"""It could not be let go."""
 REVERTING = 'reverting'
 """Its content is being replaced by that of its latest snapshot."""
 
@@ -39,10 +49,10 @@ DELETABLE = (AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING)
 """From these a delete is accepted: upstream's, and error_deleting, to try again."""
 
 RESETTABLE = (CREATING, AVAILABLE, ERROR, ERROR_DELETING, ATTACHING, DETACHING, IN_USE,
-              MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING)
+              MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING, AWAITING_TRANSFER)
 """What an administrator may set with os-reset_status; not ``deleting``, which would delete it."""
 
-MACHINE = Machine('volume', 'status', (CREATING,), (
+MACHINE = Machine('volume', 'status', (CREATING, MANAGING), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
     Row('group-failed', (CREATING, AVAILABLE), ERROR),
@@ -62,6 +72,12 @@ MACHINE = Machine('volume', 'status', (CREATING,), (
     Row('accept', (AWAITING_TRANSFER,), AVAILABLE),
     Row('release', (RETYPING, MAINTENANCE), AVAILABLE),
     Row('release-attached', (RETYPING, MAINTENANCE), IN_USE),
+    Row('managed', (MANAGING,), AVAILABLE),
+    Row('manage-failed', (MANAGING,), ERROR_MANAGING),
+    Row('forget', (ERROR_MANAGING,), ERROR_MANAGING_DELETING),
+    Row('unmanage', (AVAILABLE, ERROR, ERROR_EXTENDING, ERROR_MANAGING, ERROR_UNMANAGING),
+        UNMANAGING),
+    Row('unmanage-failed', (UNMANAGING,), ERROR_UNMANAGING),
     Row('reserve', (AVAILABLE, RESERVED, ATTACHING, IN_USE), RESERVED),
     Row('connect', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), ATTACHING),
     Row('attached', (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE), IN_USE),

@@ -22,6 +22,7 @@ from cinder_ext.volume.attachments.endpoint import AttachmentEndpoint
 from cinder_ext.volume.groups.endpoint import GroupEndpoint
 from cinder_ext.volume.groups.snapshots import GroupSnapshotEndpoint
 from cinder_ext.volume.lifecycle.endpoint import LifecycleEndpoint
+from cinder_ext.volume.manage.endpoint import ManageEndpoint
 from cinder_ext.volume.migration.destination import DestinationEndpoint
 from cinder_ext.volume.migration.endpoint import MigrationEndpoint
 from cinder_ext.volume.revert.endpoint import RevertEndpoint
@@ -163,7 +164,9 @@ class VolumeService:
         """Register the endpoints of a started driver."""
         backend = backends.Backend(self.host, driver, self._reporter.soon)
         of_snapshots = SnapshotEndpoint(backend)
-        of_volumes = LifecycleEndpoint(backend, of_snapshots.delete_snapshot)
+        of_volumes = LifecycleEndpoint(backend, of_snapshots.delete_snapshot,
+                                       SchedulerAPI(self._conf).create_volume,
+                                       self._conf.scheduler_max_attempts)
         endpoints = [
             ReportEndpoint(self._reporter, driver),
             control.ControlEndpoint(self._sweeper.poke),
@@ -172,6 +175,7 @@ class VolumeService:
             GroupEndpoint(backend, of_volumes),
             GroupSnapshotEndpoint(backend, of_snapshots),
             AttachmentEndpoint(backend),
+            ManageEndpoint(backend),
             RevertEndpoint(backend),
             MigrationEndpoint(self._conf, self.host, driver, self._engine),
             DestinationEndpoint(driver),

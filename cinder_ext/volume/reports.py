@@ -8,7 +8,8 @@ from oslo_log import log
 
 from cinder_ext import context as request_context
 from cinder_ext import exceptions, metrics, periodic
-from cinder_ext.drivers import capabilities
+from cinder_ext.db import placement
+from cinder_ext.drivers import capabilities, capacity
 from cinder_ext.objects import backend_report
 
 LOG = log.getLogger(__name__)
@@ -107,8 +108,8 @@ class Reporter:
             LOG.warning('backend %s cannot be reached: %s', self._host, fault.message)
             return backend_report.BackendReport.of_fault(self._host, self._zone, fault.message)
         return backend_report.BackendReport.of(
-            self._host, self._zone, found, self._options.max_over_subscription_ratio,
-            self._options.reserved_percentage)
+            self._host, self._zone, found, self._options,
+            placement.loads(request_context.admin_context(), self._host))
 
 
 def _measure(report):
@@ -116,5 +117,6 @@ def _measure(report):
     metrics.BACKEND_UP.labels(report.host).set(report.is_up)
     for pool in report.pools if report.is_up else ():
         for what in ('total', 'free', 'allocated', 'provisioned'):
-            metrics.CAPACITY.labels(f'{report.host}#{pool.name}', what).set(
-                getattr(pool, f'{what}_bytes'))
+            figure = getattr(pool, f'{what}_bytes')
+            if capacity.is_known(figure):
+                metrics.CAPACITY.labels(f'{report.host}#{pool.name}', what).set(figure)

@@ -3,17 +3,18 @@
 
 import pytest
 
-from cinder_ext.drivers.conformance import connect, ranges, revert, suite, workbench
+from cinder_ext.drivers.conformance import connect, manage, ranges, revert, suite, workbench
 
 
 class TestFileOnSharedBlocks(suite.Conformance):
     @pytest.fixture
     def driver(self, xfs_directory):
-        return workbench.started('file', file_path=xfs_directory)
+        return workbench.started('file', file_path=xfs_directory, file_group_snapshot_seconds=60)
 
 
 class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
-                               ranges.AllocatedRangesCases, revert.RevertCases):
+                               ranges.AllocatedRangesCases, revert.RevertCases,
+                               manage.ManageVolumesCases, manage.ManageSnapshotsCases):
     @pytest.fixture
     def driver(self, tmp_path):
         return workbench.started('file', file_path=tmp_path, file_reflink='off')

@@ -12,6 +12,8 @@ which, where, and counts:
     ``committed:N``      after that commit
     ``bytes:N``          in the middle of the write that copies the Nth byte of this process
     ``call:NAME``        when a migration's destination has taken a call, which is lost with it
+    ``driver:N``         as bytes, of what the file driver writes by itself
+    ``renamed:WORD``     when a file got a name with this word in it
 ``FILL_AT``
     ``NAME:DIRECTORY``  fill the file system of a directory when a step begins, so that the
     flow is undone
@@ -93,7 +95,18 @@ class Copied:
             if dies:
                 self.write(descriptor, view[:len(view) // 8192 * 4096], offset)
                 die()
+        elif KIND == 'driver':
+            self.here += len(view)
+            if self.here >= int(POINT):
+                self.write(descriptor, view[:len(view) // 8192 * 4096], offset)
+                die()
         return self.write(descriptor, view, offset)
+
+
+def rename(source, target, change=os.rename):
+    change(source, target)
+    if KIND == 'renamed' and POINT in target:
+        die()
 
 
 def fill(directory):
@@ -126,6 +139,7 @@ def main():
     if KIND == 'call':
         setattr(DestinationEndpoint, POINT, lambda *args, **kwargs: die())
     blockio.write_from = Copied(os.environ['COUNTER']).write_from
+    os.rename = rename
     run, compose = RUN[os.environ['DAEMON']]
     return process.run(run, sys.argv[1:], compose)
 

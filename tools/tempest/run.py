@@ -5,7 +5,9 @@ import argparse
 import collections
 import contextlib
 import fcntl
+import itertools
 import json
+import re
 import shutil
 import signal
 import sys
@@ -16,6 +18,7 @@ import cloud
 import daemons
 import environments
 import identity
+import proofs
 import servers
 import suite
 
@@ -42,13 +45,13 @@ def start(running):
     return keystone, block_storage
 
 
-def run_tests(tests, regex, concurrency):
-    """Run Tempest and print each test that ends.
+def note(found):
+    """Print each result as it comes.
 
-    :returns: the results
+    :returns: all results
     """
     results = []
-    for result in tests.run(regex, concurrency):
+    for result in found:
         results.append(result)
         print(f"{result['outcome']:8} {result['seconds']:6.1f} s  {result['id']}", flush=True)
         if result['outcome'] == 'failed':
@@ -62,7 +65,6 @@ def judge(results, required):
     :param required: ids of the tests that must have passed
     :returns: exit code
     """
-    counts = collections.Counter(result['outcome'] for result in results)
     failed = [result['id'] for result in results if result['outcome'] == 'failed']
     passed = {result['id'] for result in results if result['outcome'] == 'passed'}
     missing = [each for each in required if each not in passed and each not in failed]
@@ -70,9 +72,12 @@ def judge(results, required):
         print(f'FAILED   {each}')
     for each in missing:
         print(f'MISSING  {each}')
-    print(f"Tempest: {counts['passed']} passed, {counts['failed']} failed, "
-          f"{counts['skipped']} skipped; {len(required) - len(set(required) - passed)} of "
-          f"{len(required)} required tests passed")
+    for title, belongs in (('Keystone', True), ('Tempest', False)):
+        counts = collections.Counter(result['outcome'] for result in results
+                                     if result['id'].startswith(proofs.PREFIX) == belongs)
+        print(f"{title}: {counts['passed']} passed, {counts['failed']} failed, "
+              f"{counts['skipped']} skipped")
+    print(f'{len(passed.intersection(required))} of {len(required)} required tests passed')
     return 1 if failed or missing or not passed else 0
 
 
@@ -93,9 +98,16 @@ def run(options):
         keystone, block_storage = start(running)
         print(f'The cloud runs after {time.monotonic() - began:.0f} s.', flush=True)
         tests = suite.Suite(running, STATE / 'tempest', keystone)
-        results = run_tests(tests, options.regex or suite.ALL, options.concurrency)
+        found = tests.run(options.regex or '', options.concurrency)
+        required = suite.required()
+        if options.regex:
+            required = [each for each in required if re.search(options.regex, each)]
+        else:
+            found = itertools.chain(proofs.run(keystone, block_storage.url), found)
+            required += proofs.names()
+        results = note(found)
         RESULTS.write_text(json.dumps(results, indent=1))
-        code = judge(results, [] if options.regex else suite.required())
+        code = judge(results, required)
         print(f'It took {time.monotonic() - began:.0f} s.', flush=True)
         if options.keep:
             wait(keystone, block_storage)

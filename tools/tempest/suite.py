@@ -13,7 +13,7 @@ import environments
 import identity
 
 HERE = pathlib.Path(__file__).parent
-ALL = r'^(tempest\.api\.volume|cinder_tempest_plugin\.api)\.'
+ALL = r'^(?=(tempest\.api\.volume|cinder_tempest_plugin\.api)\.)'
 
 NEEDS_AN_IMAGE = (
     r'\[[^]]*\bimage\b|\.(VolumeAndVolumeTypeFromImageTest|CreateVolumesFromImageTest)\.'
@@ -39,8 +39,8 @@ class Suite:
             f'[DEFAULT]\ntest_path={top}/tempest/test_discover\ntop_dir={top}\n'
             'group_regex=([^\\.]*\\.)*\n')
 
-    def run(self, regex=ALL, concurrency=2):
-        """Run the tests whose ids match.
+    def run(self, regex='', concurrency=2):
+        """Run the tests of block storage whose ids match.
 
         :returns: iterator of results, each as soon as it is there: dictionaries of outcomes.py
         """
@@ -50,7 +50,8 @@ class Suite:
         words = [stestr, '--config', self._state / 'stestr.conf',
                  '--repo-url', times,
                  'run', '--subunit', '--concurrency', concurrency,
-                 '--exclude-regex', NEEDS_AN_IMAGE, regex]
+                 '--exclude-regex', NEEDS_AN_IMAGE,
+                 f'{ALL}(?=.*{regex})']
         with open(self._running.logs / 'stestr.log', 'ab') as log:
             tests = subprocess.Popen(
                 [str(word) for word in words], stdout=subprocess.PIPE, stderr=log, cwd=self._state,
@@ -97,8 +98,9 @@ def _sections(state, keystone):
         'volume': {'backend_names': 'alpha,beta', 'max_microversion': '3.71',
                    'catalog_type': 'block-storage', 'storage_protocol': 'file',
                    'vendor_name': 'cinder_ext', 'build_interval': 1, 'build_timeout': 60,
-                   'manage_volume_ref': 'source-name,volume-%s',
-                   'manage_snapshot_ref': 'source-name,snapshot-%s'},
+                   'manage_volume_ref': 'source-name,volume-%s.raw',
+                   'manage_snapshot_ref': 'source-name,snapshot-%s.raw'},
+        'compute-feature-enabled': {'volume_multiattach': 'true'},
         'volume-feature-enabled': {
             'backup': 'false', 'snapshot': 'true', 'clone': 'true', 'multi_backend': 'true',
             'manage_volume': 'true', 'manage_snapshot': 'true',

@@ -153,6 +153,10 @@ def _connect(call, row, connector):
 
 def update(call):
     """Connect a reserved volume and answer how to reach it."""
+    volume = volumes.get(call.context, call.target.volume_id)
+    if 'error' in volume.status:
+        raise exceptions.Conflict(
+            f'volume {volume.id} is in status {volume.status}: its attachments cannot be updated.')
     return {'attachment': view(_connect(call, call.target, call.body['attachment']['connector']))}
 
 

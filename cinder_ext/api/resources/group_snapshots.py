@@ -6,7 +6,7 @@ from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import groups as of_groups
 from cinder_ext.api.resources.volume_view import moment
-from cinder_ext.db import group_models, group_snapshots, groups, listing
+from cinder_ext.db import group_models, group_snapshots, group_types, listing
 
 SINCE = '3.14'
 
@@ -49,6 +49,10 @@ FILTERS = {
     'group_type_id': filters.text('group_type_id', since='3.29'),
     'project_id': filters.text('project_id', admin=True, since='3.29'),
 }
+
+NAMES = microversion.ByVersion({'3.0': None, '3.31': 'group_snapshot'})
+"""Whose page of filter_names.py says what projects may filter by; before, they had every filter."""
+
 SORTABLE = ('id', 'name', 'status', 'group_id', 'group_type_id', 'created_at', 'updated_at')
 
 
@@ -79,7 +83,9 @@ def view(call, row):
 
 def load(call):
     """The group snapshot of the path, if the caller may know of it."""
-    return group_snapshots.get(call.context, call.path['group_snapshot_id'], call.scope)
+    found = group_snapshots.get(call.context, call.path['group_snapshot_id'], call.scope)
+    of_groups.refuse_legacy(call, found.group_type_id)
+    return found
 
 
 def index(call):
@@ -107,8 +113,8 @@ PAGES = microversion.ByVersion({'3.0': _everything, '3.29': _asked_for})
 def _page(call, shown):
     page = call.at(PAGES)(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    rows = listing.rows(call.context, group_models.GroupSnapshot, page,
-                        filters.conditions(call, FILTERS), project_id,
+    wanted = [*filters.conditions(call, FILTERS, call.at(NAMES)), group_types.not_legacy()]
+    rows = listing.rows(call.context, group_models.GroupSnapshot, page, wanted, project_id,
                         exceptions.GroupSnapshotNotFound)
     return pagination.body(call, 'group_snapshots', [shown(row) for row in rows],
                            rows[-1].id if rows else None, page, links='group_snapshot_links')
@@ -126,13 +132,21 @@ def create(call):
     one moment.
     """
     wanted = call.body['group_snapshot']
-    group = groups.get(call.context, wanted['group_id'], call.scope)
+    row = take(call, of_groups.known(call, wanted['group_id']), wanted)
+    return {'group_snapshot': {'id': row.id, 'name': row.name,
+                               'group_type_id': row.group_type_id}}
+
+
+def take(call, group, wanted):
+    """Record a snapshot of a group and tell its backend.
+
+    :returns: group_models.GroupSnapshot
+    """
     row = group_snapshots.create(call.context, group.id, {
         'user_id': call.context.user_id, 'name': wanted.get('name'),
         'description': wanted.get('description')})
     call.tell(call.rpc.volume.create_group_snapshot, group.host, row.id)
-    return {'group_snapshot': {'id': row.id, 'name': row.name,
-                               'group_type_id': row.group_type_id}}
+    return row
 
 
 def delete(call):

@@ -6,6 +6,7 @@ from oslo_utils import strutils
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import availability_zones
 from cinder_ext.api.resources import group_types as of_types
 from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import (
@@ -94,8 +95,12 @@ FILTERS = {
     'host': filters.text('host', admin=True),
     'project_id': filters.text('project_id', admin=True),
     # No filter: it asks for the volumes of each group.
-    'list_volume': filters.Filter('id', lambda _name, _column, _value: []),
+    'list_volume': filters.Filter('id', lambda _name, _column, _value: [], is_open=True),
 }
+
+NAMES = microversion.ByVersion({'3.0': None, '3.31': 'group'})
+"""Whose page of filter_names.py says what projects may filter by; before, they had every filter."""
+
 SORTABLE = ('id', 'name', 'status', 'group_type_id', 'availability_zone', 'created_at',
             'updated_at')
 
@@ -166,7 +171,27 @@ def details(call, rows):
 
 def load(call):
     """The group of the path, if the caller may know of it."""
-    return groups.get(call.context, call.path['group_id'], call.scope)
+    return known(call, call.path['group_id'])
+
+
+def known(call, group_id):
+    """A group that the caller may know of.
+
+    :raises InvalidInput: it is a consistency group, which has calls of its own
+    """
+    found = groups.get(call.context, group_id, call.scope)
+    refuse_legacy(call, found.group_type_id)
+    return found
+
+
+def refuse_legacy(call, group_type_id):
+    """
+    :raises InvalidInput: the group type is that of consistency groups
+    """
+    if group_type_id == group_types.legacy_id(call.context):
+        raise exceptions.InvalidInput(
+            reason=f'group type {group_type_id} is that of consistency groups, for which there are '
+                   'consistencygroups and cgsnapshots.')
 
 
 def index(call):
@@ -182,8 +207,9 @@ def detail(call):
 def _page(call, views):
     page = pagination.page(call, SORTABLE)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    rows = listing.rows(call.context, group_models.Group, page,
-                        filters.conditions(call, FILTERS), project_id, exceptions.GroupNotFound)
+    wanted = [*filters.conditions(call, FILTERS, call.at(NAMES)), group_types.not_legacy()]
+    rows = listing.rows(call.context, group_models.Group, page, wanted, project_id,
+                        exceptions.GroupNotFound)
     return pagination.body(call, 'groups', views(rows), rows[-1].id if rows else None, page,
                            links='group_links')
 
@@ -198,42 +224,75 @@ def create(call):
     wanted = call.body['group']
     group_type = of_types.visible(
         call, group_types.get_by_name_or_id(call.context, wanted['group_type']))
-    types = [volume_types.get_by_name_or_id(call.context, name).id
-             for name in wanted['volume_types']]
+    refuse_legacy(call, group_type.id)
+    return {'group': brief(call, make(call, wanted, group_type.id, wanted['volume_types']))}
+
+
+def make(call, wanted, group_type_id, type_names):
+    """Record a new group and have it placed.
+
+    :param wanted: name, description and availability_zone, where they are given
+    :param type_names: names or ids of volume types
+    :returns: group_models.Group
+    """
+    types = [volume_types.get_by_name_or_id(call.context, name, call.scope).id
+             for name in type_names]
     row = groups.create(call.context, {
-        **_owned(call, wanted), 'group_type_id': group_type.id,
-        'availability_zone': wanted.get('availability_zone') or call.conf.availability_zone}, types)
+        **owned(call, wanted), 'group_type_id': group_type_id,
+        'availability_zone': availability_zones.chosen(
+            call, wanted.get('availability_zone'), {}, None)}, types)
     call.tell(call.rpc.scheduler.create_group, row.id)
-    return {'group': brief(call, row)}
+    return row
 
 
-def _owned(call, wanted):
+def owned(call, wanted):
+    """Owner, name and description of a new group."""
     return {'project_id': call.context.project_id, 'user_id': call.context.user_id,
-            **_named(wanted)}
+            **named(wanted)}
 
 
-def _named(wanted):
+def named(wanted):
+    """Name and description, without spaces around them, where they are given."""
     return {name: wanted[name] and wanted[name].strip()
             for name in ('name', 'description') if name in wanted}
 
 
 def create_from_source(call):
     """Create a group whose volumes have the content of another group or of a group snapshot."""
-    values = _owned(call, call.body)
+    snapshot, group = _source(call)
+    refuse_legacy(call, (snapshot or group).group_type_id)
+    return {'group': brief(call, copy(call, call.body, snapshot, group))}
+
+
+def _source(call):
+    """(group snapshot, group): the one that the body names."""
     if 'group_snapshot_id' in call.body:
-        source = group_snapshots.get(call.context, call.body['group_snapshot_id'], call.scope)
-        row = group_requests.create_from_snapshot(call.context, source, values)
+        return group_snapshots.get(call.context, call.body['group_snapshot_id'], call.scope), None
+    return None, groups.get(call.context, call.body['source_group_id'], call.scope)
+
+
+def copy(call, wanted, snapshot, group):
+    """Record a group that is to be made from a group snapshot, or from a group, and tell its backend.
+
+    :returns: group_models.Group
+    """
+    values = owned(call, wanted)
+    if snapshot is not None:
+        row = group_requests.create_from_snapshot(call.context, snapshot, values)
     else:
-        source = groups.get(call.context, call.body['source_group_id'], call.scope)
-        row = group_requests.create_from_group(call.context, source.id, values)
+        row = group_requests.create_from_group(call.context, group.id, values)
     call.tell(call.rpc.volume.create_group, row.host, row.id)
-    return {'group': brief(call, row)}
+    return row
 
 
 def update(call):
     """Change name or description of a group, add volumes to it and remove volumes from it."""
-    wanted = call.body['group']
-    group_requests.update(call.context, call.target.id, _named(wanted),
+    change(call, call.body['group'])
+
+
+def change(call, wanted):
+    """Do to the target what the words of a body ask for."""
+    group_requests.update(call.context, call.target.id, named(wanted),
                           _ids(wanted.get('add_volumes')), _ids(wanted.get('remove_volumes')))
 
 
@@ -244,8 +303,12 @@ def _ids(text):
 
 def delete(call):
     """Delete a group; with delete-volumes its volumes too."""
+    remove(call, pagination.truth('delete-volumes', str(call.body.get('delete-volumes', False))))
+
+
+def remove(call, delete_volumes):
+    """Record the removal of the target and tell its backend."""
     host = call.target.host
-    delete_volumes = pagination.truth('delete-volumes', str(call.body.get('delete-volumes', False)))
     group_requests.begin_delete(call.context, call.target.id, delete_volumes)
     if host is not None:
         call.tell(call.rpc.volume.delete_group, host, call.target.id)

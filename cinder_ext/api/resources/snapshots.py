@@ -54,7 +54,7 @@ _UPDATE['properties']['snapshot']['minProperties'] = 1
 CREATE_BODY = validation.schemas({'3.0': _CREATE})
 UPDATE_BODY = validation.schemas({'3.0': _UPDATE})
 RESET_BODY = validation.schemas({'3.0': {
-    'type': 'object', 'properties': {'status': {'enum': list(states.RESETTABLE)}},
+    'type': 'object', 'properties': {'status': validation.words(states.RESETTABLE)},
     'required': ['status'], 'additionalProperties': False}})
 REPORT_BODY = validation.schemas({'3.0': {
     'type': 'object', 'required': ['status'], 'additionalProperties': False,
@@ -82,10 +82,10 @@ IN_USE_TOO = microversion.ByVersion({'3.0': _when_forced, '3.66': _always})
 
 # view
 
-SORTABLE = ('id', 'status', 'volume_id', 'size', 'created_at', 'updated_at', 'name')
-ALIASES = microversion.ByVersion({'3.0': {'display_name': 'name', 'name': None},
-                                  '3.30': {'display_name': 'name'}})
-"""Sort key -> column; a sort key whose column is None is not served."""
+_COLUMNS = ('id', 'status', 'volume_id', 'size', 'created_at', 'updated_at')
+SORTABLE = microversion.ByVersion({'3.0': _COLUMNS, '3.30': (*_COLUMNS, 'name')})
+ALIASES = {'display_name': 'name'}
+"""The old word for the name has been a sort key at every version."""
 
 FILTERS = {
     'name': filters.text('name'),
@@ -161,7 +161,7 @@ def detail(call):
 
 
 def _list(call, shape):
-    page = pagination.page(call, SORTABLE, aliases=call.at(ALIASES))
+    page = pagination.page(call, call.at(SORTABLE), aliases=ALIASES)
     wanted = _conditions(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
     rows = listing.rows(call.context, models.Snapshot, page, wanted, project_id,
@@ -211,7 +211,7 @@ def _named(body):
     for column in ('name', 'description'):
         for word in (f'display_{column}', column):
             if word in body:
-                values[column] = body[word]
+                values[column] = body[word] and body[word].strip()
     return values
 
 
@@ -239,7 +239,8 @@ def _delete(call, force):
 
 def reset_status(call):
     """Set the status of a snapshot; nothing else happens to it."""
-    volume_requests.reset_snapshot_status(call.context, call.target.id, call.body['status'])
+    volume_requests.reset_snapshot_status(call.context, call.target.id,
+                                          call.body['status'].lower())
 
 
 def report(call):

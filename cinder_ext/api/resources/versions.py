@@ -1,7 +1,5 @@
-"""Version discovery and the health check: for anybody, without a token."""
+"""Version discovery: for anybody, without a token."""
 # SPDX-License-Identifier: Apache-2.0
-
-import webob
 
 from cinder_ext.api import microversion
 from cinder_ext.api.operation import Operation
@@ -36,13 +34,7 @@ def show(call):
     return {'versions': [view(call)]}
 
 
-def health(_call):
-    """Say that the service answers."""
-    return webob.Response('OK', content_type='text/plain', charset='UTF-8')
-
-
 # OPERATIONS
 
 CHOICES = Operation('versions.choices', policy=None, handler=choices, success=300)
 SHOW = Operation('versions.show', policy=None, handler=show)
-HEALTH = Operation('versions.health', policy=None, handler=health)

@@ -4,6 +4,7 @@
 from cinder_ext import exceptions
 from cinder_ext.api import microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import type_rules
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import (
     reverts,
@@ -92,10 +93,8 @@ _UPLOAD = {
     'disk_format': {'enum': ['raw', 'vmdk', 'vdi', 'qcow2', 'vhd', 'vhdx', 'ploop']}}
 
 
-def _words(words):
-    """One of some words, in small or capital letters, or nothing."""
-    found = {form for word in words for form in (word, word.upper(), word.capitalize())}
-    return {'enum': [None, '', *sorted(found)]}
+def _words(allowed):
+    return {'enum': [None, '', *validation.words(allowed)['enum']]}
 
 
 RESET_BODY = validation.schemas({'3.0': {
@@ -130,6 +129,7 @@ def extend(call):
     event = call.variant.get(call.target.status, 'extend')
     if event == 'extend-attached':
         call.authorize(EXTEND_ATTACHED, call.target)
+    type_rules.refuse_size_of(call, call.target.volume_type_id, new_size)
     volume_requests.begin_extend(call.context, call.target.id, event, new_size)
     call.tell(call.rpc.volume.extend_volume, call.target.host, call.target.id, new_size)
 
@@ -145,11 +145,30 @@ def retype(call):
         raise exceptions.InvalidInput(
             reason=f'volume {call.target.id} has the type {new_type.name} already.')
     resource.refuse_encrypted(call, new_type)
+    _refuse_multiattach(call, new_type)
+    type_rules.refuse_size_of(call, new_type.id, call.target.size)
+    type_rules.refuse_new_limits(call, call.target, new_type)
     policy = call.body.get('migration_policy') or 'never'
     attached = call.target.status == states.IN_USE
     _start(call, 'retype-attached' if attached else 'retype', {
         'operation': 'retype', 'requested_policy': policy, 'destination_type_id': new_type.id,
         'include_snapshots': policy == INCLUDE_WORD or _type_includes(call, new_type.id)})
+
+
+def _refuse_multiattach(call, new_type):
+    """
+    :raises InvalidInput: whether it may be attached several times would change while it is used
+    :raises PolicyNotAuthorized: the caller may not have volumes that may
+    """
+    wanted = volume_types.is_multiattach(call.context, new_type.id)
+    if wanted == call.target.multiattach:
+        return
+    if call.target.status != states.AVAILABLE:
+        raise exceptions.InvalidInput(
+            reason=f'the types differ in multiattach: volume {call.target.id} must be available '
+                   f'and is {call.target.status}.')
+    if wanted:
+        call.authorize('volume:multiattach', call.target)
 
 
 def migrate(call):

@@ -7,13 +7,16 @@ from cinder_ext import exceptions
 from cinder_ext.api import rules
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import volumes as resource
-from cinder_ext.db import volume_encryption
+from cinder_ext.db import type_encryptions
 
 POLICY = 'volume_extension:volume_encryption_metadata'
 POLICIES = (
     rules.rule(POLICY, rules.READER, 'See how a volume is encrypted.',
                'GET /volumes/{volume_id}/encryption', 'GET /volumes/{volume_id}/encryption/{key}'),
 )
+
+_OF_TYPE = ('control_location', 'cipher', 'key_size', 'provider')
+"""What the volume's type says."""
 
 # handlers
 
@@ -33,8 +36,12 @@ def show(call):
 
 
 def _shown(call):
-    return {'encryption_key_id': call.target.encryption_key_id,
-            **volume_encryption.of_type(call.context, call.target.volume_type_id)}
+    shown = {'encryption_key_id': call.target.encryption_key_id}
+    type_id = call.target.volume_type_id
+    found = type_encryptions.get(call.context, type_id) if type_id is not None else None
+    if found is not None:
+        shown.update({name: getattr(found, name) for name in _OF_TYPE})
+    return shown
 
 
 # OPERATIONS

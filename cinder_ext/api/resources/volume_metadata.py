@@ -76,14 +76,12 @@ def show(call):
 
 def merge(call):
     """Add metadata, or change what is there; other keys stay."""
-    resource.refuse_maintenance(call)
     return {'metadata': volume_requests.set_metadata(call.context, call.target.id,
                                                      call.body['metadata'])}
 
 
 def replace(call):
     """Replace all metadata; from 3.15 on only if they have an Etag of If-Match."""
-    resource.refuse_maintenance(call)
     return {'metadata': volume_requests.set_metadata(
         call.context, call.target.id, call.body['metadata'], replace=True,
         check=_unchanged(call))}
@@ -91,7 +89,6 @@ def replace(call):
 
 def put(call):
     """Add or change one key; the body names it once more.  If-Match as for all."""
-    resource.refuse_maintenance(call)
     if call.path['key'] not in call.body['meta']:
         raise exceptions.InvalidInput(reason='the request body and the URL name different keys.')
     volume_requests.set_metadata(call.context, call.target.id, call.body['meta'],
@@ -101,7 +98,6 @@ def put(call):
 
 def delete(call):
     """Remove one key."""
-    resource.refuse_maintenance(call)
     volume_requests.delete_metadata(call.context, call.target.id, call.path['key'])
 
 

@@ -25,7 +25,8 @@ def _always(call, row, beside):
         'links': call.links.of(call.context, 'volumes', row.id),
         'user_id': row.user_id, 'bootable': str(bool(row.bootable)).lower(),
         'encrypted': row.encryption_key_id is not None,
-        'replication_status': None, 'consistencygroup_id': None,
+        'replication_status': row.replication_status,
+        'consistencygroup_id': row.group_id if row.group_id in beside.noted.legacy_groups else None,
         'multiattach': bool(row.multiattach),
     }
     if call.context.is_admin:
@@ -64,7 +65,9 @@ def _cluster_name(call, _row, _beside):
 
 
 def _shared_targets(_call, row, _beside):
-    return {'shared_targets': bool(row.shared_targets), 'service_uuid': row.service_uuid}
+    # Below 3.69 it cannot be said that nobody knows: consumers then lock.
+    shared = row.shared_targets is None or bool(row.shared_targets)
+    return {'shared_targets': shared, 'service_uuid': row.service_uuid}
 
 
 def _key(_call, row, _beside):
@@ -109,7 +112,8 @@ class _Beside:
 
     def __init__(self, call, rows):
         context, ids = call.context, [row.id for row in rows]
-        self.noted = volume_properties.beside(context, ids, [row.volume_type_id for row in rows])
+        self.noted = volume_properties.beside(context, ids, [row.volume_type_id for row in rows],
+                                              [row.group_id for row in rows])
         self.attachments = attachments.of_volumes(context, ids)
         moving = [row.id for row in rows if row.migration_status == 'migrating']
         self.migrations = (volume_migrations.of_volumes(context, moving)

@@ -4,13 +4,15 @@
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
-from cinder_ext.api.resources import availability_zones, volume_types, volume_view
+from cinder_ext.api.resources import availability_zones, type_rules, volume_types, volume_view
 from cinder_ext.db import (
     group_requests,
+    groups,
     listing,
+    managed,
     models,
     snapshots,
-    volume_encryption,
+    type_encryptions,
     volume_requests,
     volumes,
 )
@@ -106,7 +108,9 @@ ALIASES = {'display_name': 'name'}
 
 WITH_COUNT = microversion.ByVersion({'3.0': False, '3.45': True})
 SUMMARY_METADATA = microversion.ByVersion({'3.0': False, '3.36': True})
-GROUPS = microversion.ByVersion({'3.0': False, '3.13': True})
+GROUPS = microversion.ByVersion({'3.0': ('consistencygroup_id',),
+                                 '3.13': ('consistencygroup_id', 'group_id')})
+"""Words for the group of a new volume; the last that is given counts."""
 FORCE = microversion.ByVersion({'3.0': False, '3.23': True})
 
 # targets
@@ -153,10 +157,11 @@ def _conditions(call):
 def summary(call):
     """Show how many volumes the project has, and their GiB in all."""
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
-    count, size = volume_requests.totals(call.context, project_id)
+    hidden = call.context.is_admin
+    count, size = volume_requests.totals(call.context, project_id, hidden)
     shown = {'total_count': count, 'total_size': size}
     if call.at(SUMMARY_METADATA):
-        shown['metadata'] = volume_requests.metadata_words(call.context, project_id)
+        shown['metadata'] = volume_requests.metadata_words(call.context, project_id, hidden)
     return {'volume-summary': shown}
 
 
@@ -174,18 +179,21 @@ def create(call):
     _refuse_unserved(call, wanted)
     snapshot, source = _origin(call, wanted)
     type_, specs = volume_types.chosen(call, wanted.get('volume_type'), snapshot or source)
+    group_id = next((wanted[name] for name in call.at(GROUPS) if wanted.get(name)), None)
     values = {
         'project_id': call.context.project_id, 'user_id': call.context.user_id,
         'name': _text(wanted, 'name', 'display_name'),
         'description': _text(wanted, 'description', 'display_description'),
         'size': _size(wanted.get('size'), snapshot, source),
         'availability_zone': availability_zones.chosen(
-            call, wanted.get('availability_zone'), specs, _zone(call, snapshot, source)),
+            call, _group_zone(call, group_id) or wanted.get('availability_zone'), specs,
+            _zone(call, snapshot, source)),
         'bootable': _is_bootable(call, snapshot, source),
         **_type(call, type_, specs),
     }
-    if call.at(GROUPS) and wanted.get('group_id'):
-        values['group_id'] = wanted['group_id']
+    type_rules.refuse_size(specs, values['size'])
+    if group_id:
+        values['group_id'] = group_id
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
@@ -214,8 +222,7 @@ def _record(call, snapshot, source, values, metadata):
 def _refuse_unserved(call, wanted):
     if wanted.get('imageRef') or wanted.get('image_id'):
         call.authorize('volume:create_from_image')
-    for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups'),
-                       ('consistencygroup_id', 'consistency groups')):
+    for name, what in (('imageRef', 'images'), ('image_id', 'images'), ('backup_id', 'backups')):
         if wanted.get(name):
             raise exceptions.InvalidInput(reason=f'{name}: this service has no {what}.')
     multiattach = wanted.get('multiattach')
@@ -255,6 +262,13 @@ def _zone(call, snapshot, source):
     return getattr(source, 'availability_zone', None)
 
 
+def _group_zone(call, group_id):
+    """Availability zone of the group that a volume is to be in; its volumes are nowhere else."""
+    if not group_id:
+        return None
+    return groups.get(call.context, group_id, call.context.project_id).availability_zone
+
+
 def _type(call, type_, specs):
     """The columns that follow from the volume type."""
     if type_ is None:
@@ -270,7 +284,7 @@ def refuse_encrypted(call, volume_type):
     """
     :raises InvalidInput: volumes of the type are encrypted, and there is nowhere to keep a key
     """
-    if volume_encryption.of_type(call.context, volume_type.id):
+    if type_encryptions.get(call.context, volume_type.id) is not None:
         raise exceptions.InvalidInput(
             reason=f'volume type {volume_type.name} is encrypted, and this service has no key '
                    'manager.')
@@ -315,7 +329,13 @@ def delete(call):
 
 
 def remove(call, force, cascade):
-    """Record the removal of the target and tell its backend."""
+    """Record the removal of the target and tell its backend.
+
+    What could not be managed is the operator's, not ours: only its record is removed.
+    """
+    if call.target.status == states.ERROR_MANAGING:
+        managed.forget(call.context, call.target.id)
+        return
     host = call.target.host
     doomed = volume_requests.begin_delete(call.context, call.target.id, force, cascade)
     if host is None:
@@ -327,10 +347,10 @@ def remove(call, force, cascade):
 
 # OPERATIONS
 
-LIST = Operation('volumes.list', policy='volume:get_all', handler=index)
-LIST_DETAIL = Operation('volumes.list_detail', policy='volume:get_all', handler=detail)
+LIST = Operation('volumes.list', policy='volume:get_all', handler=index, reads=True)
+LIST_DETAIL = Operation('volumes.list_detail', policy='volume:get_all', handler=detail, reads=True)
 SUMMARY = Operation('volumes.summary', policy='volume:get_all', handler=summary, since='3.12')
-SHOW = Operation('volumes.show', target=load, policy='volume:get', handler=show)
+SHOW = Operation('volumes.show', target=load, policy='volume:get', handler=show, reads=True)
 CREATE = Operation('volumes.create', policy='volume:create', body=CREATE_BODY, handler=create,
                    success=202)
 UPDATE = Operation('volumes.update', target=load, policy='volume:update', body=UPDATE_BODY,

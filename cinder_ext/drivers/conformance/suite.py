@@ -10,6 +10,7 @@ from cinder_ext.drivers.conformance import (
     connect,
     extend,
     groups,
+    manage,
     promises,
     ranges,
     revert,
@@ -24,5 +25,6 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 
 
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                  ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases):
+                  ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases,
+                  manage.ManageVolumesCases, manage.ManageSnapshotsCases):
     """What a driver that serves every capability must pass."""

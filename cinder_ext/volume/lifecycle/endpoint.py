@@ -7,7 +7,8 @@ from oslo_utils import timeutils
 
 from cinder_ext import context as request_context
 from cinder_ext import exceptions
-from cinder_ext.db import snapshots, transition, volumes
+from cinder_ext.db import placement, snapshots, transition, volumes
+from cinder_ext.rpc import hosts
 from cinder_ext.states import messages as words
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as states
@@ -26,7 +27,7 @@ class LifecycleEndpoint:
 
     Each reads the row, does nothing unless the row still asks for it, calls the driver, and
     says in the row what came of it.  A backend that is down is no failure: the row keeps
-    asking, and the sweep tries again.
+    asking, and the sweep tries again.  Only what can be made elsewhere does not wait.
 
     Version history::
 
@@ -35,12 +36,16 @@ class LifecycleEndpoint:
 
     target = oslo_messaging.Target(version='1.0')
 
-    def __init__(self, backend, remove_snapshot):
+    def __init__(self, backend, remove_snapshot, schedule, most_attempts):
         """:param backend: volume.backend.Backend
         :param remove_snapshot: called with (context, snapshot_id): remove one that is ``deleting``
+        :param schedule: called with (context, volume_id): have a backend chosen for it
+        :param most_attempts: backends that a creation is tried on
         """
         self._backend = backend
         self._remove_snapshot = remove_snapshot
+        self._schedule = schedule
+        self._most_attempts = most_attempts
         self._driver = backend.driver
         self._steps = {states.CREATING: self._create, states.DELETING: self._delete,
                        states.EXTENDING: self._extend}
@@ -73,6 +78,9 @@ class LifecycleEndpoint:
             LOG.info('volume %s is %s, no longer %s: nothing to do', volume_id, volume.status,
                      status)
             return
+        if hosts.backend_of(volume.host or '') != self._backend.host:
+            LOG.info('volume %s is at %s: nothing to do', volume_id, volume.host)
+            return
         try:
             self._steps[status](context, volume)
         except exceptions.BackendDown as fault:
@@ -83,13 +91,42 @@ class LifecycleEndpoint:
     def _create(self, context, volume):
         try:
             location = self._make(context, volume)
-        except exceptions.BackendDown:
-            raise
-        except (exceptions.DriverError, exceptions.NotFound, OSError) as fault:
+        except exceptions.BackendDown as fault:
+            if _is_bound(volume):
+                raise
+            self._pass_on(context, volume, fault)
+            return
+        except (exceptions.DriverError, OSError) as fault:
+            if _is_bound(volume):
+                backends.failed(context, states.MACHINE, volume, 'create-failed', fault, _CREATE)
+            else:
+                self._pass_on(context, volume, fault)
+            return
+        except exceptions.NotFound as fault:
             backends.failed(context, states.MACHINE, volume, 'create-failed', fault, _CREATE)
             return
         transition.try_move(context, states.MACHINE, volume.id, 'created', {
             'provider_location': location, 'launched_at': timeutils.utcnow()})
+
+    def _pass_on(self, context, volume, fault):
+        """Leave a volume that cannot be made here to another backend, unless it is the last try.
+
+        What a create may have left is removed first: nobody asks this backend afterwards.
+        """
+        reason = getattr(fault, 'message', None) or fault
+        try:
+            self._driver.delete_volume(values.volume_value(volume))
+        except (exceptions.DriverError, OSError) as left:
+            LOG.error('volume %s: what its creation may have left at %s is not removed: %s',
+                      volume.id, volume.host, getattr(left, 'message', None) or left)
+        goes_on = placement.place_again(context, volume, reason, self._most_attempts)
+        if goes_on is None:
+            LOG.info('volume %s is no longer being created at %s', volume.id, volume.host)
+            return
+        LOG.error('volume %s cannot be created at %s: %s; %s', volume.id, volume.host, reason,
+                  'another backend is looked for' if goes_on else 'that was the last attempt')
+        if goes_on:
+            self._schedule(context, volume.id)
 
     def _make(self, context, volume):
         """Make it at the backend, from nothing or from its source; returns its location."""
@@ -147,3 +184,8 @@ class LifecycleEndpoint:
             return
         event = 'extended-attached' if volume.attach_status == 'attached' else 'extended'
         transition.try_move(context, states.MACHINE, volume.id, event, {'size': size_gib})
+
+
+def _is_bound(volume):
+    """Whether it can be made only where its source or its group is."""
+    return any((volume.snapshot_id, volume.source_volid, volume.group_id))

@@ -7,7 +7,7 @@ The checks look and change nothing.  Their names are stable.
 import dataclasses
 
 from cinder_ext import exceptions
-from cinder_ext.drivers import transfer, values
+from cinder_ext.drivers import capacity, transfer, values
 from cinder_ext.drivers.generic import copy, digests, units
 from cinder_ext.volume.migration import plan
 
@@ -134,10 +134,15 @@ def _room(destination, links, totals, held):
         needed = sum(totals)
     else:
         needed = sum(held)
+    if not capacity.is_known(pool['total_bytes'], pool['free_bytes']):
+        yield Check('physical-capacity', True, f'free are {pool["free_bytes"]} bytes')
+        return
     yield Check('physical-capacity', needed <= pool['free_bytes'],
                 f'the chain takes up to {needed} bytes, free are {pool["free_bytes"]}',
                 'Free or add space at the destination, or name another one.')
-    ratio = float(pool['capabilities'].get('max_over_subscription_ratio', 1))
+    ratio = capacity.over_subscription(
+        pool['capabilities'].get('max_over_subscription_ratio', 1), pool['total_bytes'],
+        pool['free_bytes'], pool['provisioned_bytes'])
     limit = pool['total_bytes'] * (ratio if promises.thin else 1)
     virtual = pool['provisioned_bytes'] + links[-1].size_bytes
     yield Check('virtual-capacity', virtual <= limit,

@@ -17,10 +17,8 @@ from cinder_ext.volume import values
 LOG = log.getLogger(__name__)
 
 
-class _Stopping(exceptions.CinderExtError):
+class _Stopping(Exception):
     """The service ends: what was begun is begun anew by the next one."""
-
-    template = 'The volume service is stopping.'
 
 
 class _Control:
@@ -31,7 +29,7 @@ class _Control:
 
     def check(self, length):
         if self.stopping.is_set():
-            raise _Stopping
+            raise _Stopping('the service is stopping')
 
 
 class RevertEndpoint:
@@ -72,7 +70,7 @@ class RevertEndpoint:
         try:
             self._revert(values.volume_value(volume), values.snapshot_value(snapshot, volume))
         except (exceptions.BackendDown, _Stopping) as fault:
-            LOG.warning('volume %s stays reverting and is tried again: %s', volume_id, fault.message)
+            LOG.warning('volume %s stays reverting and is tried again: %s', volume_id, fault)
         except (exceptions.DriverError, OSError) as fault:
             LOG.error('volume %s cannot be reverted to snapshot %s: %s', volume_id, snapshot.id,
                       getattr(fault, 'message', None) or fault)

@@ -27,6 +27,7 @@ from cinder_ext.db import (
     group_snapshots,
     group_types,
     groups,
+    managed,
     messages,
     reverts,
     schema,
@@ -44,6 +45,7 @@ from cinder_ext.states import messages as catalogue
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
+from cinder_ext.volume.manage import pages
 
 PROJECT = '0123456789abcdef0123456789abcdef'
 HOST = 'node@alpha#alpha'
@@ -57,6 +59,11 @@ class Scheduler:
     def create_volume(self, ctxt, volume_id):
         volumes.update(ctxt, volume_id, {'host': HOST})
         transition.move(ctxt, volume_states.MACHINE, volume_id, 'created')
+
+    def manage_volume(self, ctxt, volume_id):
+        managed.place(ctxt, volume_id, HOST)
+        managed.measure(ctxt, volume_id, 3)
+        transition.move(ctxt, volume_states.MACHINE, volume_id, 'managed')
 
     def place_migration(self, ctxt, migration_id):
         volume_migrations.update(ctxt, migration_id, {'method': 'copy'})
@@ -74,13 +81,54 @@ class Scheduler:
         return pools
 
 
-class Backend:
-    """Does at once what it is told, in the database only."""
+class Connections:
+    """A backend that connects whatever host is not ``broken``."""
 
     target = oslo_messaging.Target(version='1.0')
 
+    def connect_attachment(self, ctxt, attachment_id):
+        if attachments.get(ctxt, attachment_id).attached_host == 'broken':
+            attachments.connect_failed(ctxt, attachment_id)
+            raise exceptions.BackendDown(reason='the host is broken')
+        info = {'driver_volume_type': 'local', 'device_path': '/volumes/it'}
+        attachments.store_connection(ctxt, attachment_id, info)
+        return info
+
+    def disconnect_attachment(self, ctxt, attachment_id):
+        attachments.detached(ctxt, attachment_id)
+
+    def initialize_connection(self, ctxt, volume_id, connector):
+        return {'driver_volume_type': 'local', 'data': {'device_path': '/volumes/it',
+                                                        'host': connector.get('host')}}
+
+    def terminate_connection(self, ctxt, volume_id, connector):
+        """There is nothing to take back."""
+
+
+class Backend(Connections):
+    """Does at once what it is told, in the database only."""
+
     def get_capabilities(self, ctxt):
         return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown'}
+
+    def get_manageable_volumes(self, ctxt, page):
+        found = [{'reference': {'source-name': name}, 'size': 1, 'safe_to_manage': True,
+                  'reason_not_safe': None, 'cinder_id': None, 'extra_info': None}
+                 for name in ('b', 'a')]
+        return pages.page(found, **page)
+
+    def get_manageable_snapshots(self, ctxt, page):
+        return [{**entry, 'source_reference': {}}
+                for entry in self.get_manageable_volumes(ctxt, page)]
+
+    def manage_snapshot(self, ctxt, snapshot_id):
+        transition.move(ctxt, snapshot_states.MACHINE, snapshot_id, 'created')
+
+    def unmanage_volume(self, ctxt, volume_id):
+        volumes.mark_deleted(ctxt, volume_id)
+
+    def unmanage_snapshot(self, ctxt, snapshot_id):
+        snapshots.mark_deleted(ctxt, snapshot_id)
 
     def delete_volume(self, ctxt, volume_id):
         volumes.mark_deleted(ctxt, volume_id)
@@ -124,7 +172,7 @@ class Cloud:
         options.parse(self.conf, [])
         self.conf.set_override('auth_strategy', 'noauth')
         self.conf.set_override('max_request_body_bytes', 4096, 'api')
-        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes', 'quota_groups'):
             self.conf.set_override(option, -1)
         self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
         self._servers = []
@@ -206,12 +254,14 @@ class VolumeFixture(CloudFixture):
 
 
 class QuotaFixture(VolumeFixture):
-    """And the limits are as shipped."""
+    """And the limits are as shipped, and project fed has a volume that is the service's own."""
 
     def start_fixture(self):
         super().start_fixture()
-        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+        for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes', 'quota_groups'):
             self.cloud.conf.clear_override(option)
+        volumes.create(self.ctxt, {'project_id': 'fed', 'user_id': 'service', 'size': 7,
+                                   'consumes_quota': False}, {'hidden': 'yes'})
 
 
 class AttachedFixture(VolumeFixture):
@@ -246,28 +296,8 @@ class MigratingFixture(VolumeFixture):
         os.environ['MIGRATION'] = record.id
 
 
-class Patient:
-    """A backend that connects whatever host is not ``broken``; its snapshots wait for a report."""
-
-    target = oslo_messaging.Target(version='1.0')
-
-    def connect_attachment(self, ctxt, attachment_id):
-        if attachments.get(ctxt, attachment_id).attached_host == 'broken':
-            attachments.connect_failed(ctxt, attachment_id)
-            raise exceptions.BackendDown(reason='the host is broken')
-        info = {'driver_volume_type': 'local', 'device_path': '/volumes/it'}
-        attachments.store_connection(ctxt, attachment_id, info)
-        return info
-
-    def disconnect_attachment(self, ctxt, attachment_id):
-        attachments.detached(ctxt, attachment_id)
-
-    def initialize_connection(self, ctxt, volume_id, connector):
-        return {'driver_volume_type': 'local', 'data': {'device_path': '/volumes/it',
-                                                        'host': connector.get('host')}}
-
-    def terminate_connection(self, ctxt, volume_id, connector):
-        """There is nothing to take back."""
+class Patient(Connections):
+    """A backend whose snapshots wait for a report."""
 
     def create_snapshot(self, ctxt, snapshot_id):
         """It stays ``creating``."""

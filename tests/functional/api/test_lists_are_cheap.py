@@ -8,7 +8,15 @@ import sqlalchemy as sa
 import webob
 
 from cinder_ext import context
-from cinder_ext.db import qos_specs, session, volume_types, volumes
+from cinder_ext.db import (
+    group_snapshots,
+    group_types,
+    groups,
+    qos_specs,
+    session,
+    volume_types,
+    volumes,
+)
 
 
 def _statements(application, path):
@@ -42,6 +50,34 @@ def test_a_longer_list_takes_no_more_statements(known, application, path, most):
     assert after == before <= most
     if path != '/v3/volume-migrations':
         assert len(longer['volumes']) == 32
+
+
+@pytest.mark.parametrize(('path', 'most'), [
+    ('/v3/groups', 1), ('/v3/groups/detail?list_volume=1', 3), ('/v3/group_snapshots/detail', 1),
+    ('/v3/group_types?is_public=None', 2), ('/v3/consistencygroups/detail', 2)])
+def test_a_longer_list_of_groups_takes_no_more_statements(known, application, path, most):
+    ctxt = context.admin_context()
+    kind = group_types.create(ctxt, {'name': 'kind'}).id
+    _groups(ctxt, kind, 1)
+    before, shorter = _statements(application, path)
+    _groups(ctxt, kind, 6)
+    after, longer = _statements(application, path)
+    assert after == before <= most
+    assert [len(next(iter(each.values()))) for each in (shorter, longer)] == (
+        [2, 8] if 'types' in path else [1, 7])
+
+
+def _groups(ctxt, kind, count):
+    """Groups with a volume and a snapshot each, and group types."""
+    for _ in range(count):
+        group = groups.create(ctxt, {
+            'project_id': '0123456789abcdef0123456789abcdef', 'user_id': 'u',
+            'group_type_id': kind}, [os.environ['TYPE_ALPHA']])
+        groups.created(ctxt, group.id)
+        group_snapshots.create(ctxt, group.id, {'user_id': 'u'})
+        volumes.create(ctxt, {'project_id': '0123456789abcdef0123456789abcdef', 'user_id': 'u',
+                              'size': 1, 'group_id': group.id})
+        group_types.create(ctxt, {'name': group.id, 'is_public': False})
 
 
 @pytest.mark.parametrize(('path', 'most'), [('/v3/types', 2), ('/v3/qos-specs', 2)])

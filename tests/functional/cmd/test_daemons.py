@@ -264,3 +264,79 @@ def test_volume_daemon_refuses_a_backend_that_is_not_enabled(daemon):
     code, _, err = daemon.run('volume', '--backend', 'gamma')
     assert code == 1
     assert 'gamma' in err
+
+
+def test_manage_removes_a_service_and_says_when_there_is_none(daemon):
+    daemon.run('manage', 'db', 'sync')
+    code, _, err = daemon.run('manage', 'service', 'remove', 'cinder-volume', 'node@alpha')
+    assert (code, len(err.splitlines())) == (1, 1)
+    _ends(daemon.start())
+    code, out, _ = daemon.run('manage', 'service', 'remove', 'cinder-volume', 'node@alpha')
+    assert (code, 'removed' in out) == (0, True)
+    assert 'node@alpha' not in daemon.run('manage', 'service', 'list')[1]
+
+
+def test_manage_purges_what_was_deleted_and_runs_data_migrations(daemon):
+    daemon.run('manage', 'db', 'sync')
+    assert daemon.run('manage', 'db', 'purge', '30')[:2] == (0, '')
+    for days in ('-1', '1000000'):
+        assert daemon.run('manage', 'db', 'purge', '--', days)[0] == 1
+    code, out, _ = daemon.run('manage', 'db', 'online_data_migrations', '--max_count', '10')
+    assert (code, out.split()[0]) == (0, 'Migration')
+
+
+def test_manage_renames_the_host_of_volumes_and_deletes_a_volume(daemon):
+    process = daemon.start()
+    _, made = daemon.request('POST', f'/v3/{PROJECT}/volumes', {'volume': {'size': 1}})
+    volume_id = made['volume']['id']
+    path = f'/v3/{PROJECT}/volumes/{volume_id}'
+    deadline = time.monotonic() + 20
+    while daemon.request('GET', path)[1]['volume']['status'] != 'available':
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert daemon.run('manage', 'volume', 'update_host', '--currenthost', 'node@alpha', '--newhost',
+                      'node@beta')[0] == 1
+    for old, new in (('alpha', 'beta'), ('beta', 'alpha')):
+        code, out, _ = daemon.run('manage', 'volume', 'update_host', '--currenthost',
+                                  f'node@{old}#{old}', '--newhost', f'node@{new}#{new}')
+        assert (code, out.split()[0]) == (0, '1')
+    assert daemon.run('manage', 'volume', 'delete', volume_id)[0] == 0
+    while daemon.request('GET', path)[0] != 404:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert list((daemon.directory / 'alpha/volumes').iterdir()) == []
+    assert daemon.run('manage', 'volume', 'delete', volume_id)[0] == 1
+    assert _ends(process)[0] == 0
+
+
+def test_status_says_whether_a_deployment_is_ready(daemon):
+    daemon.configure(more='enabled_backends = alpha')
+    code, out, _ = daemon.run('status', 'upgrade', 'check')
+    assert (code, 'cinder-ext-manage db sync' in out) == (2, True)
+    daemon.run('manage', 'db', 'sync')
+    code, out, _ = daemon.run('status', 'upgrade', 'check', '--json')
+    found = {each['check']: each['result'] for each in json.loads(out)['checks']}
+    assert code == 1
+    assert found == {'Database schema': 0, 'Drivers of the enabled backends': 0, 'Policy file': 0,
+                     'Authentication': 1, 'Services': 0}
+
+
+def test_status_names_a_driver_that_is_none_and_a_policy_file_that_is_missing(daemon):
+    daemon.configure(api='[alpha]\nvolume_driver = none\n[oslo_policy]\npolicy_file = missing.yaml')
+    _, out, _ = daemon.run('status', 'upgrade', 'check')
+    assert 'there is no driver named none' in ' '.join(out.replace('|', ' ').split())
+    assert 'missing.yaml does not exist' in out
+
+
+def test_status_names_services_that_are_down(daemon):
+    daemon.configure(more='service_down_time = 2\nreport_interval = 1')
+    process = daemon.start()
+    daemon.until_logged('backend node@alpha is up')
+    _ends(process)
+    daemon.configure(more='service_down_time = 2\nreport_interval = 1\nhost = other')
+    process = daemon.start()
+    time.sleep(3)
+    _, out, _ = daemon.run('status', 'upgrade', 'check')
+    assert 'cinder-volume on node@alpha' in ' '.join(out.replace('|', ' ').split())
+    assert 'other@alpha' not in out
+    _ends(process)

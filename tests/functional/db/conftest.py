@@ -25,7 +25,7 @@ def _bind(url):
     conf = options.new()
     options.parse(conf, [])
     conf.set_override('connection', url, 'database')
-    for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+    for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes', 'quota_groups'):
         conf.set_override(option, -1)
     session.configure(conf)
 

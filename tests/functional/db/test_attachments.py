@@ -7,7 +7,7 @@ import pytest
 
 from cinder_ext import context as contexts
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, volume_migrations, volumes
+from cinder_ext.db import attachments, volume_migrations, volume_requests, volumes
 
 CONNECTOR = {'host': 'one', 'mountpoint': '/dev/vdb', 'initiator': 'iqn'}
 OTHER = {**CONNECTOR, 'host': 'two'}
@@ -201,3 +201,32 @@ def test_attachments_of_several_volumes_come_in_one_answer(make_volume, ctxt):
     found = attachments.of_volumes(ctxt, [one, two])
     assert [each.id for each in found[one]] == [made.id]
     assert found[two] == []
+
+
+def test_a_server_that_moves_is_on_two_hosts_and_either_end_may_let_go_first(make_volume, ctxt):
+    for order in ((0, 1), (1, 0)):
+        volume_id = make_volume()
+        both = [_attached(ctxt, volume_id), _attached(ctxt, volume_id, connector=OTHER)]
+        assert _volume(ctxt, volume_id) == ('in-use', 'attached')
+        for number, left in zip(order, ('in-use', 'available'), strict=True):
+            for _ in range(2):
+                attachments.detached(ctxt, both[number])
+            assert _volume(ctxt, volume_id)[0] == left
+
+
+def test_an_administrator_s_word_removes_all(make_volume, ctxt):
+    volume_id = make_volume(multiattach=True)
+    for server in ('one', 'two'):
+        _attached(ctxt, volume_id, server)
+    volume_requests.reset_status(ctxt, volume_id, 'error', {'attach_status': 'detached'})
+    assert attachments.of_volume(ctxt, volume_id) == []
+    assert _volume(ctxt, volume_id) == ('error', 'detached')
+    with pytest.raises(exceptions.InvalidInput):
+        volume_requests.reset_status(ctxt, volume_id, 'in-use')
+
+
+def test_the_mode_of_the_creation_goes_before_the_connector_s(make_volume, ctxt):
+    made = attachments.reserve(ctxt, make_volume(), None, 'ro')
+    assert attachments.connect(ctxt, made.id, {'host': 'one', 'mode': 'rw'}).attach_mode == 'ro'
+    made = attachments.reserve(ctxt, make_volume())
+    assert attachments.connect(ctxt, made.id, {'host': 'one', 'mode': 'ro'}).attach_mode == 'ro'

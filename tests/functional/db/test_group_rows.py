@@ -10,6 +10,8 @@ from cinder_ext.db import (
     group_snapshots,
     group_types,
     groups,
+    quotas,
+    services,
     snapshots,
     transition,
     volume_migrations,
@@ -264,3 +266,48 @@ def test_a_volume_type_that_a_group_takes_is_not_removed(group_id, type_id, ctxt
         volume_types.delete(ctxt, type_id)
     groups.mark_deleted(ctxt, group_id)
     volume_types.delete(ctxt, type_id)
+
+
+def test_a_project_has_no_more_groups_than_it_may(make_group, ctxt):
+    quotas.set_limits(ctxt, 'project', {'groups': 1})
+    first = make_group()
+    with pytest.raises(exceptions.GroupLimitExceeded):
+        make_group()
+    groups.mark_deleted(ctxt, first)
+    assert make_group()
+
+
+def test_a_copy_that_would_exceed_a_limit_leaves_nothing(group_id, member_id, ctxt):
+    quotas.set_limits(ctxt, 'project', {'volumes': 1})
+    with pytest.raises(exceptions.VolumeLimitExceeded):
+        group_requests.create_from_group(ctxt, group_id, OWNER)
+    quotas.set_limits(ctxt, 'project', {'snapshots': 0})
+    with pytest.raises(exceptions.SnapshotLimitExceeded):
+        group_snapshots.create(ctxt, group_id, {'user_id': 'user'})
+    assert groups.unfinished(ctxt, 'node@alpha') == []
+    assert group_snapshots.unfinished(ctxt, 'node@alpha') == []
+
+
+def test_a_frozen_backend_keeps_its_groups_as_they_are(group_id, member_id, ctxt):
+    services.heartbeat(ctxt, 'cinder-volume', 'node@alpha', 'topic', 'nova')
+    whole_id, _members = _taken(ctxt, group_id)
+    services.set_frozen(ctxt, 'node@alpha', True)
+    for call in (lambda: group_snapshots.create(ctxt, group_id, {'user_id': 'user'}),
+                 lambda: group_snapshots.begin_delete(ctxt, whole_id),
+                 lambda: group_requests.begin_delete(ctxt, group_id, True),
+                 lambda: group_requests.create_from_group(ctxt, group_id, OWNER)):
+        with pytest.raises(exceptions.InvalidInput, match='frozen'):
+            call()
+
+
+@pytest.mark.parametrize('change', [
+    group_requests.begin_delete,
+    lambda ctxt, group_id: group_requests.update(ctxt, group_id, {'name': 'new'}),
+], ids=['delete', 'update'])
+def test_a_group_of_a_frozen_backend_is_not_changed(ctxt, group_id, change):
+    services.heartbeat(ctxt, services.VOLUME_BINARY, 'node@alpha', 'topic', 'nova')
+    services.set_frozen(ctxt, 'node@alpha', True)
+    with pytest.raises(exceptions.InvalidInput, match='frozen'):
+        change(ctxt, group_id)
+    services.set_frozen(ctxt, 'node@alpha', False)
+    change(ctxt, group_id)

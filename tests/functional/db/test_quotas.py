@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from cinder_ext import context as contexts
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    group_types,
+    groups,
     models,
     quotas,
     session,
@@ -30,7 +32,7 @@ VOLUME = {'project_id': 'project', 'user_id': 'user', 'size': 1}
 
 @pytest.fixture(autouse=True)
 def limits_as_shipped(database):
-    for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes'):
+    for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes', 'quota_groups'):
         session.options().clear_override(option)
 
 
@@ -174,6 +176,18 @@ def test_a_retype_needs_room_in_its_new_type_for_the_snapshots_too(make_volume, 
         _create(ctxt, volume_type_id=fast)
     volume_migrations.fail(ctxt, record.id, 'refuse', 'no', 'code', 'none')
     assert quotas.usage(ctxt, 'project')[f'gigabytes_{fast}'] == 0
+
+
+def test_groups_have_a_limit(database, ctxt):
+    group_type = group_types.create(ctxt, {'name': 'any'})
+    quotas.set_limits(ctxt, 'project', {'groups': 1})
+    columns = {'project_id': 'project', 'user_id': 'user', 'group_type_id': group_type.id}
+    group_id = groups.create(ctxt, columns, []).id
+    with pytest.raises(exceptions.GroupLimitExceeded):
+        groups.create(ctxt, columns, [])
+    assert quotas.usage(ctxt, 'project', ['groups'])['groups'] == 1
+    groups.mark_deleted(ctxt, group_id)
+    groups.create(ctxt, columns, [])
 
 
 def test_names_on_the_wire_hide_the_types_that_a_project_may_not_use(fast, ctxt):

@@ -11,6 +11,7 @@ from cinder_ext import context as contexts
 from cinder_ext import exceptions
 from cinder_ext.db import (
     hosts,
+    reverts,
     services,
     snapshots,
     volume_migrations,
@@ -132,7 +133,8 @@ def _snapshot(ctxt, volume_id):
     lambda ctxt, volume_id, snapshot_id: volume_requests.begin_extend(ctxt, volume_id, 'extend', 9),
     lambda ctxt, volume_id, snapshot_id: volume_migrations.start(
         ctxt, volume_id, {'operation': 'retype'}, 'retype'),
-], ids=['snapshot', 'snapshot-delete', 'delete', 'extend', 'retype'])
+    reverts.begin,
+], ids=['snapshot', 'snapshot-delete', 'delete', 'extend', 'retype', 'revert'])
 def test_what_a_frozen_backend_has_is_not_changed(ctxt, make_volume, change):
     _backend(ctxt)
     volume_id = make_volume()

@@ -39,6 +39,8 @@ host = node
 state_path = {directory}
 enabled_backends = alpha,beta
 sweep_interval = {sweep_interval}
+quota_volumes = -1
+quota_gigabytes = -1
 [oslo_concurrency]
 lock_path = {directory}/locks
 [database]

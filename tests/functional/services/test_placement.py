@@ -3,7 +3,7 @@
 
 import pytest
 
-from cinder_ext.db import messages, services, snapshots, volume_types
+from cinder_ext.db import messages, quotas, services, snapshots, volume_types
 from cinder_ext.states import messages as words
 
 
@@ -18,6 +18,7 @@ def test_volume_of_a_type_that_no_backend_serves_is_in_error_and_says_why(cloud)
 
 
 def test_volume_larger_than_any_backend_can_promise_is_in_error(cloud):
+    quotas.set_limits(cloud.context, 'project', {'gigabytes': -1})
     volume_id = cloud.volume('error', size=10 ** 7)
     [(_, _, text)] = cloud.told(volume_id)
     assert 'are provisioned' in text

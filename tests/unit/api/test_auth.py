@@ -78,7 +78,9 @@ def test_what_keystone_says_becomes_the_context(conf):
     assert request.get_response(layer).json == ['u', 'p', True, ['admin', 'member']]
 
 
-def test_a_token_without_a_project_is_not_enough(conf):
+@pytest.mark.parametrize('headers', [{}, {'OpenStack-System-Scope': 'all'}, {'X-Domain-Id': 'd'}])
+def test_a_token_without_a_project_is_not_enough(conf, headers):
     layer = auth._Keystone(_echo, policy.Enforcer(conf))
-    request = webob.Request.blank('/', headers={'X-User-Id': 'u', 'X-Roles': 'admin'})
-    assert request.get_response(layer).status_int == 401
+    request = webob.Request.blank('/', headers={'X-User-Id': 'u', 'X-Roles': 'admin', **headers})
+    answer = request.get_response(layer)
+    assert (answer.status_int, list(answer.json)) == (403, ['forbidden'])

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import types
 
 import pytest
 
@@ -12,10 +13,10 @@ from cinder_ext.objects import backend_report, backend_resource, base
 
 FINGERPRINTS = {
     'BackendConnection': '1.0-4629decd277f',
-    'BackendReport': '1.0-3aee36567e7a',
+    'BackendReport': '1.1-2e1d90d0258a',
     'BackendSnapshot': '1.0-6b063420ac84',
     'BackendVolume': '1.0-7489980006b2',
-    'PoolReport': '1.0-c5ece6a09cce',
+    'PoolReport': '1.1-cf7966c1cad3',
 }
 
 
@@ -30,7 +31,9 @@ def _travelled(thing):
 def _report():
     pool = values.PoolReport('gold', 10, 9, 1, 5, {'thin': True, 'n': 1.5})
     return backend_report.BackendReport.of(
-        'h@gold', 'nova', ([pool], ['changed_ranges'], values.Promises(thin=True)), 20.0, 5)
+        'h@gold', 'nova', ([pool], ['changed_ranges'], values.Promises(thin=True)),
+        types.SimpleNamespace(max_over_subscription_ratio=20.0, reserved_percentage=5,
+                              filter_function='1', goodness_function=None))
 
 
 def _fingerprint(kind):
@@ -82,3 +85,15 @@ def test_namespace_keeps_other_services_objects_out():
     with pytest.raises(Exception, match='other') as refused:
         base.Serializer().deserialize_entity(None, wire)
     assert type(refused.value).__name__ == 'UnsupportedObjectError'
+
+
+@pytest.mark.parametrize('size', [10, 'infinite', 'unknown'])
+def test_capacity_is_a_number_or_says_that_there_is_none(size):
+    report = _report()
+    report.pools[0].free_bytes = size
+    assert _travelled(report).pools[0].free_bytes == size
+
+
+def test_capacity_is_no_other_word():
+    with pytest.raises(ValueError):
+        _report().pools[0].free_bytes = 'plenty'

@@ -9,6 +9,8 @@ from cinder_ext.states import attachment, migration, snapshot, volume
 
 @pytest.mark.parametrize(('change', 'names'), [
     (('volume', 'insert'), ['volume.create.start']),
+    (('volume', 'insert-managing'), ['volume.manage_existing.start']),
+    (('snapshot', 'unmanaged'), ['snapshot.unmanage.end']),
     (('volume', 'created'), ['volume.create.end']),
     (('volume', 'deleted'), ['volume.delete.end']),
     (('volume', 'extended'), ['volume.resize.end']),
@@ -29,6 +31,7 @@ def test_names_of_a_change(change, names):
     ('attachment', attachment.MACHINE), ('migration', migration.MACHINE),
 ], ids=['volume', 'snapshot', 'attachment', 'migration'])
 def test_every_named_event_exists(kind, machine):
-    known = {row.event for row in machine} | {'insert', 'deleted', 'update',
+    known = {row.event for row in machine} | {'insert', 'deleted', 'update', 'unmanaged',
+                                                   'insert-managing',
                                                    'revert', 'reverted', 'revert-failed'}
     assert set(notifications._STARTS_AND_ENDS[kind]) <= known

@@ -1,6 +1,8 @@
 """What is remembered of reports."""
 # SPDX-License-Identifier: Apache-2.0
 
+import types
+
 import pytest
 
 from cinder_ext import context
@@ -27,10 +29,14 @@ def known(tmp_path):
     session.dispose()
 
 
-def _report(free=50, age_seconds=0, **capabilities):
-    pool = values.PoolReport('p', 100 * GIB, free * GIB, 0, 0, capabilities)
+def _report(free=50, age_seconds=0, ratio=2.0, provisioned=0, formula=None, **capabilities):
+    pool = values.PoolReport('p', 100 * GIB, free if isinstance(free, str) else free * GIB, 0,
+                             provisioned * GIB, capabilities)
+    section = types.SimpleNamespace(max_over_subscription_ratio=ratio, reserved_percentage=10,
+                                    filter_function=formula, goodness_function=None)
     report = backend_report.BackendReport.of(
-        'h@a', 'nova', ([pool], ['changed_ranges'], values.Promises()), 2.0, 10)
+        'h@a', 'nova', ([pool], ['changed_ranges'], values.Promises()), section,
+        {'h@a#p': (3, 30 * GIB)})
     report.reported_at -= age_seconds
     return report
 
@@ -58,6 +64,7 @@ def test_what_was_placed_counts_until_the_next_report(known):
     found.consume(found.pools(ctxt)[0], 20 * GIB)
     [pool] = found.pools(ctxt)
     assert (pool.free_bytes, pool.provisioned_bytes) == (30 * GIB, 20 * GIB)
+    assert (pool.volume_count, pool.allocated_bytes) == (4, 50 * GIB)
     found.update(_report())
     assert found.pools(ctxt)[0].free_bytes == 50 * GIB
 
@@ -86,3 +93,37 @@ def test_knowledge_is_complete_when_every_living_service_has_reported(known):
     assert found.is_complete(ctxt)
     services.heartbeat(ctxt, backends.VOLUME_BINARY, 'h@b', 'topic', 'nova')
     assert not found.is_complete(ctxt)
+
+
+def test_pool_has_the_volumes_that_are_recorded_there(known):
+    found, ctxt = known
+    found.update(_report())
+    [pool] = found.pools(ctxt)
+    assert (pool.volume_count, pool.allocated_bytes) == (3, 30 * GIB)
+
+
+def test_automatic_ratio_follows_what_is_provisioned_and_used(known):
+    found, ctxt = known
+    found.update(_report(ratio='auto', age_seconds=1))
+    assert found.pools(ctxt)[0].max_over_subscription_ratio == 20.0
+    found.update(_report(ratio='auto', free=51, provisioned=150))
+    assert found.pools(ctxt)[0].max_over_subscription_ratio == 4.0
+
+
+def test_pool_that_cannot_tell_what_is_free_stays_so_when_something_is_placed(known):
+    found, ctxt = known
+    found.update(_report(free='unknown'))
+    found.consume(found.pools(ctxt)[0], GIB)
+    [pool] = found.pools(ctxt)
+    assert (pool.free_bytes, pool.is_bounded, pool.volume_count) == ('unknown', False, 4)
+
+
+def test_configured_formula_counts_before_that_of_the_driver(known):
+    found, ctxt = known
+    found.update(_report(filter_function='1', goodness_function='50', age_seconds=1))
+    [pool] = found.pools(ctxt)
+    assert (pool.filter_function, pool.goodness_function) == ('1', '50')
+    found.update(_report(filter_function='1', formula='2', age_seconds=0.5))
+    assert found.pools(ctxt)[0].filter_function == '2'
+    found.update(_report(filter_function={'no': 'text'}))
+    assert found.pools(ctxt)[0].filter_function == "{'no': 'text'}"

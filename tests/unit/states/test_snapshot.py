@@ -5,7 +5,8 @@ from cinder_ext.states import snapshot
 
 
 def test_what_may_be_reset_and_deleted_are_states():
-    assert set(snapshot.RESETTABLE) == set(snapshot.MACHINE.states) - {snapshot.RESTORING}
+    assert set(snapshot.RESETTABLE) == set(snapshot.MACHINE.states) - {
+        snapshot.RESTORING, snapshot.UNMANAGING}
     assert snapshot.MACHINE.row('delete').sources == snapshot.DELETABLE
 
 

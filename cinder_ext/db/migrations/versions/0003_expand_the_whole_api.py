@@ -31,6 +31,7 @@ def _columns():
     op.add_column('services', sa.Column('replication_status', sa.String(length=32)))
     op.add_column('services', sa.Column('active_backend_id', sa.String(length=255)))
     op.add_column('snapshots', sa.Column('encryption_key_id', sa.String(length=36)))
+    op.add_column('snapshots', sa.Column('request', sa.JSON()))
     op.create_index(op.f('ix_snapshots_group_snapshot_id'), 'snapshots', ['group_snapshot_id'], unique=False)
     op.add_column('volumes', sa.Column('encryption_key_id', sa.String(length=36)))
     op.add_column('volumes', sa.Column('replication_status', sa.String(length=32)))

@@ -1,4 +1,4 @@
-"""What the API asks the compute service (Nova).
+"""What the compute service (Nova) is asked.
 
 With ``[nova] auth_type`` the service asks with an account of its own, which must be one that sees
 every server; else with the token of the caller.  keystoneauth is loaded when it is first asked.
@@ -26,7 +26,7 @@ _TOKEN = 'keystoneauth1.token_endpoint'
 
 
 class Compute:
-    """The compute service, as this API's configuration knows it.
+    """The compute service, as the configuration knows it.
 
     :param conf: parsed options
     """
@@ -45,25 +45,46 @@ class Compute:
 
         :raises ServiceUnavailable: there is no answer, or one that cannot be relied on
         """
+        found = self._said(
+            context, ('servers', server_id, 'os-volume_attachments', volume_id),
+            f'whether server {server_id} uses volume {volume_id}',
+            lambda document: document['volumeAttachment']['attachment_id'])
+        if found is None:
+            LOG.info('server %s does not exist or does not have volume %s', server_id, volume_id)
+        return found
+
+    def place_of(self, context, server_id):
+        """Where a server runs: (name of its host, id of its project); None when it is unknown.
+
+        :raises ServiceUnavailable: there is no answer, or one that cannot be relied on, also when
+            the account may not see the host
+        """
+        return self._said(
+            context, ('servers', server_id), f'where server {server_id} is',
+            lambda document: (document['server']['OS-EXT-SRV-ATTR:host'],
+                              document['server']['tenant_id']))
+
+    def _said(self, context, words, what, read):
+        """What an answer says; None when there is no such thing.
+
+        :param words: of the path
+        :param what: was asked, for the refusal
+        :param read: takes it out of the answer's document
+        """
         faults = importutils.import_module(_FAULTS)
-        path = '/servers/{}/os-volume_attachments/{}'.format(
-            *(urllib.parse.quote(each, safe='') for each in (server_id, volume_id)))
+        path = ''.join('/' + urllib.parse.quote(word, safe='') for word in words)
         try:
             answer = self._get(context, path)
         except faults.NotFound:
-            LOG.info('server %s does not exist or does not have volume %s', server_id, volume_id)
             return None
         except faults.ClientException as fault:
-            LOG.warning('the compute service did not say whether server %s has volume %s: %s',
-                        server_id, volume_id, fault)
+            LOG.warning('the compute service did not say %s: %s', what, fault)
             raise exceptions.ServiceUnavailable(
-                reason=f'the compute service did not say whether server {server_id} uses volume '
-                       f'{volume_id}.')
+                reason=f'the compute service did not say {what}.')
         try:
-            return answer.json()['volumeAttachment']['attachment_id']
+            return read(answer.json())
         except (ValueError, KeyError, TypeError):
-            LOG.warning('the compute service answered without an attachment_id about server %s and '
-                        'volume %s', server_id, volume_id)
+            LOG.warning('the compute service gave an answer that does not say %s', what)
             raise exceptions.ServiceUnavailable(
                 reason='the compute service gave an answer that is not understood.')
 

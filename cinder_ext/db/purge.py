@@ -1,0 +1,68 @@
+"""Removes what was deleted long ago, with all that hangs on it."""
+# SPDX-License-Identifier: Apache-2.0
+
+import datetime
+
+import sqlalchemy as sa
+from oslo_utils import timeutils
+
+from cinder_ext.db import group_models, messages, models, project_models, session, type_models
+
+BATCH = 500
+"""Rows of one table in one transaction."""
+
+_METADATA = models.Base.metadata
+_MODULES = (group_models, project_models, type_models)
+"""Their tables are in the metadata once they are imported."""
+
+
+def purge(context, days):
+    """Remove rows that were deleted at least so many days ago, and messages that have expired.
+
+    A row that others refer to stays until they are gone.  Idempotent; may be interrupted.
+
+    :returns: table -> number of its rows that were removed, without what hung on them
+    """
+    cutoff = timeutils.utcnow() - datetime.timedelta(days=days)
+    removed = {}
+    # Children first: a parent that they refer to is free afterwards.
+    for table in reversed(_METADATA.sorted_tables):
+        if 'deleted_at' in table.c:
+            while count := _purge_some(context, table, cutoff):
+                removed[table.name] = removed.get(table.name, 0) + count
+    expired = messages.purge_expired(context)
+    return {**removed, 'messages': expired} if expired else removed
+
+
+@session.writer
+def _purge_some(context, table, cutoff):
+    """Remove a batch; returns how many rows of the table it had."""
+    kept = [sa.exists().where(column == table.c.id)
+            for child, column in _references(table) if 'deleted_at' in child.c]
+    ids = list(context.session.execute(
+        sa.select(table.c.id).where(table.c.deleted_at <= cutoff, *[sa.not_(each) for each in kept])
+        .limit(BATCH)).scalars())
+    if ids:
+        _remove(context, table, ids)
+    return len(ids)
+
+
+def _remove(context, table, ids):
+    """Remove rows by id, after what hangs on them."""
+    for child, column in _references(table):
+        if 'deleted_at' in child.c:
+            continue
+        if 'id' in child.c:
+            hanging = list(context.session.execute(
+                sa.select(child.c.id).where(column.in_(ids))).scalars())
+            if hanging:
+                _remove(context, child, hanging)
+        else:
+            context.session.execute(sa.delete(child).where(column.in_(ids)))
+    context.session.execute(sa.delete(table).where(table.c.id.in_(ids)))
+
+
+def _references(table):
+    """(table, column) of every foreign key to a table's id."""
+    return [(child, key.parent) for child in _METADATA.sorted_tables
+            for key in child.foreign_keys if key.column is table.c.id]
