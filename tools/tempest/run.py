@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import argparse
-import collections
 import contextlib
 import fcntl
 import itertools
@@ -21,6 +20,7 @@ import identity
 import proofs
 import servers
 import suite
+import verdict
 
 STATE = environments.CACHE / 'run'
 RESULTS = STATE / 'results.json'
@@ -59,28 +59,6 @@ def note(found):
     return results
 
 
-def judge(results, required):
-    """Print the counts and what is wrong.
-
-    :param required: ids of the tests that must have passed
-    :returns: exit code
-    """
-    failed = [result['id'] for result in results if result['outcome'] == 'failed']
-    passed = {result['id'] for result in results if result['outcome'] == 'passed'}
-    missing = [each for each in required if each not in passed and each not in failed]
-    for each in failed:
-        print(f'FAILED   {each}')
-    for each in missing:
-        print(f'MISSING  {each}')
-    for title, belongs in (('Keystone', True), ('Tempest', False)):
-        counts = collections.Counter(result['outcome'] for result in results
-                                     if result['id'].startswith(proofs.PREFIX) == belongs)
-        print(f"{title}: {counts['passed']} passed, {counts['failed']} failed, "
-              f"{counts['skipped']} skipped")
-    print(f'{len(passed.intersection(required))} of {len(required)} required tests passed')
-    return 1 if failed or missing or not passed else 0
-
-
 def parse(argv):
     parser = argparse.ArgumentParser(prog='tools/tempest.sh')
     parser.add_argument('--keep', action='store_true')
@@ -107,7 +85,7 @@ def run(options):
             required += proofs.names()
         results = note(found)
         RESULTS.write_text(json.dumps(results, indent=1))
-        code = judge(results, required)
+        code = verdict.judge(results, required, proofs.PREFIX)
         print(f'It took {time.monotonic() - began:.0f} s.', flush=True)
         if options.keep:
             wait(keystone, block_storage)
