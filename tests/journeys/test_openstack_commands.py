@@ -15,7 +15,7 @@ import osc_commands
 import pytest
 import rest
 
-pytestmark = pytest.mark.xdist_group('openstack commands')
+pytestmark = pytest.mark.xdist_group('openstack-commands')
 
 OTHER_PROJECT = 'f' * 32
 SERVER = '5a3d8a9c-52ce-4d29-8fbb-6ae0c5d1a2b7'
