@@ -105,6 +105,7 @@ _GROUPS_VOLUME = {'volume': (400, 'upstream says that it cannot be added because
 _LATEST = {'snapshot': (400, 'upstream says that it is not the latest of the volume')}
 _KEY = {'transfer': (400, 'who takes a volume knows id and key; a wrong key is 400 upstream')}
 _HINT = {'volume': (202, 'upstream takes any hint; the scheduler sees volumes of the project only')}
+_NO_SUCH = {'attachment': (202, 'upstream: there is nothing to detach')}
 _ASKED = {'project': (403, 'whether there is such a project is the identity service\'s business')}
 
 
@@ -123,7 +124,7 @@ def _volume_actions():
         'os-volume_upload_image': Case(('<volume>',), _UPLOAD, answer=501),
         'os-attach': Case(('<attaching>',), {'instance_uuid': UNKNOWN, 'mountpoint': '/dev/vdb',
                                              'mode': 'rw'}),
-        'os-detach': Case(('<attached>',), {'attachment_id': '<attachment>'}),
+        'os-detach': Case(('<attached>',), {'attachment_id': '<attachment>'}, foreign=_NO_SUCH),
         'os-reserve': Case(('<volume>',), {}),
         'os-unreserve': Case(('<attaching>',), {}),
         'os-begin_detaching': Case(('<attached>',), {}),
@@ -204,7 +205,7 @@ def _types():
         f'GET {one}/extra_specs/{{key}}': Case(('<type_own>', 'multiattach')),
         f'PUT {one}/extra_specs/{{key}}': Case(('<type_own>', 'spec'), {'spec': 'z'}),
         f'DELETE {one}/extra_specs/{{key}}': Case(('<type_own>', 'spec')),
-        f'POST {one}/action addProjectAccess': Case(('<type_closed>',), {'project': '<project>'}),
+        f'POST {one}/action addProjectAccess': Case(('<type_own>',), {'project': 'x'}),
         f'POST {one}/action removeProjectAccess': Case(('<type_own>',), {'project': '<project>'}),
         f'GET {one}/os-volume-type-access': Case(('<type_own>',)),
         f'GET {one}/encryption': Case(('<type_secure>',)),

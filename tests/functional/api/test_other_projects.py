@@ -17,9 +17,9 @@ from cinder_ext.api import routes
 
 NOBODYS = api_cases.UNKNOWN
 ROUTES = list(api_cases.every())
-SHARED = frozenset({'type_alpha', 'type_beta', 'type_unused', 'type_closed', 'type_secure', 'qos',
+SHARED = frozenset({'type_alpha', 'type_beta', 'type_unused', 'type_secure',
                     'group_type', 'group_type_unused'})
-"""What belongs to no project."""
+"""What belongs to no project, and everybody may see."""
 SPOKEN = frozenset({'key'})
 """What is no id: only together with a transfer's id it means something."""
 FOREIGN = [(each, name) for each in ROUTES
@@ -79,7 +79,7 @@ def test_every_variable_of_a_path_is_tried_or_belongs_to_nobody():
             if about and about[0] not in SHARED:
                 assert (each.name, about[0]) in tried
             else:
-                assert variable in ('key', 'alias', 'type_id', 'qos_id', 'group_type_id',
+                assert variable in ('key', 'alias', 'type_id', 'group_type_id',
                                     'class_name', 'host_name', 'cluster_id')
 
 
