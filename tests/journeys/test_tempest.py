@@ -7,8 +7,10 @@ Tempest is a test of its own.
 
 import fcntl
 import json
+import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
@@ -40,7 +42,8 @@ def _run():
     results = CACHE / 'run' / 'results.json'
     results.unlink(missing_ok=True)
     done = subprocess.run([ROOT / 'tools' / 'tempest.sh'], capture_output=True, text=True,
-                          timeout=1500, stdin=subprocess.DEVNULL, check=False)
+                          timeout=1500, stdin=subprocess.DEVNULL, check=False,
+                          env={**os.environ, 'CINDER_EXT_PYTHON': sys.executable})
     found = json.loads(results.read_text()) if results.exists() else []
     return {'code': done.returncode, 'output': (done.stdout + done.stderr)[-20000:],
             'results': {each['id']: each for each in found}}

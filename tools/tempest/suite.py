@@ -106,4 +106,5 @@ def _sections(state, keystone):
             'manage_volume': 'true', 'manage_snapshot': 'true',
             'extend_volume_with_snapshot': 'true', 'volume_revert': 'true',
             'api_extensions': 'all'},
+        'enforce_scope': {'cinder': 'true'},
     }
