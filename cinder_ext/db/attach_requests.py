@@ -117,16 +117,17 @@ def _insert(context, volume, columns):
 
 
 @session.reader
-def chosen(context, volume_id, attachment_id=None):
+def chosen(context, volume_id, attachment_id=None, project_id=None):
     """The attachment that a consumer of the volume speaks of; None when there is none.
 
     :param attachment_id: None: the only one
+    :param project_id: another project's attachment is one that there is not
     :raises InvalidState: there are several and none is named
     :raises InvalidInput: it is another volume's
     """
     if attachment_id is not None:
         try:
-            found = attachments.get(context, attachment_id)
+            found = attachments.get(context, attachment_id, project_id)
         except exceptions.AttachmentNotFound:
             return None
         if found.volume_id != volume_id:

@@ -67,6 +67,8 @@ def _shown(call, row):
 
 
 def load(call):
+    """The QoS specs of the path; who may not know of any is told so whatever the id is."""
+    call.authorize(call.operation.policy)
     return qos_specs.get(call.context, call.path['qos_id'])
 
 

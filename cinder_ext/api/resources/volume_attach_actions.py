@@ -83,7 +83,7 @@ def _detach(call, attachment_id):
     if volume.status == volume_states.MAINTENANCE:
         raise exceptions.InvalidState(
             kind='volume', reason=f'volume {volume.id} cannot be detached during maintenance.')
-    found = attach_requests.chosen(call.context, volume.id, attachment_id)
+    found = attach_requests.chosen(call.context, volume.id, attachment_id, call.scope)
     detachment.refuse_if_used(call, found)
     if found is None:
         attachments.settle(call.context, volume.id)
@@ -145,7 +145,8 @@ def _disconnect(call):
 def force_detach(call):
     """Disconnect the volume and remove an attachment, after a detach that went wrong."""
     attachment_id = call.body.get('attachment_id')
-    found = attach_requests.chosen(call.context, call.target.id, attachment_id)
+    found = attach_requests.chosen(call.context, call.target.id, attachment_id,
+                                   call.scope)
     detachment.refuse_if_used(call, found)
     _disconnect(call)
     _detach(call, attachment_id)
