@@ -62,7 +62,7 @@ def test_only_what_needs_another_service_is_skipped(run):
 
 def test_what_keystone_means_was_proven(run):
     proofs = [each['outcome'] for name, each in run['results'].items() if name.startswith('keystone.')]
-    assert len(proofs) >= 13
+    assert len(proofs) >= 14
     assert set(proofs) == {'passed'}
 
 

@@ -29,7 +29,7 @@ RESULTS = STATE / 'results.json'
 def start(running):
     """A cloud whose only services are ours.
 
-    :returns: (identity.Keystone, cloud.Cloud)
+    :returns: (identity.Keystone, cloud.Cloud, beside.Beside)
     """
     found = servers.Servers(running)
     found.create(running, environments.python_of('keystone'), 'keystone', 'cinder', 'flows')
@@ -38,11 +38,10 @@ def start(running):
     keystone.start()
     block_storage = cloud.Cloud(running, STATE / 'cinder', keystone, found)
     block_storage.register()
-    empty = beside.start(running)
-    keystone.register('neutron', 'network', empty)
-    keystone.register('glance', 'image', empty)
+    others = beside.Beside(running)
+    others.register(keystone)
     block_storage.start()
-    return keystone, block_storage
+    return keystone, block_storage, others
 
 
 def note(found):
@@ -73,7 +72,7 @@ def run(options):
     environments.prepare()
     shutil.rmtree(STATE, ignore_errors=True)
     with daemons.Daemons(STATE / 'logs') as running:
-        keystone, block_storage = start(running)
+        keystone, block_storage, others = start(running)
         print(f'The cloud runs after {time.monotonic() - began:.0f} s.', flush=True)
         tests = suite.Suite(running, STATE / 'tempest', keystone)
         found = tests.run(options.regex or '', options.concurrency)
@@ -81,7 +80,7 @@ def run(options):
         if options.regex:
             required = [each for each in required if re.search(options.regex, each)]
         else:
-            found = itertools.chain(proofs.run(keystone, block_storage.url), found)
+            found = itertools.chain(proofs.run(keystone, block_storage.url, others), found)
             required += proofs.names()
         results = note(found)
         RESULTS.write_text(json.dumps(results, indent=1))

@@ -106,5 +106,6 @@ def _sections(state, keystone):
             'manage_volume': 'true', 'manage_snapshot': 'true',
             'extend_volume_with_snapshot': 'true', 'volume_revert': 'true',
             'api_extensions': 'all'},
+        # What a test reads it reads as a reader of the project.
         'enforce_scope': {'cinder': 'true'},
     }
