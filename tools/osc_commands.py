@@ -15,6 +15,10 @@ import shlex
 import subprocess
 import sys
 
+import embedded
+import neighbours
+import rest
+
 GROUPS = {
     'openstack.volume.v3': None,
     'openstack.common': ('availability_zone_list', 'extension_list', 'limits_show', 'quota_delete',
@@ -28,6 +32,29 @@ def family(distribution='python-openstackclient'):
     points = importlib.metadata.distribution(distribution).entry_points
     return sorted(point.name.replace('_', ' ') for group, names in GROUPS.items()
                   for point in points.select(group=group) if names is None or point.name in names)
+
+
+OTHER_PROJECT = 'f' * 32
+SERVER = '5a3d8a9c-52ce-4d29-8fbb-6ae0c5d1a2b7'
+
+WORKS = 'works'
+REFUSED = 'refused'
+CLIENT = 'fails in the client'
+ABSENT = 'not served'
+TRIED = {}
+
+
+def tries(*commands, result=WORKS):
+    """Name the commands of a test; they must have been run, and ended so, when it is over.
+
+    :param result: WORKS; REFUSED, where the service says why it does not; CLIENT, where the client
+        asks for something else than the API has; ABSENT, where there is no such resource here
+    """
+    def mark(test):
+        test.tried = {**getattr(test, 'tried', {}), **dict.fromkeys(commands, result)}
+        TRIED.update(test.tried)
+        return test
+    return mark
 
 
 class Failed(Exception):
@@ -93,6 +120,55 @@ class Openstack:
         self._process.stdin.close()
         self._process.wait(10)
         self._process.stdout.close()
+
+
+class Cloud:
+    """The service, stand-ins of what is beside it, and a client for each user.
+
+    ``admin`` of the project operators is an administrator, ``user`` of the project others is not.
+
+    :param state_dir: of the service
+    :ivar admin: the client of ``admin``
+    """
+
+    def __init__(self, state_dir):
+        self.service = embedded.EmbeddedService(state_dir)
+        self.api = self.service.api
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        with self._stack as stack:
+            stack.enter_context(self.service)
+            self.service.create_types()
+            beside = stack.enter_context(neighbours.Neighbours(
+                self.api.root + '/v3/{project_id}', {'admin': 'operators', 'user': 'others'},
+                {'operators': embedded.PROJECT_ID, 'others': OTHER_PROJECT}, {'server': SERVER}))
+            clouds = self.service.state_dir / 'clouds-beside.yaml'
+            clouds.write_text(beside.clouds())
+            self._environment = {**self.service.client_environment(),
+                                 'OS_CLIENT_CONFIG_FILE': str(clouds)}
+            self.admin = self.client('admin')
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._stack.close()
+
+    def client(self, user):
+        made = Openstack({**self._environment, 'OS_CLOUD': user},
+                         ['--os-volume-api-version', '3.71'])
+        self._stack.callback(made.close)
+        return made
+
+    def volume(self, name, **values):
+        return self.api.create_volume(1, name=name, volume_type='alpha', **values)['id']
+
+    def wait(self, path, status='available'):
+        """The resource at a path when it has a status."""
+        def reached():
+            found, = self.api.get(path).values()
+            return found if found['status'] == status else None
+        return rest.wait_for(reached, f'{path} to be {status}')
 
 
 def _run(shell, words):
