@@ -51,7 +51,7 @@ class Suite:
                  '--repo-url', times,
                  'run', '--subunit', '--concurrency', concurrency,
                  '--exclude-regex', NEEDS_AN_IMAGE,
-                 f'{ALL}(?=.*{regex})']
+                 f'{ALL}(?=.*(?:{regex}))']
         with open(self._running.logs / 'stestr.log', 'ab') as log:
             tests = subprocess.Popen(
                 [str(word) for word in words], stdout=subprocess.PIPE, stderr=log, cwd=self._state,
