@@ -29,6 +29,8 @@ from cinder_ext.db import session
 
 LOG = log.getLogger(__name__)
 
+MAX_URL = 16384
+"""Characters of path and query.  Databases refuse long patterns, SQLite those of 50,000 bytes."""
 _ROUTE = 'cinder_ext.route'
 """Where the environment of a request says which page of routes.py it is about."""
 _METHODS = frozenset({'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'})
@@ -78,6 +80,8 @@ class Dispatcher:
             return faults.unexpected()
 
     def _answer(self, request, version):
+        if _url_length(request) > MAX_URL:
+            return faults.too_long_url()
         found = routes.match(_path(request))
         if found is None:
             return faults.no_such_path()
@@ -143,6 +147,10 @@ def _response(status, document, headers):
 def _check_project(call, project_id):
     if project_id is not None and call.context.project_id != project_id:
         raise exceptions.BadRequest('Malformed request url')
+
+
+def _url_length(request):
+    return sum(len(request.environ.get(part, '')) for part in ('PATH_INFO', 'QUERY_STRING'))
 
 
 def _path(request):

@@ -18,7 +18,7 @@ import webob.exc
 
 NAMES = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
          405: 'badMethod', 409: 'conflictingRequest', 412: 'preconditionFailed',
-         413: 'overLimit', 415: 'badMediaType', 429: 'overLimit', 501: 'notImplemented',
+         413: 'overLimit', 414: 'requestUriTooLong', 415: 'badMediaType', 429: 'overLimit', 501: 'notImplemented',
          503: 'serviceUnavailable'}
 UNEXPECTED = ('The server has either erred or is incapable of performing the requested '
               'operation.')
@@ -65,6 +65,10 @@ def unexpected():
 
 def no_such_path():
     return answer(404, 'The resource could not be found.', 'cinder_ext.no_such_path')
+
+
+def too_long_url():
+    return answer(414, 'The URL is too long.', 'cinder_ext.url_too_long')
 
 
 def wrong_method(allowed):

@@ -16,6 +16,8 @@ from cinder_ext.api import microversion
 
 MEDIA_TYPES = ('application/json', 'application/vnd.openstack.volume+json')
 MAX_INT = 0x7FFFFFFF
+MAX_DEPTH = 32
+"""Objects and lists in one another; no body of the API has more than ten, and recursion ends."""
 
 _formats = jsonschema.FormatChecker(formats=())
 
@@ -102,7 +104,8 @@ def wrapped(key, properties, required=(), others=False, beside=None, least=0):
 def parse(raw, content_type):
     """The body of a request as plain data; None when there is none.
 
-    :raises BadRequest: not JSON, not UTF-8, or text with a NUL, which no database keeps
+    :raises BadRequest: not JSON, not UTF-8, nested deeper than MAX_DEPTH, or text with a NUL,
+        which no database keeps
     """
     if not raw:
         return None
@@ -112,9 +115,20 @@ def parse(raw, content_type):
         parsed = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise exceptions.BadRequest('Malformed request body: cannot understand JSON')
+    if raw.count(b'[') + raw.count(b'{') > MAX_DEPTH and _is_deep(parsed):
+        raise exceptions.BadRequest(
+            f'Malformed request body: more than {MAX_DEPTH} objects and lists in one another')
     if b'\\u0000' in raw and _has_nul(parsed):
         raise exceptions.BadRequest('Malformed request body: text with a NUL character')
     return parsed
+
+
+def _is_deep(value):
+    level = [value]
+    for _depth in range(MAX_DEPTH):
+        level = [inner for each in level if isinstance(each, dict | list)
+                 for inner in (each.values() if isinstance(each, dict) else each)]
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def _has_nul(value):

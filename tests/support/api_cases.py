@@ -69,13 +69,13 @@ class Route:
         body = resolve(self.case.body, names)
         if self.action is not None:
             body = {self.action: body}
-        path = self.page if self.page in routes.UNVERSIONED else _filled(
+        path = self.page if self.page in routes.UNVERSIONED else filled(
             '/v3' + self.page, [resolve(each, names) for each in self.case.path])
         return {'method': self.method, 'path': path, 'body': body,
                 'query': resolve(self.case.query, names)}
 
 
-def _filled(page, words):
+def filled(page, words):
     left = list(words)
     return re.sub(r'\{\w+\}', lambda _found: left.pop(0), page)
 

@@ -4,6 +4,7 @@
 from cinder_ext import exceptions
 from cinder_ext.api import rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import quota_sets
 from cinder_ext.db import default_types, volume_types
 
 POLICY_SET = 'volume_extension:default_set_or_update'
@@ -49,10 +50,11 @@ def show(call):
 
 def put(call):
     """Choose a project's default volume type, by name or id."""
+    project_id = quota_sets.a_project(call.path['id'])
     try:
         found = volume_types.get_by_name_or_id(call.context, call.body['default_type']['volume_type'],
                                                call.scope)
-        row = default_types.put(call.context, call.path['id'], found.id)
+        row = default_types.put(call.context, project_id, found.id)
     except exceptions.VolumeTypeNotFound as fault:
         raise exceptions.InvalidInput(reason=fault.message) from fault
     return {'default_type': view(row)}

@@ -39,10 +39,17 @@ UPDATE_BODY = validation.schemas({'3.0': {
 
 def load(call):
     """The project of the path; whether there is one is the identity service's business."""
-    project_id = call.path['target_id']
-    if not 1 <= len(project_id.strip()) <= len(project_id) <= 255:
+    return types.SimpleNamespace(project_id=a_project(call.path['target_id']))
+
+
+def a_project(word):
+    """A word that can be the id of a project.
+
+    :raises InvalidInput: it is empty or longer than its column
+    """
+    if not 1 <= len(word.strip()) <= len(word) <= 255:
         raise exceptions.InvalidInput(reason='a project id has 1 to 255 characters.')
-    return types.SimpleNamespace(project_id=project_id)
+    return word
 
 
 def _names(call):
