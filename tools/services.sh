@@ -2,6 +2,8 @@
 # Private MariaDB, PostgreSQL, RabbitMQ and memcached for tests.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
+# The servers do not run as root, and read what is written here.
+umask 022
 
 usage() {
     cat <<'TEXT'
