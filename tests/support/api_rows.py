@@ -132,7 +132,8 @@ class Rows:
             catalogue.EXTEND_VOLUME, catalogue.DRIVER_FAILED_EXTEND, self.mark).id
         # A name of its own: both projects have a type that only they may use.
         self.made['type_own'] = volume_types.create(
-            self.ctxt, {'name': f'{self.mark} type', 'is_public': False}, {'spec': self.mark, 'multiattach': '<is> False'}).id
+            self.ctxt, {'name': f'{self.mark} type', 'is_public': False},
+            {'spec': self.mark, 'multiattach': '<is> False'}).id
         type_access.add(self.ctxt, self.made['type_own'], self.project_id)
         default_types.put(self.ctxt, self.project_id, self.shared['type_alpha'])
         quotas.set_limits(self.ctxt, self.project_id, OWN)
