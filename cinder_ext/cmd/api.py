@@ -66,6 +66,7 @@ class ApiService:
             raise process.Refused(
                 f'cannot listen on {conf.api.listen} port {conf.api.port}: {fault}') from fault
         self._server = server
+        process.settle()
         self._thread = threading.Thread(target=server.serve, name='api', daemon=True)
         self._thread.start()
         LOG.info('listening on http://%s:%s', conf.api.listen, self.port)

@@ -57,7 +57,9 @@ def _build():
         observer.start()
         atexit.register(observer.stop)
     atexit.register(_close)
-    return app.build(conf, clients(conf))
+    application_ = app.build(conf, clients(conf))
+    process.settle()
+    return application_
 
 
 def _close():

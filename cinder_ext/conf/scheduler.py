@@ -4,7 +4,8 @@
 from oslo_config import cfg, types
 
 FILTERS = ('AvailabilityZoneFilter', 'CapacityFilter', 'CapabilitiesFilter', 'DriverFilter',
-           'SameBackendFilter', 'DifferentBackendFilter', 'JsonFilter', 'InstanceLocalityFilter')
+           'SameBackendFilter', 'DifferentBackendFilter', 'JsonFilter', 'InstanceLocalityFilter',
+           'IgnoreAttemptedHostsFilter')
 """Names of scheduler_default_filters."""
 
 WEIGHERS = ('CapacityWeigher', 'AllocatedCapacityWeigher', 'VolumeNumberWeigher',

@@ -8,7 +8,7 @@ from oslo_db import exception as oslo_db_exception
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import group_models, listing, session
+from cinder_ext.db import group_models, listing, session, transition
 
 _Type = group_models.GroupType
 _Spec = group_models.GroupTypeSpec
@@ -74,7 +74,14 @@ def create(context, values, specs=None):
         context.session.flush()
     for key, value in (specs or {}).items():
         context.session.add(_Spec(group_type_id=row.id, key=key, value=value))
+    _note(context, row, 'create')
     return row
+
+
+def _note(context, row, event):
+    facts = {'id': row.id, 'name': row.name, 'description': row.description,
+             'is_public': row.is_public}
+    transition.note(context, 'group_type', row.id, event, facts={'group_types': facts})
 
 
 @session.writer
@@ -90,7 +97,9 @@ def update(context, type_id, values):
         columns['live_name'] = values['name']
     with _name_is_free(values.get('name')):
         _set(context, type_id, columns)
-    return get(context, type_id)
+    row = get(context, type_id)
+    _note(context, row, 'update')
+    return row
 
 
 @contextlib.contextmanager
@@ -125,7 +134,7 @@ def delete(context, type_id):
     :raises InvalidState: a group has it
     :raises GroupTypeNotFound: there is no such type
     """
-    now = timeutils.utcnow()
+    now, row = timeutils.utcnow(), get(context, type_id)
     _set(context, type_id, {'deleted_at': now, 'updated_at': now, 'live_name': None})
     group = group_models.Group
     # A locking read: MariaDB's plain ones show the start of the transaction.
@@ -136,6 +145,7 @@ def delete(context, type_id):
         raise exceptions.InvalidState(
             kind='group type', reason=f'group type {type_id} is in use by groups.')
     context.session.execute(sa.delete(_Spec).where(_Spec.group_type_id == type_id))
+    _note(context, row, 'delete')
 
 
 @session.reader
@@ -171,6 +181,8 @@ def set_specs(context, type_id, values):
     _set(context, type_id, {'updated_at': timeutils.utcnow()})
     for key, value in values.items():
         context.session.merge(_Spec(group_type_id=type_id, key=key, value=value))
+    transition.note(context, 'group_type_specs', type_id, 'create',
+                    facts={'type_id': type_id, 'specs': values})
 
 
 @session.writer
@@ -185,6 +197,8 @@ def delete_spec(context, type_id, key):
         sa.delete(_Spec).where(_Spec.group_type_id == type_id, _Spec.key == key)).rowcount
     if not gone:
         raise exceptions.GroupSpecNotFound(type_id=type_id, key=key)
+    transition.note(context, 'group_type_specs', type_id, 'delete',
+                    facts={'type_id': type_id, 'id': key})
 
 
 @session.reader

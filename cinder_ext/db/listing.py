@@ -48,19 +48,24 @@ class Page:
 
 
 @session.reader
-def rows(context, model, page, conditions=(), project_id=None, missing=None, metadata=None):
+def rows(context, model, page, conditions=(), project_id=None, missing=None, metadata=None,
+         columns=None):
     """One page of the rows that are not deleted.
 
     :param project_id: only this project's; None: everybody's
     :param missing: exception class for a marker that is not in the list, raised with its id
     :param metadata: (model, name of its reference) for conditions on metadata, or a dictionary
         of them by the conditions' columns
-    :returns: a list of Core rows with every column of the table
+    :param columns: names of those that are wanted, ``id`` among them; by default all.  A driver
+        in Python takes half of the time of a long list to read its columns
+    :returns: a list of Core rows
     """
     where = _where(model, conditions, project_id, metadata)
     if page.marker is not None:
         where.append(_after(_marker(context, model, page, where, missing), model, page.keys))
-    query = (sa.select(*model.__table__.c).where(*where).order_by(*_order(model, page.keys))
+    table = model.__table__.c
+    chosen = table if columns is None else [table[name] for name in columns]
+    query = (sa.select(*chosen).where(*where).order_by(*_order(model, page.keys))
              .limit(page.limit).offset(page.offset or None))
     return list(context.session.execute(query))
 
@@ -123,7 +128,7 @@ def _clause(model, condition, metadata):
 def _pair(model, condition, table, reference):
     key, value = condition.value
     wanted = (table.value == value if condition.comparison == 'has'
-              else table.value.contains(value, autoescape=True))
+              else table.value.icontains(value, autoescape=True))
     return sa.exists().where(getattr(table, reference) == model.id, table.key == key, wanted)
 
 

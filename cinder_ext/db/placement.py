@@ -205,9 +205,12 @@ def loads(context, backend):
 
     :param backend: ``host@backend``
     """
-    volume = models.Volume
+    volume, host = models.Volume, models.Volume.host
+    if context.session.get_bind().dialect.name in ('mysql', 'mariadb'):
+        # Its collation puts names together that differ in case.
+        host = sa.collate(host, 'utf8mb4_bin')
     rows = context.session.execute(
-        sa.select(volume.host, sa.func.count(), sa.func.sum(volume.size))
+        sa.select(host.label('pool'), sa.func.count(), sa.func.sum(volume.size))
         .where(volume.host.startswith(backend + '#', autoescape=True),
-               volume.deleted_at.is_(None)).group_by(volume.host))
-    return {host: (count, int(size) * 1024 ** 3) for host, count, size in rows}
+               volume.deleted_at.is_(None)).group_by(host))
+    return {pool: (count, int(size) * 1024 ** 3) for pool, count, size in rows}

@@ -8,7 +8,7 @@ from oslo_db import exception as oslo_db_exception
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session, type_models, volume_types
+from cinder_ext.db import models, session, transition, type_models, volume_types
 
 _Specs = type_models.QosSpecs
 _Value = type_models.QosSpec
@@ -29,7 +29,12 @@ def create(context, name, consumer, values):
         context.session.flush()
     for key, value in values.items():
         context.session.add(_Value(qos_specs_id=row.id, key=key, value=value))
+    _note(context, row.id, 'create', name=name, specs=values)
     return row
+
+
+def _note(context, specs_id, event, **facts):
+    transition.note(context, 'qos_specs', specs_id, event, facts={'id': specs_id, **facts})
 
 
 @contextlib.contextmanager
@@ -84,6 +89,7 @@ def update(context, specs_id, values, consumer=None):
     _hold(context, specs_id, {} if consumer is None else {'consumer': consumer})
     for key, value in values.items():
         context.session.merge(_Value(qos_specs_id=specs_id, key=key, value=value))
+    _note(context, specs_id, 'update', specs=values)
 
 
 @session.writer
@@ -100,6 +106,7 @@ def delete_keys(context, specs_id, keys):
             raise exceptions.QosKeyNotFound(id=specs_id, key=key)
     context.session.execute(sa.delete(_Value).where(
         _Value.qos_specs_id == specs_id, _Value.key.in_(list(keys))))
+    _note(context, specs_id, 'delete_keys')
 
 
 @session.writer
@@ -117,6 +124,7 @@ def delete(context, specs_id, force=False):
         raise exceptions.InvalidState(kind='QoS specs', reason='Qos specs still in use.')
     context.session.execute(sa.delete(_Value).where(_Value.qos_specs_id == specs_id))
     context.session.execute(sa.delete(_Specs).where(_Specs.id == specs_id))
+    _note(context, specs_id, 'delete')
 
 
 @session.reader
@@ -146,6 +154,7 @@ def associate(context, specs_id, type_id):
             kind='volume type', reason=f'Type {type_id} is already associated with another qos '
                                        f'specs: {present}')
     _set(context, specs_id, _Type.id == type_id)
+    _note(context, specs_id, 'associate', type_id=type_id)
 
 
 @session.writer
@@ -157,6 +166,7 @@ def disassociate(context, specs_id, type_id):
     _hold(context, specs_id)
     volume_types.hold(context, type_id)
     _set(context, None, _Type.id == type_id, _Type.qos_specs_id == specs_id)
+    _note(context, specs_id, 'disassociate', type_id=type_id)
 
 
 @session.writer
@@ -167,6 +177,7 @@ def disassociate_all(context, specs_id):
     """
     _hold(context, specs_id)
     _disassociate(context, specs_id)
+    _note(context, specs_id, 'disassociate_all')
 
 
 def _disassociate(context, specs_id):

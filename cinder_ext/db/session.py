@@ -170,7 +170,7 @@ def _begin_immediate(writes):
 def _prepare(engine):
     if engine.dialect.name == 'sqlite':
         _prepare_sqlite(engine)
-    elif engine.dialect.name == 'mysql':
+    elif engine.dialect.name in ('mysql', 'mariadb'):
         _prepare_mysql(engine)
 
 
@@ -185,7 +185,7 @@ def _prepare_mysql(engine):
             cursor.execute('SET NAMES utf8mb4')
             cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
 
-    # oslo.db has tried the engine, with a connection that was not told this.
+    # oslo.db has tried a connection before this listener was there.
     engine.dispose()
 
 

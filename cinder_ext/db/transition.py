@@ -22,7 +22,7 @@ _watchers = []
 
 
 def watch(watcher):
-    """Have ``watcher(context, kind, id, event, state)`` told of every change, once it is committed.
+    """Have ``watcher(context, kind, id, event, state, facts)`` told of changes that were committed.
 
     ``event`` is ``insert`` for a new row, ``insert-STATE`` in another than the first initial
     state; what is no change of a status is told by ``note``.
@@ -35,15 +35,18 @@ def watch(watcher):
 
 
 @session.writer
-def note(context, kind, entity_id, event, state=None):
-    """Tell the watchers of something when this transaction has committed."""
-    session.after_commit(functools.partial(_tell, context, kind, entity_id, event, state))
+def note(context, kind, entity_id, event, state=None, facts=None):
+    """Tell the watchers of something when this transaction has committed.
+
+    :param facts: a dictionary for a notification, where it does not follow from the row
+    """
+    session.after_commit(functools.partial(_tell, context, kind, entity_id, event, state, facts))
 
 
-def _tell(context, kind, entity_id, event, state):
+def _tell(context, kind, entity_id, event, *more):
     metrics.CHANGES.labels(kind, event).inc()
     for watcher in tuple(_watchers):
-        watcher(context, kind, entity_id, event, state)
+        watcher(context, kind, entity_id, event, *more)
 
 
 _MODELS = {

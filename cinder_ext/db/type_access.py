@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_db import exception as oslo_db_exception
 
 from cinder_ext import exceptions
-from cinder_ext.db import session, type_models, volume_types
+from cinder_ext.db import session, transition, type_models, volume_types
 
 _Project = type_models.VolumeTypeProject
 
@@ -33,6 +33,12 @@ def add(context, type_id, project_id):
     except oslo_db_exception.DBDuplicateEntry as fault:
         raise exceptions.AlreadyExists(
             kind='Volume type access', name=f'of project {project_id} to {type_id}') from fault
+    _note(context, type_id, project_id, 'access.add')
+
+
+def _note(context, type_id, project_id, event):
+    transition.note(context, 'volume_type_project', type_id, event,
+                    facts={'volume_type_id': type_id, 'project_id': project_id})
 
 
 @session.writer
@@ -48,6 +54,7 @@ def remove(context, type_id, project_id):
         _Project.volume_type_id == type_id, _Project.project_id == project_id)).rowcount
     if not gone:
         raise exceptions.TypeAccessNotFound(type_id=type_id, project_id=project_id)
+    _note(context, type_id, project_id, 'access.remove')
 
 
 def _hold_private(context, type_id):

@@ -4,7 +4,7 @@
 import sqlalchemy as sa
 
 from cinder_ext import exceptions
-from cinder_ext.db import session, type_models, volume_types
+from cinder_ext.db import session, transition, type_models, volume_types
 
 _Encryption = type_models.VolumeTypeEncryption
 
@@ -33,7 +33,13 @@ def create(context, type_id, values):
     row = _Encryption(volume_type_id=type_id, **values)
     context.session.add(row)
     context.session.flush()
+    _note(context, type_id, 'create', values)
     return row
+
+
+def _note(context, type_id, event, values):
+    transition.note(context, 'volume_type_encryption', type_id, event,
+                    facts={'type_id': type_id, **({'encryption': values} if values else {})})
 
 
 @session.writer
@@ -50,6 +56,7 @@ def update(context, type_id, values):
         raise exceptions.EncryptionNotFound(type_id=type_id)
     for column, value in values.items():
         setattr(row, column, value)
+    _note(context, type_id, 'update', values)
 
 
 @session.writer
@@ -63,6 +70,7 @@ def delete(context, type_id):
         sa.delete(_Encryption).where(_Encryption.volume_type_id == type_id)).rowcount
     if not gone:
         raise exceptions.EncryptionNotFound(type_id=type_id)
+    _note(context, type_id, 'delete', None)
 
 
 def _hold_unused(context, type_id):

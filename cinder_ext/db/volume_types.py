@@ -14,6 +14,7 @@ from cinder_ext.db import (
     models,
     project_models,
     session,
+    transition,
     type_models,
 )
 from cinder_ext.states import migration as migration_states
@@ -88,7 +89,14 @@ def create(context, values, extra_specs=None):
         context.session.flush()
     for key, value in (extra_specs or {}).items():
         context.session.add(_Spec(volume_type_id=row.id, key=key, value=value))
+    _note(context, row, 'create')
     return row
+
+
+def _note(context, row, event):
+    facts = {'id': row.id, 'name': row.name, 'description': row.description,
+             'is_public': row.is_public, 'qos_specs_id': row.qos_specs_id}
+    transition.note(context, 'volume_type', row.id, event, facts={'volume_types': facts})
 
 
 @session.writer
@@ -111,7 +119,9 @@ def update(context, type_id, values):
         raise exceptions.VolumeTypeNotFound(id=type_id)
     if values.get('name', before) != before:
         _rename_limits(context, before, values['name'])
-    return _found(context, type_id, _Type.id == type_id)
+    row = _found(context, type_id, _Type.id == type_id)
+    _note(context, row, 'update')
+    return row
 
 
 def _rename_limits(context, before, after):
@@ -141,7 +151,7 @@ def delete(context, type_id):
         is the default of a project
     :raises VolumeTypeNotFound: there is no such type
     """
-    now = timeutils.utcnow()
+    now, row = timeutils.utcnow(), get(context, type_id)
     changed = context.session.execute(
         sa.update(_Type).where(_Type.id == type_id, _Type.deleted_at.is_(None))
         .values(deleted_at=now, updated_at=now, live_name=None)
@@ -153,6 +163,7 @@ def delete(context, type_id):
             kind='volume type', reason=f'volume type {type_id} is in use.')
     for table in _BESIDE:
         context.session.execute(sa.delete(table).where(table.volume_type_id == type_id))
+    _note(context, row, 'delete')
 
 
 @session.reader
@@ -233,6 +244,8 @@ def set_extra_specs(context, type_id, specs):
         raise exceptions.InvalidInput(reason='cacheable cannot be set with multiattach.')
     for key, value in specs.items():
         context.session.merge(_Spec(volume_type_id=type_id, key=key, value=value))
+    transition.note(context, 'volume_type_extra_specs', type_id, 'create',
+                    facts={'type_id': type_id, 'specs': specs})
 
 
 @session.writer
@@ -249,6 +262,8 @@ def delete_extra_spec(context, type_id, key):
         sa.delete(_Spec).where(_Spec.volume_type_id == type_id, _Spec.key == key)).rowcount
     if not gone:
         raise exceptions.ExtraSpecNotFound(type_id=type_id, key=key)
+    transition.note(context, 'volume_type_extra_specs', type_id, 'delete',
+                    facts={'type_id': type_id, 'id': key})
 
 
 @session.writer

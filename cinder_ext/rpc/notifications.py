@@ -125,18 +125,25 @@ class Notifications:
                     oslo_db_exception.DBError) as fault:
                 LOG.error('%s %s: %s is not told: %s', change[1], change[2], change[3], fault)
 
-    def _tell(self, context, kind, entity_id, event, state):
-        if kind not in _STARTS_AND_ENDS:
-            return
+    def _tell(self, context, kind, entity_id, event, state, facts):
+        if facts is not None:
+            self._send(context, kind, [f'{kind}.{event}'], facts)
+        elif kind in _STARTS_AND_ENDS:
+            self._tell_of_row(context, kind, entity_id, event, state)
+
+    def _tell_of_row(self, context, kind, entity_id, event, state):
         facts = notices.payload(context.elevated(), kind, entity_id)
         if facts is None:
             return
         if state is not None and kind not in _PREFIX:
             # The row may have moved on since.
             facts['status'] = state
+        self._send(context, kind, event_types(kind, event, facts.get('operation')), facts)
+
+    def _send(self, context, kind, names, facts):
         notifier = self._notifier.prepare(
             publisher_id=f'{_PREFIX.get(kind, kind)}.{self._host(facts)}')
-        for name in event_types(kind, event, facts.get('operation')):
+        for name in names:
             tell = notifier.error if name.endswith('.error') else notifier.info
             tell({**context.to_dict(), 'auth_token': None}, name, facts)
 

@@ -175,6 +175,7 @@ BY_NAME = {
     'DifferentBackendFilter': different_backend,
     'JsonFilter': json_query,
     'InstanceLocalityFilter': instance_locality,
+    'IgnoreAttemptedHostsFilter': untried,
 }
 """The names of scheduler_default_filters."""
 

@@ -107,8 +107,8 @@ class Deployed:
         self._stack.callback(subprocess.run, [TOOLS / 'services.sh', 'stop', servers], check=False)
         subprocess.run([TOOLS / 'services.sh', 'start', servers, 'mariadb', 'rabbitmq'], check=True)
         found = _environment(servers / 'services.env')
-        self._database = f"{found['MARIADB_URL_BASE']}/cinder_ext"
-        _create_databases(found['MARIADB_URL_BASE'], 'cinder_ext', 'flows')
+        self._database = f"{found['MARIADB_URL_BASE']}/measured"
+        _create_databases(found['MARIADB_URL_BASE'], 'measured', 'measured_flows')
         files = {name: self._configure(name, found) for name in ('api', 'scheduler', 'volume')}
         subprocess.run([_binary('cinder-ext-manage'), '--config-file', files['api'], 'db', 'sync'],
                        check=True, stdout=subprocess.DEVNULL)
@@ -126,7 +126,7 @@ class Deployed:
         file = self._directory / f'{name}.conf'
         file.write_text(CONFIGURATION.format(
             directory=self._directory, name=name, transport=found['RABBIT_URL'],
-            database=self._database, flows=f"{found['MARIADB_URL_BASE']}/flows"))
+            database=self._database, flows=f"{found['MARIADB_URL_BASE']}/measured_flows"))
         return file
 
     def _spawn(self, command, environment=None):
@@ -153,8 +153,7 @@ def _environment(file):
     found = {}
     for line in file.read_text().splitlines():
         words = shlex.split(line)
-        if words[:1] == ['export']:
-            found.update(word.split('=', 1) for word in words[1:])
+        found.update(word.split('=', 1) for word in words if '=' in word)
     return found
 
 

@@ -138,7 +138,10 @@ class Killable(Kills, embedded.EmbeddedService):
 
 
 class KillableDaemons(Kills, daemons.Daemons):
-    """Separate daemons; the volume service of the source kills itself."""
+    """Separate daemons, of which one kills itself.
+
+    :ivar victim: that one; alpha, the volume service of the source, or beta, the destination's
+    """
 
     options_of_all = {'migration': {'checkpoint_mib': 4, 'destination_timeout': 6},
                       'DEFAULT': {'sweep_interval': 2, 'report_interval': 2}}

@@ -13,6 +13,7 @@ which, where, and counts:
     ``bytes:N``          in the middle of the write that copies the Nth byte of this process
     ``driver:N``         as bytes, of what the file driver writes by itself
     ``renamed:WORD``     when a file got a name with this word in it
+    ``call:NAME``        when a migration's destination has taken a call, which is lost with it
 ``FILL_AT``
     ``NAME:DIRECTORY``  fill the file system of a directory when a step begins, so that the
     flow is undone
@@ -38,6 +39,7 @@ from cinder_ext.cmd.api import ApiService
 from cinder_ext.drivers.generic import attach, blockio
 from cinder_ext.scheduler.manager import SchedulerService
 from cinder_ext.volume.manager import VolumeServices
+from cinder_ext.volume.migration.destination import DestinationEndpoint
 
 KIND, _, POINT = os.environ.get('KILL_AT', '::').partition(':')
 FILL_STEP, _, FILL_DIRECTORY = os.environ.get('FILL_AT', ':').partition(':')
@@ -134,6 +136,8 @@ def main():
     commits = Commits()
     event.listen(sqlalchemy.engine.Engine, 'commit', commits.before)
     event.listen(sqlalchemy.engine.Engine, 'begin', commits.after)
+    if KIND == 'call':
+        setattr(DestinationEndpoint, POINT, lambda *args, **kwargs: die())
     blockio.write_from = Copied(os.environ['COUNTER']).write_from
     os.rename = rename
     run, compose = RUN[os.environ['DAEMON']]

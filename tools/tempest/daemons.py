@@ -24,7 +24,7 @@ def any_free_port():
 
 
 class Daemons(contextlib.ExitStack):
-    """A stack of processes: leaving the context stops them, the last one first.
+    """A stack of processes: leaving the context stops them.
 
     :param logs: directory for what they write
     """
@@ -33,24 +33,33 @@ class Daemons(contextlib.ExitStack):
         super().__init__()
         self.logs = pathlib.Path(logs)
         self.logs.mkdir(parents=True, exist_ok=True)
+        self._processes = []
+
+    def __exit__(self, *exc_info):
+        """Stop everything; the processes end side by side."""
+        for process in self._processes:
+            process.terminate()
+        return super().__exit__(*exc_info)
 
     def run(self, name, *words, environment=None):
-        """Run a program to its end.
+        """Run a program to its end; an interrupt takes effect after it.
+
+        So what it started is known by then, and can be stopped.
 
         :raises Failed: its exit code was not 0
         """
-        with self._log(name) as log:
-            done = subprocess.run([str(word) for word in words], stdout=log, stderr=log, check=False,
-                                  stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
-        if done.returncode:
-            raise Failed(f'{name} ended with {done.returncode}:\n{self.tail(name)}')
+        process = self._open(name, words, environment)
+        try:
+            process.wait()
+        finally:
+            process.wait()
+        if process.returncode:
+            raise Failed(f'{name} ended with {process.returncode}:\n{self.tail(name)}')
 
     def start(self, name, *words, environment=None):
         """Start a program in a process group of its own."""
-        with self._log(name) as log:
-            process = subprocess.Popen([str(word) for word in words], stdout=log, stderr=log,
-                                       stdin=subprocess.DEVNULL, start_new_session=True,
-                                       env={**os.environ, **(environment or {})})
+        process = self._open(name, words, environment)
+        self._processes.append(process)
         self.callback(_stop, process)
         return process
 
@@ -71,8 +80,11 @@ class Daemons(contextlib.ExitStack):
         path = self.logs / f'{name}.log'
         return '\n'.join(path.read_text(errors='replace').splitlines()[-lines:])
 
-    def _log(self, name):
-        return open(self.logs / f'{name}.log', 'ab')
+    def _open(self, name, words, environment):
+        with open(self.logs / f'{name}.log', 'ab') as log:
+            return subprocess.Popen(
+                [str(word) for word in words], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True, env={**os.environ, **(environment or {})})
 
 
 def _answers(url, statuses):
@@ -84,8 +96,7 @@ def _answers(url, statuses):
 
 def _stop(process):
     """TERM, and KILL to its whole group when that is not enough in 30 s."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
+    process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(30)
     with contextlib.suppress(ProcessLookupError):

@@ -11,10 +11,10 @@ CACHE = pathlib.Path(__file__).parents[2] / '.tempest'
 """Where everything lies that this tool makes; not under version control."""
 
 WANTED = {
-    'keystone': ('keystone>=26', 'gunicorn>=23', 'PyMySQL>=1.1', 'python-memcached>=1.59'),
-    'tempest': ('tempest>=43', 'cinder-tempest-plugin>=1.18'),
+    'keystone': ('keystone>=30,<31', 'gunicorn>=23', 'PyMySQL>=1.1', 'python-memcached>=1.59'),
+    'tempest': ('tempest>=47,<48', 'cinder-tempest-plugin>=1.23,<1.24'),
 }
-"""Name of an environment -> what pip installs there."""
+"""Name of an environment -> what pip installs there; required.txt belongs to these versions."""
 
 
 class NotInstalled(Exception):

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import argparse
-import collections
 import contextlib
 import fcntl
 import itertools
@@ -21,6 +20,7 @@ import identity
 import proofs
 import servers
 import suite
+import verdict
 
 STATE = environments.CACHE / 'run'
 RESULTS = STATE / 'results.json'
@@ -29,7 +29,7 @@ RESULTS = STATE / 'results.json'
 def start(running):
     """A cloud whose only services are ours.
 
-    :returns: (identity.Keystone, cloud.Cloud)
+    :returns: (identity.Keystone, cloud.Cloud, beside.Beside)
     """
     found = servers.Servers(running)
     found.create(running, environments.python_of('keystone'), 'keystone', 'cinder', 'flows')
@@ -38,11 +38,10 @@ def start(running):
     keystone.start()
     block_storage = cloud.Cloud(running, STATE / 'cinder', keystone, found)
     block_storage.register()
-    empty = beside.start(running)
-    keystone.register('neutron', 'network', empty)
-    keystone.register('glance', 'image', empty)
+    others = beside.Beside(running)
+    others.register(keystone)
     block_storage.start()
-    return keystone, block_storage
+    return keystone, block_storage, others
 
 
 def note(found):
@@ -59,28 +58,6 @@ def note(found):
     return results
 
 
-def judge(results, required):
-    """Print the counts and what is wrong.
-
-    :param required: ids of the tests that must have passed
-    :returns: exit code
-    """
-    failed = [result['id'] for result in results if result['outcome'] == 'failed']
-    passed = {result['id'] for result in results if result['outcome'] == 'passed'}
-    missing = [each for each in required if each not in passed and each not in failed]
-    for each in failed:
-        print(f'FAILED   {each}')
-    for each in missing:
-        print(f'MISSING  {each}')
-    for title, belongs in (('Keystone', True), ('Tempest', False)):
-        counts = collections.Counter(result['outcome'] for result in results
-                                     if result['id'].startswith(proofs.PREFIX) == belongs)
-        print(f"{title}: {counts['passed']} passed, {counts['failed']} failed, "
-              f"{counts['skipped']} skipped")
-    print(f'{len(passed.intersection(required))} of {len(required)} required tests passed')
-    return 1 if failed or missing or not passed else 0
-
-
 def parse(argv):
     parser = argparse.ArgumentParser(prog='tools/tempest.sh')
     parser.add_argument('--keep', action='store_true')
@@ -95,7 +72,7 @@ def run(options):
     environments.prepare()
     shutil.rmtree(STATE, ignore_errors=True)
     with daemons.Daemons(STATE / 'logs') as running:
-        keystone, block_storage = start(running)
+        keystone, block_storage, others = start(running)
         print(f'The cloud runs after {time.monotonic() - began:.0f} s.', flush=True)
         tests = suite.Suite(running, STATE / 'tempest', keystone)
         found = tests.run(options.regex or '', options.concurrency)
@@ -103,11 +80,11 @@ def run(options):
         if options.regex:
             required = [each for each in required if re.search(options.regex, each)]
         else:
-            found = itertools.chain(proofs.run(keystone, block_storage.url), found)
+            found = itertools.chain(proofs.run(keystone, block_storage.url, others), found)
             required += proofs.names()
         results = note(found)
         RESULTS.write_text(json.dumps(results, indent=1))
-        code = judge(results, required)
+        code = verdict.judge(results, required, proofs.PREFIX)
         print(f'It took {time.monotonic() - began:.0f} s.', flush=True)
         if options.keep:
             wait(keystone, block_storage)

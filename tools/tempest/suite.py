@@ -51,7 +51,7 @@ class Suite:
                  '--repo-url', times,
                  'run', '--subunit', '--concurrency', concurrency,
                  '--exclude-regex', NEEDS_AN_IMAGE,
-                 f'{ALL}(?=.*{regex})']
+                 f'{ALL}(?=.*(?:{regex}))']
         with open(self._running.logs / 'stestr.log', 'ab') as log:
             tests = subprocess.Popen(
                 [str(word) for word in words], stdout=subprocess.PIPE, stderr=log, cwd=self._state,
@@ -106,4 +106,6 @@ def _sections(state, keystone):
             'manage_volume': 'true', 'manage_snapshot': 'true',
             'extend_volume_with_snapshot': 'true', 'volume_revert': 'true',
             'api_extensions': 'all'},
+        # What a test reads it reads as a reader of the project.
+        'enforce_scope': {'cinder': 'true'},
     }

@@ -23,10 +23,12 @@ FROM_SOURCE_BODY = validation.schemas({'3.0': validation.wrapped('consistencygro
 UPDATE_BODY = validation.schemas({'3.0': validation.wrapped('consistencygroup', {
     **_NAMES, 'add_volumes': {'type': ['string', 'null'], 'maxLength': 4096},
     'remove_volumes': {'type': ['string', 'null'], 'maxLength': 4096}}, others=True)})
+_DELETED = ('consistencygroup', 'consistency_group')
+"""The second is what openstacksdk writes."""
 DELETE_BODY = validation.schemas({'3.0': {'oneOf': [
     {'type': 'null'},
     {'type': 'object', 'maxProperties': 0},
-    validation.wrapped('consistencygroup', {'force': validation.BOOLEAN}, others=True)]}})
+    *(validation.wrapped(name, {'force': validation.BOOLEAN}, others=True) for name in _DELETED)]}})
 
 _WORDS = ('name', 'description', 'add_volumes', 'remove_volumes')
 
@@ -126,7 +128,7 @@ def update(call):
 
 def delete(call):
     """Delete a consistency group; with ``force`` its volumes too."""
-    wanted = (call.body or {}).get('consistencygroup', {})
+    wanted = next(iter((call.body or {}).values()), {})
     of_groups.remove(call, pagination.truth('force', str(wanted.get('force', False))))
 
 

@@ -17,7 +17,6 @@ POLICIES = (
 )
 
 SERVED = (
-    ('capabilities', 'Capabilities', 'What a backend can do.', '2015-08-31T00:00:00+00:00'),
     ('os-admin-actions', 'AdminActions', 'Administrators reset, delete and migrate.',
      '2012-08-25T00:00:00+00:00'),
     ('os-availability-zone', 'AvailabilityZones', 'Availability zones.',

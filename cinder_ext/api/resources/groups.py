@@ -70,9 +70,11 @@ CREATE_BODY = validation.schemas({'3.13': validation.wrapped('group', {
 }, required=('group_type', 'volume_types'))})
 UPDATE_BODY = validation.schemas({'3.13': validation.wrapped('group', {
     **_NAMES, 'add_volumes': validation.TEXT, 'remove_volumes': validation.TEXT}, least=1)})
+_SOURCES = ('group_snapshot_id', 'source_group_id')
 FROM_SOURCE_BODY = validation.schemas({'3.14': _object(
-    {**_NAMES, 'source_group_id': validation.UUID, 'group_snapshot_id': validation.UUID},
-    oneOf=[{'required': ['group_snapshot_id']}, {'required': ['source_group_id']}])})
+    {**_NAMES, **dict.fromkeys(_SOURCES, {'oneOf': [{'type': 'null'}, validation.UUID]})},
+    oneOf=[{'required': [name], 'properties': {name: {'type': 'string'}}} for name in _SOURCES])})
+"""Exactly one of them; openstacksdk sends the other one as null."""
 DELETE_BODY = validation.schemas({'3.13': _object({'delete-volumes': validation.BOOLEAN})})
 STATUS = {'type': 'string', 'maxLength': 32,
           'pattern': f"^(?i:{'|'.join(states.RESETTABLE)})\\Z"}
@@ -80,7 +82,8 @@ STATUS = {'type': 'string', 'maxLength': 32,
 RESET_BODY = validation.schemas({'3.20': _object({'status': STATUS}, required=['status'])})
 FAILOVER_BODY = validation.schemas({'3.38': _object({
     'allow_attached_volume': validation.BOOLEAN, 'secondary_backend_id': validation.TEXT})})
-REPLICATION_BODY = validation.schemas({'3.38': {'type': 'object'}})
+REPLICATION_BODY = validation.schemas({'3.38': {'type': ['object', 'null']}})
+"""Empty; null is what openstacksdk sends."""
 
 # view
 
@@ -266,7 +269,7 @@ def create_from_source(call):
 
 def _source(call):
     """(group snapshot, group): the one that the body names."""
-    if 'group_snapshot_id' in call.body:
+    if call.body.get('group_snapshot_id') is not None:
         return group_snapshots.get(call.context, call.body['group_snapshot_id'], call.scope), None
     return None, groups.get(call.context, call.body['source_group_id'], call.scope)
 

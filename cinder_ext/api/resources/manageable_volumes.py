@@ -33,7 +33,8 @@ REFERENCE = {'type': ['object', 'string']}
 _MANAGE = {'name': validation.TEXT, 'description': validation.TEXT, 'ref': REFERENCE,
            'availability_zone': validation.TEXT, 'volume_type': validation.TEXT,
            'host': {**validation.HOST, 'type': ['string', 'null']},
-           'bootable': validation.BOOLEAN, 'metadata': validation.OPTIONAL_METADATA}
+           'bootable': {'oneOf': [{'type': 'null'}, validation.BOOLEAN]},
+           'metadata': validation.OPTIONAL_METADATA}
 MANAGE_BODY = validation.schemas({
     '3.0': validation.wrapped('volume', _MANAGE, required=('ref',)),
     '3.16': validation.wrapped('volume', {**_MANAGE, 'cluster': validation.TEXT},
@@ -145,7 +146,7 @@ def create(call):
         'name': (body.get('name') or '').strip() or None,
         'description': (body.get('description') or '').strip() or None,
         'availability_zone': body.get('availability_zone') or service.availability_zone,
-        'bootable': pagination.truth('bootable', str(body.get('bootable', False))),
+        'bootable': pagination.truth('bootable', str(body.get('bootable') or False)),
         **_type(call, body.get('volume_type')),
     }
     volume = managed.create_volume(call.context, values, body.get('metadata'), host, body['ref'])

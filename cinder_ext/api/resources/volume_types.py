@@ -45,6 +45,9 @@ USER_VISIBLE_SPECS = (ZONES, 'multiattach', 'replication_enabled')
 
 # SCHEMAS
 
+_PREFIX = 'os-volume-type-access:'
+_ACCESS = f'{_PREFIX}is_public'
+_OPTIONAL_BOOLEAN = {'oneOf': [{'type': 'null'}, validation.BOOLEAN]}
 EXTRA_SPECS = {'type': 'object', 'additionalProperties': False,
                'patternProperties': {r'^[a-zA-Z0-9\-_:.]{1,255}\Z': validation.TEXT}}
 _FIRST_SPECS = {'type': 'object', 'additionalProperties': False,
@@ -53,12 +56,13 @@ _DESCRIPTION = {'type': ['string', 'null'], 'maxLength': 255}
 
 CREATE_BODY = validation.schemas({'3.0': validation.wrapped('volume_type', {
     'name': validation.NAME, 'description': _DESCRIPTION,
-    'os-volume-type-access:is_public': validation.BOOLEAN,
+    _ACCESS: validation.BOOLEAN,
     'extra_specs': {'oneOf': [{'type': 'null'}, _FIRST_SPECS]},
 }, required=('name',))})
 UPDATE_BODY = validation.schemas({'3.0': validation.wrapped('volume_type', {
     'name': {'oneOf': [{'type': 'null'}, validation.NAME]}, 'description': _DESCRIPTION,
-    'is_public': {'oneOf': [{'type': 'null'}, validation.BOOLEAN]}})})
+    'is_public': _OPTIONAL_BOOLEAN, _ACCESS: _OPTIONAL_BOOLEAN})})
+"""openstacksdk names the visibility as answers do."""
 
 # view
 
@@ -109,7 +113,7 @@ def view(call, row, specs):
     if call.allowed(POLICY_QOS):
         shown['qos_specs_id'] = row.qos_specs_id
     if call.allowed(POLICY_ACCESS):
-        shown['os-volume-type-access:is_public'] = row.is_public
+        shown[_ACCESS] = row.is_public
     return shown
 
 
@@ -193,19 +197,20 @@ def show(call):
 def create(call):
     """Add a volume type."""
     body = call.body['volume_type']
-    is_public = body.get('os-volume-type-access:is_public', True)
+    is_public = body.get(_ACCESS, True)
     row = volume_types.create(call.context, {
         'name': body['name'].strip(), 'description': body.get('description'),
         'is_public': strutils.bool_from_string(is_public)}, body.get('extra_specs'))
     shown = _managed(call, row)
     if call.allowed(POLICY_ACCESS):
-        shown['os-volume-type-access:is_public'] = row.is_public
+        shown[_ACCESS] = row.is_public
     return {'volume_type': shown}
 
 
 def update(call):
     """Change name, description or visibility of a volume type."""
-    values = {key: value for key, value in call.body['volume_type'].items() if value is not None}
+    values = {key.removeprefix(_PREFIX): value
+              for key, value in call.body['volume_type'].items() if value is not None}
     if not values:
         raise exceptions.InvalidInput(
             reason='name, description, is_public or some of them must be given.')

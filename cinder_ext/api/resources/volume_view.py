@@ -12,6 +12,13 @@ IMAGE_METADATA = 'volume_extension:volume_image_metadata:show'
 FIXED_KEY = '00000000-0000-0000-0000-000000000000'
 
 
+COLUMNS = ('id', 'name_id', 'project_id', 'user_id', 'name', 'description', 'size', 'host',
+           'availability_zone', 'status', 'migration_status', 'volume_type_id', 'snapshot_id',
+           'source_volid', 'bootable', 'multiattach', 'consumes_quota', 'group_id', 'service_uuid',
+           'shared_targets', 'encryption_key_id', 'replication_status', 'created_at', 'updated_at')
+"""What is read of a volume to show it."""
+
+
 def _always(call, row, beside):
     shown = {
         'id': row.id, 'name': row.name, 'description': row.description, 'status': row.status,
@@ -37,11 +44,12 @@ def _always(call, row, beside):
 def _on_request(call, row, beside):
     """What is shown when a volume is asked for, and not when it was just made or changed."""
     shown = {}
-    if call.allowed(HOST, row):
+    sees_host, sees_project, sees_migration = beside.sees(call, row)
+    if sees_host:
         shown['os-vol-host-attr:host'] = row.host
-    if call.allowed(PROJECT, row):
+    if sees_project:
         shown['os-vol-tenant-attr:tenant_id'] = row.project_id
-    if call.allowed(MIGRATION, row):
+    if sees_migration:
         shown['os-vol-mig-status-attr:migstat'] = row.migration_status
         shown['os-vol-mig-status-attr:name_id'] = row.name_id
     image = beside.noted.image.get(row.id)
@@ -118,6 +126,14 @@ class _Beside:
         moving = [row.id for row in rows if row.migration_status == 'migrating']
         self.migrations = (volume_migrations.of_volumes(context, moving)
                            if moving and call.at(PROGRESS) else {})
+        self._sees = {}
+
+    def sees(self, call, row):
+        """Which of host, project and migration the caller sees; asked once per owner."""
+        owner = (row.project_id, row.user_id)
+        if owner not in self._sees:
+            self._sees[owner] = [call.allowed(rule, row) for rule in (HOST, PROJECT, MIGRATION)]
+        return self._sees[owner]
 
 
 def brief(call, row):

@@ -126,20 +126,20 @@ def load(call):
 
 def index(call):
     """List volumes: id, name, links."""
-    return _page(call, lambda rows: [volume_view.brief(call, row) for row in rows])
+    return _page(call, lambda rows: [volume_view.brief(call, row) for row in rows], ('id', 'name'))
 
 
 def detail(call):
     """List volumes with all details."""
-    return _page(call, lambda rows: volume_view.details(call, rows))
+    return _page(call, lambda rows: volume_view.details(call, rows), volume_view.COLUMNS)
 
 
-def _page(call, views):
+def _page(call, views, columns):
     page = pagination.page(call, SORTABLE, aliases=ALIASES)
     wanted = _conditions(call)
     project_id = None if pagination.wants_all_projects(call) else call.context.project_id
     rows = listing.rows(call.context, models.Volume, page, wanted, project_id,
-                        exceptions.VolumeNotFound)
+                        exceptions.VolumeNotFound, columns=columns)
     document = pagination.body(call, 'volumes', views(rows), rows[-1].id if rows else None, page)
     if call.at(WITH_COUNT) and pagination.truth('with_count', call.query.get('with_count', '0')):
         document['count'] = listing.count(call.context, models.Volume, wanted, project_id)

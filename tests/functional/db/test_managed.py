@@ -64,8 +64,8 @@ def test_a_volume_that_no_backend_has_is_let_go_at_once(ctxt, make_volume):
 
 @pytest.mark.parametrize('columns', [
     {'status': 'in-use'}, {'status': 'creating'}, {'status': 'deleting'},
-    {'group_id': str(uuid.uuid4())}, {'encryption_key_id': str(uuid.uuid4())},
-    {'migration_status': 'migrating'}], ids=str)
+    {'group_id': 'g' * 36}, {'encryption_key_id': 'k' * 36},
+    {'migration_status': 'migrating'}], ids=lambda columns: next(iter(columns.items()))[0])
 def test_a_volume_that_is_busy_or_bound_is_not_let_go(ctxt, make_volume, columns):
     volume_id = make_volume(**columns)
     with pytest.raises((exceptions.InvalidState, exceptions.MigrationActive)):

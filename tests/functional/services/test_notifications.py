@@ -8,7 +8,7 @@ import oslo_messaging
 import pytest
 from oslo_messaging.notify import notifier
 
-from cinder_ext.db import session, snapshots, transition, volumes
+from cinder_ext.db import qos_specs, session, snapshots, transition, volume_types, volumes
 from cinder_ext.rpc import notifications
 from cinder_ext.states import volume as states
 
@@ -93,3 +93,18 @@ def test_change_that_is_rolled_back_is_not_told(cloud, told):
     volumes.begin(cloud.context, volume_id, 'extend', 'be extended')
     cloud.until(lambda: 'volume.resize.start' in told.names())
     assert 'volume.delete.start' not in told.names()
+
+
+def test_types_are_told(cloud, told):
+    made = volume_types.create(cloud.context, {'name': 'gold'}, {'a': 'b'})
+    volume_types.set_extra_specs(cloud.context, made.id, {'c': 'd'})
+    limits = qos_specs.create(cloud.context, 'fast', 'both', {'total_iops_sec': '100'})
+    qos_specs.associate(cloud.context, limits.id, made.id)
+    qos_specs.disassociate_all(cloud.context, limits.id)
+    volume_types.delete(cloud.context, made.id)
+    cloud.until(lambda: 'volume_type.delete' in told.names())
+    assert told.names() == [
+        'volume_type.create', 'volume_type_extra_specs.create', 'qos_specs.create',
+        'qos_specs.associate', 'qos_specs.disassociate_all', 'volume_type.delete']
+    assert told.heard[0][2]['volume_types']['name'] == 'gold'
+    assert told.heard[1][2] == {'type_id': made.id, 'specs': {'c': 'd'}}

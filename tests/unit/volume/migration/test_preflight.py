@@ -52,12 +52,12 @@ def test_refusal_names_every_failed_check_and_its_remedy():
     assert 'Wait until' in fault.remedy
 
 
-def room(free, total=10 * GIB, provisioned=0, pool='b', **promises):
+def room(free, total=10 * GIB, provisioned=0, pool='b', ratio='2.0', **promises):
     destination = types.SimpleNamespace(
         host=f'h@b#{pool}', promises=values.Promises(**promises),
         examined={'pools': [{'name': 'b', 'free_bytes': free, 'total_bytes': total,
                              'provisioned_bytes': provisioned,
-                             'capabilities': {'max_over_subscription_ratio': '2.0'}}]})
+                             'capabilities': {'max_over_subscription_ratio': ratio}}]})
     links = [types.SimpleNamespace(size_bytes=GIB), types.SimpleNamespace(size_bytes=2 * GIB)]
     return [check.name for check in preflight.failed(
         preflight._room(destination, links, totals=[30, 20], held=[30, 40]))]
@@ -82,6 +82,19 @@ def test_virtual_size_is_held_against_the_ratio_where_it_is_thin():
     assert room(3 * GIB, provisioned=18 * GIB, thin=True) == []
     assert room(3 * GIB, provisioned=19 * GIB, thin=True) == ['virtual-capacity']
     assert room(3 * GIB, provisioned=9 * GIB) == ['virtual-capacity']
+
+
+def test_automatic_ratio_follows_what_is_used():
+    # 1 + 9 / (7 + 1) of 10 GiB is 21.25 GiB.
+    assert room(3 * GIB, provisioned=9 * GIB, ratio='auto', thin=True) == []
+    # 1 + 0.5 / (0 + 1) of 1 GiB is 1.5 GiB.
+    assert room(GIB, total=GIB, provisioned=GIB // 2, ratio='auto', thin=True) == [
+        'virtual-capacity']
+
+
+def test_pool_that_cannot_tell_its_capacity_is_believed():
+    assert room('infinite', thin=True) == []
+    assert room(5, total='unknown') == []
 
 
 def test_pool_that_is_not_there():
