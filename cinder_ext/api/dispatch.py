@@ -95,7 +95,7 @@ class Dispatcher:
             links=pagination.Links(self.conf, request, found.project_id),
             if_match=_etags(request))
         _check_project(call, found.project_id)
-        body = validation.parse(request.body, request.content_type)
+        body = validation.parse(_body(request), request.content_type)
         call.operation, call.body = _choose(found.methods[method], body)
         return _carry_out(call)
 
@@ -165,6 +165,16 @@ def _path(request):
     if '\0' in path:
         raise exceptions.BadRequest('Malformed request url')
     return path
+
+
+def _body(request):
+    """
+    :raises BadRequest: it was not sent whole, or its chunks cannot be read
+    """
+    try:
+        return request.body
+    except (OSError, ValueError):
+        raise exceptions.BadRequest('Malformed request: its body cannot be read')
 
 
 def _etags(request):

@@ -18,8 +18,8 @@ import webob.exc
 
 NAMES = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
          405: 'badMethod', 409: 'conflictingRequest', 412: 'preconditionFailed',
-         413: 'overLimit', 414: 'requestUriTooLong', 415: 'badMediaType', 429: 'overLimit', 501: 'notImplemented',
-         503: 'serviceUnavailable'}
+         413: 'overLimit', 414: 'requestUriTooLong', 415: 'badMediaType',
+         429: 'overLimit', 501: 'notImplemented', 503: 'serviceUnavailable'}
 UNEXPECTED = ('The server has either erred or is incapable of performing the requested '
               'operation.')
 

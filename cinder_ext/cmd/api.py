@@ -11,7 +11,7 @@ from cheroot import wsgi
 from oslo_log import log
 
 from cinder_ext.api import app
-from cinder_ext.cmd import launcher, process
+from cinder_ext.cmd import launcher, process, strict_http
 from cinder_ext.rpc import transport
 from cinder_ext.rpc.control import ControlAPI
 from cinder_ext.rpc.scheduler import SchedulerAPI
@@ -56,7 +56,9 @@ class ApiService:
         server = wsgi.Server((conf.api.listen, conf.api.port), application,
                              numthreads=conf.api.threads, server_name='cinder_ext',
                              shutdown_timeout=conf.graceful_shutdown_seconds,
-                             request_queue_size=128)
+                             request_queue_size=128, timeout=conf.api.client_timeout_seconds)
+        server.max_request_header_size = strict_http.MAX_HEADER_BYTES
+        server.ConnectionClass = strict_http.Connection
         server.error_log = _log_server_fault
         try:
             server.prepare()

@@ -18,6 +18,9 @@ OPTS = [
     cfg.HostAddressOpt('listen', default='127.0.0.1', help='Address to listen on.'),
     cfg.PortOpt('port', default=8776, help='Port to listen on.'),
     cfg.IntOpt('threads', default=10, min=1, help='Threads that answer requests.'),
+    cfg.IntOpt('client_timeout_seconds', default=10, min=1,
+               help='How long the built-in server waits for the next bytes of a request, or for a '
+                    'client to take its answer.'),
     cfg.IntOpt('max_limit', default=1000, min=1, mutable=True,
                help='Most entries in one answer of a list.'),
     cfg.IntOpt('max_request_body_bytes', default=114688, min=1024,

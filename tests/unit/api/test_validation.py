@@ -1,6 +1,8 @@
 """Bodies and their schemas."""
 # SPDX-License-Identifier: Apache-2.0
 
+import time
+
 import pytest
 
 from cinder_ext import exceptions
@@ -13,6 +15,34 @@ from cinder_ext.api import validation
 def test_a_body_that_no_database_could_keep_is_refused(raw):
     with pytest.raises(exceptions.BadRequest):
         validation.parse(raw, 'application/json')
+
+
+@pytest.mark.parametrize(('opening', 'closing'), [(b'[', b']'), (b'{"a":', b'}')])
+def test_a_body_is_not_deeper_than_any_of_the_api(opening, closing):
+    deepest = validation.MAX_DEPTH
+    assert validation.parse(opening * deepest + b'0' + closing * deepest, 'application/json')
+    for depth in (deepest + 1, 900):
+        with pytest.raises(exceptions.BadRequest):
+            validation.parse(opening * depth + b'0' + closing * depth, 'application/json')
+
+
+def test_a_wide_body_is_not_deep():
+    assert len(validation.parse(b'[' + b'[],' * 999 + b'[]]', 'application/json')) == 1000
+
+
+@pytest.mark.parametrize(('value', 'is_good'), [
+    ([], True), ([1, '1', [1], {'a': 1}, None], True), ([1, 1], False), ('aa', True),
+    ([{'a': 1, 'b': 2}, {'b': 2, 'a': 1}], False), ([[], {}], True)])
+def test_elements_that_must_differ(value, is_good):
+    assert _accepts({'uniqueItems': True}, value) is is_good
+    assert _accepts({'uniqueItems': False}, value)
+
+
+def test_a_long_list_takes_no_long_time():
+    began = time.monotonic()
+    assert _accepts({'uniqueItems': True}, [[each] if each % 2 else {'a': each}
+                                            for each in range(20_000)])
+    assert time.monotonic() - began < 10
 
 
 def test_a_backslash_before_u0000_is_text():
