@@ -45,20 +45,21 @@ def open_source(path, direct=False):
     return descriptor, False
 
 
-def open_target(path, size_bytes):
+def open_target(path, size_bytes, is_proven=False):
     """Open a device or file for writing, past the page cache where the path allows it.
 
     :param size_bytes: what will be written in all; direct only when it is a multiple of ALIGNMENT
+    :param is_proven: this very device or file was opened so before; a proof costs a read
     :returns: (file descriptor, whether it writes past the page cache)
     """
     if size_bytes % ALIGNMENT == 0:
-        descriptor = _open_direct(path, os.O_RDWR)
+        descriptor = _open_direct(path, os.O_RDWR, is_proven)
         if descriptor is not None:
             return descriptor, True
     return os.open(path, os.O_RDWR | os.O_CLOEXEC), False
 
 
-def _open_direct(path, flags):
+def _open_direct(path, flags, is_proven=False):
     """A descriptor with O_DIRECT that was proven by a read, or None where it is refused."""
     try:
         descriptor = os.open(path, flags | os.O_DIRECT | os.O_CLOEXEC)
@@ -66,6 +67,8 @@ def _open_direct(path, flags):
         if fault.errno in _UNSUPPORTED:
             return None
         raise
+    if is_proven:
+        return descriptor
     try:
         os.preadv(descriptor, [buffer(ALIGNMENT)], 0)
     except OSError as fault:

@@ -211,6 +211,7 @@ class RangeCopier:
         ``(segment, encoded)`` for the segments written since the last checkpoint, each
         complete for this link, so that it replaces what was stored for the segment
     :param on_progress: called in the copying thread with CopyStats, about once per unit
+    :param proven: set of targets that are known to take direct I/O; this one is added
     :param buffers: one blockio.buffer of units.UNIT_BYTES per worker, to be used again by the
         next copier: the pages of new ones cost as much as copying a small link
     :ivar target_direct: whether writes go past the page cache
@@ -218,8 +219,9 @@ class RangeCopier:
     """
 
     def __init__(self, source_path, target_path, digests, *, size_bytes, control, workers=3,
-                 written=None, source_direct=False, buffers=None, checkpoint_bytes=CHECKPOINT_BYTES,
-                 checkpoint_seconds=CHECKPOINT_SECONDS, on_checkpoint=None, on_progress=None):
+                 written=None, source_direct=False, buffers=None, proven=None,
+                 checkpoint_bytes=CHECKPOINT_BYTES, checkpoint_seconds=CHECKPOINT_SECONDS,
+                 on_checkpoint=None, on_progress=None):
         if digests.size_bytes != size_bytes:
             raise ValueError('the map is that of another size')
         if checkpoint_bytes < values.BLOCK_BYTES:
@@ -231,6 +233,7 @@ class RangeCopier:
         self.target_direct = None
         self.source_path, self.target_path = source_path, target_path
         self.source_direct = source_direct
+        self.proven = set() if proven is None else proven
         self.buffers = buffers or [blockio.buffer(units.UNIT_BYTES) for _ in range(workers)]
         self.control = control
         self.workers = workers
@@ -283,8 +286,10 @@ class _Run:
             undo.callback(os.close, self.source)
             with faults.mapped(f'opening {copier.target_path}'):
                 self.target, copier.target_direct = blockio.open_target(
-                    copier.target_path, copier.size_bytes)
+                    copier.target_path, copier.size_bytes, copier.target_path in copier.proven)
             undo.callback(os.close, self.target)
+            if copier.target_direct:
+                copier.proven.add(copier.target_path)
             self.free = list(copier.buffers)
             self.pool = concurrent.futures.ThreadPoolExecutor(copier.workers, 'copy')
             undo.callback(self.pool.shutdown, wait=True)

@@ -5,9 +5,12 @@ links up to the one at work; between two links of one process it is kept.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+import threading
+
 from oslo_utils import timeutils
 
-from cinder_ext import metrics
+from cinder_ext import exceptions, metrics
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import transfer, values
 from cinder_ext.drivers.generic import blockio, copy, digests, units, verify
@@ -106,21 +109,30 @@ class LinkCopy:
         taken is whole, since nothing is written for the next link before this one is closed.
         """
         work, link = self._work, self._link
+        with _beside(self._read_ahead):
+            self._copy()
+        # Not before: the hint looks at the links too.
+        work.locate()
+        work.maps.keep(link.number, self._map)
+
+    def _read_ahead(self):
         if sum(part.length for part in self._blocks) <= READ_AHEAD_BYTES:
-            read_ahead(work, link.number + 1)
+            read_ahead(self._work, self._link.number + 1)
+
+    def _copy(self):
+        work, link = self._work, self._link
         with (work.source.opened(link) as source_path,
               work.destination.opened(link.destination_volume) as destination_path):
             copier = copy.RangeCopier(
                 source_path, destination_path, self._map, size_bytes=link.size_bytes,
                 control=work.control, workers=work.conf.migration.workers,
                 written=self._written,
-                buffers=work.buffers(work.conf.migration.workers),
+                buffers=work.buffers(work.conf.migration.workers), proven=work.proven_targets,
                 checkpoint_bytes=work.conf.migration.checkpoint_mib * values.MIB,
                 checkpoint_seconds=work.conf.migration.checkpoint_seconds,
                 on_checkpoint=self._checkpoint, on_progress=self._progress)
             stats = copier.copy(self._ranges, self._row.position, self._is_relative)
         self._close(stats)
-        work.maps.keep(link.number, self._map)
 
     def _close(self, stats):
         """Freeze the content at the destination; store that, and the end of the copy, in one."""
@@ -130,7 +142,6 @@ class LinkCopy:
             closing['destination_location'] = work.destination.seal(link.destination)
             closing['sealed_at'] = timeutils.utcnow()
         self._store(link.size_bytes, list(self._last.items()), stats, closing)
-        work.locate()
 
     def _progress(self, stats):
         self._work.progress.copied(self._others + self._before + stats.read)
@@ -155,6 +166,24 @@ class LinkCopy:
             added, self._work.attempt)
         for what, count in added.items():
             metrics.BYTES.labels(self._work.source_host, what.partition('_')[2]).inc(count)
+
+
+@contextlib.contextmanager
+def _beside(hint):
+    """Follow a hint in a thread while the block runs; over when the block is left.
+
+    What goes wrong with it is for the link itself to find.
+    """
+    def follow():
+        with contextlib.suppress(exceptions.DriverError, OSError):
+            hint()
+
+    thread = threading.Thread(target=follow, name='read-ahead', daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def read_ahead(work, number):

@@ -47,6 +47,7 @@ class Work:
         self.tools = tools
         self.silent = set()
         self._changed, self._buffers = {}, []
+        self.proven_targets = set()
         temporary = functools.partial(leftovers.temporary, self)
         self.source = ends.Source(tools.driver, tools.connector, migration_id, temporary)
         self.destination = ends.Destination(
