@@ -20,13 +20,13 @@ Where CINDER_EXT_TEST_DATABASE_URLS or CINDER_EXT_TEST_TRANSPORT_URLS is set, th
 used and none are started.
 
 All else is for pytest, for instance:  tools/run-tests.sh tests/unit -k copy
-Two processes run the tests (-n 2 --dist loadgroup) unless the arguments say -n themselves.
+Two processes run the tests, a file at a time, unless the arguments say -n themselves.
 TEXT
 }
 
 long=()
 rest=()
-processes=(-n 2 --dist loadgroup)
+processes=(-n 2 --dist loadfile --no-loadscope-reorder)
 servers=1
 [ -z "${CINDER_EXT_TEST_DATABASE_URLS:-}${CINDER_EXT_TEST_TRANSPORT_URLS:-}" ] || servers=0
 for word in "$@"; do

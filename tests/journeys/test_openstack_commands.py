@@ -22,6 +22,7 @@ TABLE = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'openstack-client
 @pytest.fixture(scope='module')
 def cloud(tmp_path_factory):
     with osc_commands.Cloud(tmp_path_factory.mktemp('cloud')) as started:
+        started.api.create_type('anywhere', {})
         yield started
 
 
@@ -120,7 +121,6 @@ def test_volumes_are_changed_and_summed_up(openstack, cloud):
 
 @tries('volume migrate', 'volume revert')
 def test_volume_moves_to_another_host_and_goes_back_to_its_snapshot(openstack, cloud, api):
-    api.create_type('anywhere', {})
     volume_id = api.create_volume(1, name='moving', volume_type='anywhere')['id']
     here = api.volume(volume_id)['os-vol-host-attr:host']
     there, = {'host@alpha#alpha', 'host@beta#beta'} - {here}

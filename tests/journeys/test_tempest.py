@@ -21,7 +21,7 @@ REQUIRED = [line for line in (ROOT / 'tools' / 'tempest' / 'required.txt').read_
 NEEDS = ('nova', 'compute', 'backup', 'consistency group', 'replication')
 """One of these words is in the reason of every skip."""
 
-pytestmark = [pytest.mark.xdist_group('tempest'), pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope='module')
