@@ -111,7 +111,9 @@ class CopyLink(LinkStep):
 
     def do(self):
         work, link = self.work, self.link
-        if work.rows()[link.number].copied_at is not None:
+        row = work.rows()[link.number]
+        # Copied and not frozen: so leaves it a version for which these were two steps.
+        if row.copied_at is not None and (link.is_head or row.sealed_at is not None):
             return
         if link.number and link.size_bytes > work.links[link.number - 1].size_bytes:
             work.destination.extend(link.destination_volume, link.size_bytes)

@@ -243,3 +243,21 @@ def test_promise_counts_when_it_held_from_the_plan_on(cloud, chain, word, then):
     now[word] = False
     del work.__dict__['promises']
     assert getattr(work.promises, word) is False
+
+
+def test_link_that_was_copied_and_not_frozen_is_frozen(cloud, chain):
+    """As a version left it that stored the two apart."""
+    volume_id = chain(cloud)
+    before = cloud.contents(volume_id)
+    work = _planned(cloud, volume_id)
+    create, copy = [step for step, _ in flow.move(work).iter_nodes()][1:3]
+    create.execute()
+    copy.execute()
+    snapshot, = (cloud.directory / 'beta' / 'snapshots').iterdir()
+    snapshot.unlink()
+    volume_migrations.update_link(work.context, work.id, 0, {'sealed_at': None})
+
+    cloud.endpoints['alpha'].resume()
+
+    assert cloud.wait(work.id).phase == 'finished'
+    assert cloud.contents(volume_id) == before
