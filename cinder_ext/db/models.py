@@ -243,7 +243,10 @@ class VolumeMigration(Base):
     """One migration of one volume: what was asked, what is agreed, how far it is.
 
     ``requested_policy`` is the word of os-retype; ``attempt`` counts the processes that have
-    worked on it.  Figures are bytes and cover the whole chain.
+    worked on it: the fencing number of its lease, which ``owner`` holds as long as ``beat`` grows.
+    ``bandwidth`` is in bytes per second.  Figures are bytes and cover the whole chain.
+    ``claimed_bytes`` and ``claimed_virtual_bytes`` are taken of the destination's pool.
+    ``server_id``, ``shadow_volume_id`` and ``compute`` belong to an attached volume.
     """
 
     __tablename__ = 'volume_migrations'
@@ -273,6 +276,24 @@ class VolumeMigration(Base):
     checks = orm.mapped_column(Document)
     promises = orm.mapped_column(Document)
     leftovers = orm.mapped_column(Document)
+    lock_volume = orm.mapped_column(sa.Boolean, default=False, server_default=sa.false(),
+                                    nullable=False)
+    yield_to_attach = orm.mapped_column(sa.Boolean, default=False, server_default=sa.false(),
+                                        nullable=False)
+    bandwidth = orm.mapped_column(sa.BigInteger)
+    retry_of = orm.mapped_column(Id)
+    owner = orm.mapped_column(Name)
+    beat = orm.mapped_column(sa.Integer, default=0, server_default='0', nullable=False)
+    claimed_bytes = orm.mapped_column(sa.BigInteger)
+    claimed_virtual_bytes = orm.mapped_column(sa.BigInteger)
+    server_id = orm.mapped_column(Id)
+    shadow_volume_id = orm.mapped_column(Id, index=True)
+    compute = orm.mapped_column(Document)
+    progress_note = orm.mapped_column(Name)
+    retries = orm.mapped_column(sa.Integer, default=0, server_default='0', nullable=False)
+    seconds_paused = orm.mapped_column(sa.Float, default=0, server_default='0', nullable=False)
+    paused_at = orm.mapped_column(Time)
+    swap_requested_at = orm.mapped_column(Time)
     bytes_total = orm.mapped_column(sa.BigInteger, default=0, nullable=False)
     bytes_done = orm.mapped_column(sa.BigInteger, default=0, nullable=False)
     bytes_read = orm.mapped_column(sa.BigInteger, default=0, nullable=False)
@@ -312,9 +333,13 @@ class MigrationLink(Base):
     destination_location = orm.mapped_column(sa.String(1024))
     bytes_total = orm.mapped_column(sa.BigInteger, default=0, nullable=False)
     bytes_done = orm.mapped_column(sa.BigInteger, default=0, nullable=False)
+    bytes_read = orm.mapped_column(sa.BigInteger, default=0, server_default='0', nullable=False)
     bytes_written = orm.mapped_column(sa.BigInteger, default=0, nullable=False)
+    bytes_skipped = orm.mapped_column(sa.BigInteger, default=0, server_default='0', nullable=False)
+    retries = orm.mapped_column(sa.Integer, default=0, server_default='0', nullable=False)
     position = orm.mapped_column(sa.BigInteger, default=0, nullable=False)
     digest = orm.mapped_column(sa.String(64))
+    started_at = orm.mapped_column(Time)
     copied_at = orm.mapped_column(Time)
     sealed_at = orm.mapped_column(Time)
     verified_at = orm.mapped_column(Time)

@@ -15,6 +15,11 @@ COPYING = 'copying'
 """The chain is being built at the destination."""
 VERIFYING = 'verifying'
 """What was written is being read back."""
+SWAPPING = 'swapping'
+"""A server is asked to move its guest to the destination: from here on only forward, or back
+when the compute service says that the server still uses the source."""
+PAUSED = 'paused'
+"""An administrator stopped it; what was copied stays.  Nobody works on it."""
 COMMITTING = 'committing'
 """The records are about to be swapped."""
 COMMITTED = 'committed'
@@ -27,6 +32,10 @@ FINISHED = 'finished'
 """The volume is at its destination and the source is gone."""
 REVERTING = 'reverting'
 """It failed; the destination is being removed.  The source was never touched."""
+CANCELLING = 'cancelling'
+"""An administrator ended it; the destination is being removed.  The source was never touched."""
+CANCELLED = 'cancelled'
+"""An administrator ended it; the volume is where it was."""
 FAILED = 'failed'
 """It failed; the volume is where it was."""
 REFUSED = 'refused'
@@ -34,12 +43,15 @@ REFUSED = 'refused'
 UNNEEDED = 'unneeded'
 """The type was changed in place; no byte had to move."""
 
-ACTIVE = (SCHEDULING, PREFLIGHT, COPYING, VERIFYING, COMMITTING, REVERTING)
+ACTIVE = (SCHEDULING, PREFLIGHT, COPYING, VERIFYING, SWAPPING, PAUSED, COMMITTING, REVERTING,
+          CANCELLING)
 """While in one of these the volume and its snapshots cannot be changed."""
-ENDED = (FINISHED, FAILED, REFUSED, UNNEEDED)
+ENDED = (FINISHED, FAILED, REFUSED, UNNEEDED, CANCELLED)
 """Nothing will happen any more."""
-MOVING = (PREFLIGHT, COPYING, VERIFYING, COMMITTING, REVERTING)
+MOVING = (PREFLIGHT, COPYING, VERIFYING, SWAPPING, COMMITTING, REVERTING, CANCELLING)
 """The source's volume service has work to do before the commit."""
+UNDOING = (REVERTING, CANCELLING)
+"""The destination is being removed."""
 TIDY = (COMMITTED, TIDYING, LEFTOVERS)
 """The source's volume service has work to do after the commit."""
 
@@ -49,20 +61,29 @@ MACHINE = Machine('migration', 'phase', (SCHEDULING,), (
     Row('retype-in-place', (SCHEDULING,), UNNEEDED),
     Row('copy', (PREFLIGHT, COPYING), COPYING),
     Row('verify', (COPYING, VERIFYING), VERIFYING),
-    Row('commit', (COPYING, VERIFYING, COMMITTING), COMMITTING),
+    Row('swap', (COPYING, VERIFYING, SWAPPING), SWAPPING),
+    Row('commit', (COPYING, VERIFYING, SWAPPING, COMMITTING), COMMITTING),
     Row('committed', (COMMITTING,), COMMITTED),
     Row('tidy', (COMMITTED, TIDYING, LEFTOVERS), TIDYING),
     Row('leave', (TIDYING,), LEFTOVERS),
     Row('finish', (TIDYING,), FINISHED),
-    Row('revert', (PREFLIGHT, COPYING, VERIFYING, COMMITTING, REVERTING), REVERTING),
+    Row('acknowledge', (LEFTOVERS,), FINISHED),
+    Row('pause', (PREFLIGHT, COPYING, VERIFYING), PAUSED),
+    Row('resume', (PAUSED,), COPYING),
+    Row('resume-unplanned', (PAUSED,), PREFLIGHT),
+    Row('cancel', (PREFLIGHT, COPYING, VERIFYING, PAUSED), CANCELLING),
+    Row('cancel-unplaced', (SCHEDULING,), CANCELLED),
+    Row('cancelled', (CANCELLING,), CANCELLED),
+    Row('revert', (PREFLIGHT, COPYING, VERIFYING, SWAPPING, COMMITTING, REVERTING), REVERTING),
     Row('fail', (SCHEDULING, PREFLIGHT, REVERTING), FAILED),
 ))
 
 SHOWN = {
     SCHEDULING: 'starting', PREFLIGHT: 'starting',
-    COPYING: 'migrating', VERIFYING: 'migrating', REVERTING: 'migrating',
+    COPYING: 'migrating', VERIFYING: 'migrating', SWAPPING: 'migrating', PAUSED: 'migrating',
+    REVERTING: 'migrating', CANCELLING: 'migrating',
     COMMITTING: 'completing',
     COMMITTED: 'success', TIDYING: 'success', LEFTOVERS: 'success', FINISHED: 'success',
-    FAILED: 'error', REFUSED: None, UNNEEDED: None,
+    FAILED: 'error', REFUSED: None, UNNEEDED: None, CANCELLED: None,
 }
 """phase -> the volume's ``migration_status``."""

@@ -35,9 +35,14 @@ def test_an_active_migration_shows_a_word_that_keeps_others_away():
         assert migration.SHOWN[phase] in ('starting', 'migrating', 'completing')
 
 
-@pytest.mark.parametrize('phase', migration.MOVING)
+@pytest.mark.parametrize('phase', sorted({*migration.MOVING} - {migration.CANCELLING}))
 def test_whatever_moves_can_be_reverted(phase):
     assert phase in migration.MACHINE.row('revert').sources
+
+
+@pytest.mark.parametrize('phase', [migration.SWAPPING, migration.COMMITTING, *migration.TIDY])
+def test_past_the_point_of_no_return_nothing_is_cancelled(phase):
+    assert phase not in migration.MACHINE.row('cancel').sources
 
 
 def test_every_phase_that_has_not_ended_can_end():
