@@ -123,7 +123,7 @@ ROUTES = {
     '/volumes/{volume_id}/metadata/{key}': {'GET': volume_metadata.SHOW,
                                             'PUT': volume_metadata.SET,
                                             'DELETE': volume_metadata.DELETE},
-    '/volume-migrations': {'GET': volume_migrations.LIST},
+    '/volume-migrations': {'GET': volume_migrations.LIST, 'POST': volume_migrations.START},
     '/volume-migrations/{migration_id}': {'GET': volume_migrations.SHOW},
     '/snapshots': {'GET': snapshots.LIST, 'POST': snapshots.CREATE},
     '/snapshots/detail': {'GET': snapshots.LIST_DETAIL},

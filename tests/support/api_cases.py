@@ -159,8 +159,19 @@ def _volumes():
         f'GET {one}/metadata/{{key}}': Case(('<volume>', 'kept')),
         f'PUT {one}/metadata/{{key}}': Case(('<volume>', 'kept'), {'meta': {'kept': 'no'}}),
         f'DELETE {one}/metadata/{{key}}': Case(('<volume>', 'kept')),
+        **_migrations(),
+    }
+
+
+def _migrations():
+    one = '/volume-migrations/{migration_id}'
+    return {
         'GET /volume-migrations': Case(),
-        'GET /volume-migrations/{migration_id}': Case(('<migration>',)),
+        'POST /volume-migrations': Case(body={'volume_migration': {
+            'volume_id': '<volume>', 'destination_host': 'node@beta#beta', 'verify': 'full',
+            'include_snapshots': False, 'lock_volume': True, 'yield_to_attach': False,
+            'force_copy': True, 'bandwidth': 1048576, 'dry_run': False}}),
+        f'GET {one}': Case(('<migration>',)),
     }
 
 
@@ -403,6 +414,10 @@ CASES = {
 }
 
 MORE = {
+    'POST /volume-migrations': (
+        Case(body={'volume_migration': {'volume_id': '<volume>', 'destination_type': 'beta'}}),
+        Case(body={'volume_migration': {'volume_id': '<volume>', 'destination_host': 'node@beta#beta',
+                                        'dry_run': True}}, answer=200)),
     'POST /volumes': (
         Case(body={'volume': {'snapshot_id': '<snapshot>'}}),
         Case(body={'volume': {'source_volid': '<volume>'}}),
