@@ -55,7 +55,8 @@ _STARTS_AND_ENDS = {
         'resume-unplanned': 'migrate.resume', 'swap': 'migrate.swap',
         'committed': 'migrate.commit', 'leave': 'migrate.leftovers',
         'finish': 'migrate.end', 'acknowledge': 'migrate.end', 'retype-in-place': 'migrate.end',
-        'cancel': 'migrate.cancel.start', 'cancelled': 'migrate.cancel.end',
+        'cancel': 'migrate.cancel.start', 'yield': 'migrate.cancel.start',
+        'cancelled': 'migrate.cancel.end',
         'cancel-unplaced': 'migrate.cancel.end',
         'fail': 'migrate.error', 'refuse': 'migrate.error'},
     'group': {

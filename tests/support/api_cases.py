@@ -172,6 +172,13 @@ def _migrations():
             'include_snapshots': False, 'lock_volume': True, 'yield_to_attach': False,
             'force_copy': True, 'bandwidth': 1048576, 'dry_run': False}}),
         f'GET {one}': Case(('<migration>',)),
+        f'PUT {one}': Case(('<migration>',), {'volume_migration': {'bandwidth': 1048576}}),
+        f'POST {one}/action cancel': Case(('<migration>',), {}),
+        f'POST {one}/action pause': Case(('<paused_migration>',), {}),
+        f'POST {one}/action resume': Case(('<paused_migration>',), {}),
+        f'POST {one}/action retry': Case(('<failed_migration>',), {}),
+        f'POST {one}/action retry-cleanup': Case(('<left_migration>',), {}),
+        f'POST {one}/action acknowledge': Case(('<left_migration>',), {}),
     }
 
 

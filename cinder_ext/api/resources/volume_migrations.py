@@ -12,7 +12,7 @@ from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import migration_rules
 from cinder_ext.api.resources import volume_migration_view as view
-from cinder_ext.db import listing, models, volume_migrations, volumes
+from cinder_ext.db import listing, migration_actions, models, volume_migrations, volumes
 from cinder_ext.states import migration as states
 
 BASE = 'volume_extension:volume_migrations'
@@ -25,6 +25,14 @@ POLICIES = (
     rules.rule(CREATE, rules.ADMIN, 'Start a volume migration, or try its preflight.',
                'POST /volume-migrations'),
     rules.rule(UPDATE, rules.ADMIN, 'Change the bandwidth of a volume migration.', f'PUT {ONE}'),
+    *(rules.rule(f'{BASE}:{rule}', rules.ADMIN, description, f'POST {ONE}/action ({action})')
+      for rule, action, description in (
+          ('cancel', 'cancel', 'Cancel a volume migration.'),
+          ('pause', 'pause', 'Pause a volume migration.'),
+          ('resume', 'resume', 'Resume a paused volume migration.'),
+          ('retry', 'retry', 'Begin a volume migration again that did not happen.'),
+          ('retry_cleanup', 'retry-cleanup', 'Try again to remove what a volume migration left.'),
+          ('acknowledge', 'acknowledge', 'Take what a volume migration left as it is.'))),
 )
 
 # SCHEMAS
@@ -40,6 +48,8 @@ CREATE_BODY = validation.schemas({'3.74': validation.wrapped('volume_migration',
     'dry_run': validation.BOOLEAN}, ['volume_id'])})
 UPDATE_BODY = validation.schemas({'3.74': validation.wrapped(
     'volume_migration', {'bandwidth': BANDWIDTH}, ['bandwidth'])})
+NOTHING = validation.schemas({'3.74': {'type': ['object', 'null'], 'additionalProperties': False}})
+"""What stands under an action's name."""
 
 # filters
 
@@ -118,7 +128,7 @@ def create(call):
     wanted = _wanted(call, volume, body)
     options = {'force_copy': _flag(body, 'force_copy'), 'verify': body.get('verify'),
                'yield_to_attach': _flag(body, 'yield_to_attach'),
-               'bandwidth': int(body.get('bandwidth') or 0) or None}
+               'bandwidth': _bandwidth(body)}
     if _flag(body, 'dry_run'):
         answer = call.ask(call.rpc.scheduler.preview_migration,
                           {'volume_id': volume.id, **wanted.values, **options})
@@ -154,9 +164,79 @@ def _flag(body, name):
     return pagination.truth(name, str(body.get(name, False)))
 
 
+def _bandwidth(body):
+    """Bytes per second; None for no limit.  A whole number may be written as 1.0."""
+    return int(body.get('bandwidth') or 0) or None
+
+
+def update(call):
+    """Change how many bytes per second a migration may copy, also while it runs."""
+    return _shown(call, migration_actions.set_bandwidth(
+        call.context, call.target.id, _bandwidth(call.body['volume_migration'])))
+
+
+def cancel(call):
+    """End a migration before its commit: the volume stays where it is, as it was.
+
+    Cancelling again changes nothing.
+    """
+    return _woken(call, migration_actions.cancel(call.context, call.target.id))
+
+
+def pause(call):
+    """Have a migration stand still; what was copied stays.  The volume stays locked."""
+    # Nobody is woken: who works on it looks by itself.
+    return _shown(call, migration_actions.pause(call.context, call.target.id))
+
+
+def resume(call):
+    """Let a paused migration go on from its last checkpoint."""
+    return _woken(call, migration_actions.resume(call.context, call.target.id))
+
+
+def retry(call):
+    """Begin a migration again that failed, was refused or cancelled; the answer is the new one."""
+    made = migration_actions.retry(call.context, call.target.id)
+    call.tell(call.rpc.scheduler.place_migration, made.id)
+    return _shown(call, made)
+
+
+def retry_cleanup(call):
+    """Try now to remove what a migration left at a backend."""
+    return _woken(call, migration_actions.retry_cleanup(call.context, call.target.id))
+
+
+def acknowledge(call):
+    """Take what a migration left as it is: it stays in the list and is never tried again."""
+    return _shown(call, migration_actions.acknowledge(call.context, call.target.id))
+
+
+def _woken(call, record):
+    """The record; the service of its source looks at it now and not at its next sweep."""
+    call.tell(call.rpc.volume.run_migration, record.source_host, record.id)
+    return _shown(call, record)
+
+
 # OPERATIONS
 
 LIST = Operation('volume_migrations.list', policy=GET_ALL, handler=index, since='3.74')
 SHOW = Operation('volume_migrations.show', target=load, policy=GET, handler=show, since='3.74')
 START = Operation('volume_migrations.create', policy=CREATE, body=CREATE_BODY, handler=create,
                   success=202, since='3.74')
+UPDATE_ONE = Operation('volume_migrations.update', target=load, policy=UPDATE, body=UPDATE_BODY,
+                       handler=update, since='3.74')
+
+
+def _action(rule, handler):
+    return Operation(f'volume_migrations.{rule}', target=load, policy=f'{BASE}:{rule}', body=NOTHING,
+                     handler=handler, success=202, since='3.74')
+
+
+ACTIONS = {
+    'cancel': _action('cancel', cancel),
+    'pause': _action('pause', pause),
+    'resume': _action('resume', resume),
+    'retry': _action('retry', retry),
+    'retry-cleanup': _action('retry_cleanup', retry_cleanup),
+    'acknowledge': _action('acknowledge', acknowledge),
+}
