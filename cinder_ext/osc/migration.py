@@ -43,9 +43,9 @@ def _details(record):
 
 
 def _check(item):
-    """One check of the preflight: its outcome, and the remedy where it did not pass."""
-    if item['passed']:
-        return f"passed: {item['name']}: {item['detail']}"
+    """One check of the preflight: its outcome, and the remedy where it failed."""
+    if item['passed'] is not False:
+        return f"{'passed' if item['passed'] else 'unknown'}: {item['name']}: {item['detail']}"
     return f"FAILED: {item['name']}: {item['detail']}. {item['remedy']}"
 
 
