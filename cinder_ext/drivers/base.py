@@ -51,6 +51,21 @@ class Driver(abc.ABC):
         """Capability classes that this backend, as found at start, cannot serve; a set."""
         return frozenset()
 
+    def unserved_calls(self):
+        """Which of ``capabilities.CALLS`` this backend, as found at start, cannot serve; a set.
+
+        They raise NotCapable.  A migration that needs one of them is refused in its preflight.
+        """
+        return frozenset()
+
+    @property
+    def clones_need_their_source(self):
+        """Whether a volume made from a snapshot, or from a volume, keeps that from being removed.
+
+        While there is one its source is not migrated away.  False only where each is independent.
+        """
+        return True
+
     @abc.abstractmethod
     def start(self):
         """Check the options and reach the backend.  Called once, before any other call.

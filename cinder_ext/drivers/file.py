@@ -69,6 +69,11 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
         return frozenset(off)
 
     @property
+    def clones_need_their_source(self):
+        """Shared blocks live as long as one file has them."""
+        return False
+
+    @property
     def copy_bytes_per_second(self):
         return self.settings.options.file_copy_bytes_per_second
 
