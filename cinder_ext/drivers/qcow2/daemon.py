@@ -1,9 +1,13 @@
-"""A storage daemon that shows layers as raw files (FUSE), one per backend.
+"""A storage daemon that shows layers as raw files, one per backend.
 
-It is started when it is first needed and outlives the service: exports stay while the service
-restarts, and the next one talks to the same daemon.  One that died is started anew; exports
-come back with the next connect.  Source: QEMU's storage daemon and its QMP reference
-(blockdev-add, block-export-add).
+The daemon serves NBD on a socket, and a nbdfuse process per view makes a file of it.  Not the
+daemon's own FUSE export: before QEMU 10.1 a request that arrives while a write is in progress
+overwrites the data of that write (seen with 7.2: four direct writers, every unit wrong).
+
+The daemon is started when it is first needed and outlives the service: views stay while the
+service restarts, and the next one talks to the same daemon.  One that died is started anew;
+views come back with the next connect.  Source: QEMU's storage daemon and its QMP reference
+(blockdev-add, block-export-add), nbdfuse(1).
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -13,6 +17,7 @@ import hashlib
 import os
 import socket
 import subprocess
+import threading
 import time
 
 from oslo_log import log
@@ -26,7 +31,10 @@ from cinder_ext.drivers.qcow2 import header
 LOG = log.getLogger(__name__)
 
 TOOL = 'qemu-storage-daemon'
+VIEWER = 'nbdfuse'
 FUSE = '/dev/fuse'
+_MONITOR = '.monitor'
+_NBD = '.nbd'
 _START_SECONDS = 10
 _ANSWER_SECONDS = 60
 _POLL_SECONDS = 0.01
@@ -46,7 +54,7 @@ class StorageDaemon:
         return os.path.join(self.directory, name)
 
     def export(self, name, nodes, is_writable):
-        """Show a chain as a raw file.  Idempotent: what is exported so stays.
+        """Show a chain as a raw file.  Idempotent: what is shown stays.
 
         :param name: of the file
         :param nodes: (path, format) of the chain, the top first
@@ -54,24 +62,25 @@ class StorageDaemon:
         :raises ResourceBusy: another process writes to the chain
         :raises BackendDown: the daemon cannot be started or does not answer
         """
+        path = self.path(name)
         with self._monitor() as monitor:
-            found = {each['id']: each for each in monitor.cmd('query-block-exports')}
-            if _id(name) in found:
-                return self.path(name)
-            self._add(monitor, name, nodes, is_writable)
-        return self.path(name)
+            if self._is_exported(monitor, name):
+                if _is_mounted(path):
+                    return path
+            else:
+                self._add(monitor, name, nodes, is_writable)
+            self._show(name)
+        return path
 
     def withdraw(self, name):
-        """End an export, whoever uses it.  Idempotent."""
-        if not self._is_there():
-            return
-        with self._monitor() as monitor:
-            if any(each['id'] == _id(name) for each in monitor.cmd('query-block-exports')):
-                monitor.cmd('block-export-del', id=_id(name), mode='hard')
-                self._wait_for_the_end(monitor, name)
-            self._forget(monitor, name)
+        """End a view, whoever uses it.  Idempotent."""
+        path = self.path(name)
+        _unmount(path)
+        if self._is_there():
+            with self._monitor() as monitor:
+                self._remove(monitor, name)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path(name))
+            os.unlink(path)
 
     def stop(self):
         """End the daemon unless somebody uses an export.  Idempotent."""
@@ -85,34 +94,40 @@ class StorageDaemon:
         while self._is_there() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
 
+    @staticmethod
+    def _is_exported(monitor, name):
+        return any(each['id'] == _id(name) for each in monitor.cmd('query-block-exports'))
+
     def _add(self, monitor, name, nodes, is_writable):
-        path = self.path(name)
-        self._forget(monitor, name)
-        _unmount(path)
-        with open(path, 'ab', opener=_private):
-            pass
+        self._remove(monitor, name)
         try:
             _add_node(monitor, name, nodes, is_writable)
-            monitor.cmd('block-export-add', type='fuse', id=_id(name), mountpoint=path,
+            monitor.cmd('block-export-add', type='nbd', id=_id(name), name=name,
                         writable=is_writable, **{'node-name': _id(name)})
         except qmp.ExecuteError as fault:
-            self._forget(monitor, name)
+            self._remove(monitor, name)
             raise _refusal(name, fault) from fault
 
-    @staticmethod
-    def _forget(monitor, name):
-        """Close the layers of an export that is no more."""
+    def _remove(self, monitor, name):
+        """End an export, whoever uses it, and close its layers."""
+        if self._is_exported(monitor, name):
+            monitor.cmd('block-export-del', id=_id(name), mode='hard')
+            _wait(lambda: not self._is_exported(monitor, name), f'export {name} does not end')
         if any(each.get('node-name') == _id(name)
                for each in monitor.cmd('query-named-block-nodes', flat=True)):
             monitor.cmd('blockdev-del', **{'node-name': _id(name)})
 
-    @staticmethod
-    def _wait_for_the_end(monitor, name):
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while any(each['id'] == _id(name) for each in monitor.cmd('query-block-exports')):
-            if time.monotonic() > deadline:
-                raise exceptions.ResourceBusy(reason=f'export {name} does not end')
-            time.sleep(_POLL_SECONDS)
+    def _show(self, name):
+        """Make a file of an export."""
+        path = self.path(name)
+        _unmount(path)
+        with open(path, 'ab', opener=_private):
+            pass
+        viewer = self._spawn(VIEWER, name, f'nbd+unix:///{name}?socket={_NBD}')
+        _wait(lambda: viewer.poll() is not None or _is_mounted(path), f'{VIEWER} shows no {name}')
+        if viewer.poll() is not None:
+            raise exceptions.BackendDown(
+                reason=f'{VIEWER} does not show {name}; see .messages in {self.directory}')
 
     @contextlib.contextmanager
     def _monitor(self):
@@ -154,7 +169,7 @@ class StorageDaemon:
         connection = socket.socket(socket.AF_UNIX)
         directory = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            connection.connect(f'/proc/self/fd/{directory}/.monitor')
+            connection.connect(f'/proc/self/fd/{directory}/{_MONITOR}')
         except (FileNotFoundError, ConnectionRefusedError):
             connection.close()
             return None
@@ -163,14 +178,13 @@ class StorageDaemon:
         return connection
 
     def _start(self):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path('.monitor'))
-        with open(self.path('.messages'), 'ab', opener=_private) as messages:
-            process = subprocess.Popen(
-                [TOOL, '--chardev', 'socket,id=monitor,path=.monitor,server=on,wait=off',
-                 '--monitor', 'chardev=monitor'],
-                cwd=self.directory, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages,
-                start_new_session=True, umask=0o077)
+        for name in (_MONITOR, _NBD):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path(name))
+        process = self._spawn(
+            TOOL, '--chardev', f'socket,id=monitor,path={_MONITOR},server=on,wait=off',
+            '--monitor', 'chardev=monitor', '--nbd-server',
+            f'addr.type=unix,addr.path={_NBD},max-connections=0')
         LOG.info('%s of %s is started: process %d', TOOL, self.directory, process.pid)
         deadline = time.monotonic() + _START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
@@ -180,6 +194,35 @@ class StorageDaemon:
             time.sleep(_POLL_SECONDS)
         raise exceptions.BackendDown(
             reason=f'{TOOL} does not start; see .messages in {self.directory}')
+
+    def _spawn(self, *command):
+        """Start a process that outlives this one; its messages go to a file."""
+        with open(self.path('.messages'), 'ab', opener=_private) as messages:
+            process = subprocess.Popen(
+                command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=messages,
+                stderr=messages, start_new_session=True, umask=0o077)
+        # Waited for when it ends, so that it does not stay as a zombie.
+        threading.Thread(target=process.wait, name=command[0], daemon=True).start()
+        return process
+
+
+def _wait(is_done, what):
+    """
+    :raises BackendDown: it takes too long
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise exceptions.BackendDown(reason=what)
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_mounted(path):
+    """Whether a view is there and answers."""
+    try:
+        return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
+    except OSError:
+        return False
 
 
 def _add_node(monitor, name, nodes, is_writable):
@@ -219,14 +262,16 @@ def _refusal(name, fault):
 
 
 def _unmount(path):
-    """Take away what a daemon that died left mounted."""
+    """Take a view away, also one whose process died.  Idempotent."""
     try:
-        os.stat(path)
+        if os.stat(path).st_dev == os.stat(os.path.dirname(path)).st_dev:
+            return
     except FileNotFoundError:
         return
-    except OSError:
-        subprocess.run(['fusermount3', '-u', '-z', path], check=False, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except OSError as fault:
+        LOG.info('the view %s does not answer and is taken away: %s', path, fault.strerror)
+    subprocess.run(['fusermount3', '-u', '-z', path], check=False, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _private(name, flags):

@@ -24,6 +24,8 @@ from cinder_ext.drivers.qcow2 import daemon, images, layers, links, locks
 
 VERSION = '1.0'
 _LOCKS = 64
+_TOOLS = {images.TOOL: 'qemu-utils', daemon.TOOL: 'qemu-system-common', daemon.VIEWER: 'libnbd-bin',
+          'fusermount3': 'fuse3'}
 
 
 class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
@@ -62,9 +64,9 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
         reason = None
         if not os.path.isabs(self._base):
             reason = 'file_path is not an absolute path'
-        for tool in (images.TOOL, daemon.TOOL):
+        for tool, package in _TOOLS.items():
             if shutil.which(tool) is None:
-                reason = f'{tool} is not installed (Debian: qemu-utils, qemu-system-common)'
+                reason = f'{tool} is not installed (Debian: {package})'
         if not os.path.exists(daemon.FUSE):
             reason = f'there is no {daemon.FUSE}'
         if reason:
