@@ -133,17 +133,30 @@ class StorageDaemon:
     def _monitor(self):
         """A session with the daemon, which is started if it is not there; one at a time."""
         with faults.mapped(f'{TOOL} of {self.directory}'), self._turn():
-            connection = self._connect() or self._start()
-            monitor = legacy.QEMUMonitorProtocol(connection)
+            monitor = self._greeted(self._connect()) or self._greeted(self._start())
+            if monitor is None:
+                raise exceptions.BackendDown(reason=f'{TOOL} does not greet')
             try:
-                monitor.connect(negotiate=True)
-                monitor.settimeout(_ANSWER_SECONDS)
                 yield monitor
             except (qmp.QMPError, TimeoutError, EOFError) as fault:
                 raise exceptions.BackendDown(reason=f'{TOOL}: {fault}') from fault
             finally:
                 with contextlib.suppress(qmp.QMPError, OSError, EOFError):
                     monitor.close()
+
+    @staticmethod
+    def _greeted(connection):
+        """A session on a connection; None without one, or when the daemon is just dying."""
+        if connection is None:
+            return None
+        monitor = legacy.QEMUMonitorProtocol(connection)
+        try:
+            monitor.connect(negotiate=True)
+        except (qmp.QMPError, OSError, EOFError) as fault:
+            LOG.info('%s does not greet: %s', TOOL, fault)
+            return None
+        monitor.settimeout(_ANSWER_SECONDS)
+        return monitor
 
     @contextlib.contextmanager
     def _turn(self):
