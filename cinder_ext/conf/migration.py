@@ -28,7 +28,7 @@ OPTS = [
                     'of its own; 0 for no limit.'),
     cfg.IntOpt('backend_bandwidth', default=0, min=0, mutable=True,
                help='Bytes per second that all migrations of the volumes of one backend may copy '
-                    'or read back together, in each process that serves it; 0 for no limit.'),
+                    'or read back together; 0 for no limit.'),
 ]
 
 
