@@ -6,6 +6,7 @@ import random
 import embedded
 import osc_commands
 import pytest
+import rest
 
 MIB = 1024 ** 2
 
@@ -106,3 +107,44 @@ def test_one_that_refuses_does_not_keep_the_others_from_it(service, openstack, v
     said = openstack.refused('cancel --wait done going nothing')
     assert '2 of 3 migrations: cancel failed' in said
     assert service.api.latest_migration(going)['phase'] == 'cancelled'
+
+
+@pytest.fixture
+def litter(service, openstack, volume):
+    """litter(name): a migrated volume whose source cannot be removed; the path that resists."""
+    def make(name):
+        volume_id = volume(name, 8)
+        made = openstack(f'create --type beta --bandwidth 4M --verification off {name}')
+        rest.wait_for(lambda: service.api.migration(made['id'])['bytes']['done'], 'the first bytes')
+        path = service.state_dir / 'alpha' / 'volumes' / f'volume-{volume_id}.raw'
+        path.rename(path.with_suffix('.aside'))
+        path.mkdir()
+        record = service.api.wait_migration(made['id'], ('leftovers', *rest.ENDED_PHASES))
+        assert record['phase'] == 'leftovers', record['error']
+        return path
+    return make
+
+
+def test_what_was_left_is_removed_when_its_backend_is_mended(service, openstack, litter):
+    path = litter('mended')
+    shown = openstack('show mended')
+    assert shown['leftovers'].startswith('volume ')
+    assert 'at host@alpha#alpha: ' in shown['leftovers']
+    assert service.api.volume(shown['volume_id'])['os-vol-host-attr:host'] == 'host@beta#beta'
+    path.rmdir()
+    openstack.do('cleanup retry mended')
+    record = service.api.wait_migration(shown['id'])
+    assert (record['phase'], record['leftovers']) == ('finished', [])
+
+
+def test_what_was_left_may_be_acknowledged(service, openstack, litter):
+    path = litter('acknowledged')
+    openstack.do('acknowledge acknowledged')
+    shown = openstack('show acknowledged')
+    assert shown['phase'] == 'finished'
+    assert shown['leftovers'].endswith('(acknowledged)')
+    record, = service.api.migration(shown['id'])['leftovers']
+    assert record['acknowledged'] is True
+    said = openstack.refused('cleanup retry acknowledged')
+    assert 'HTTP 409' in said
+    assert path.is_dir()
