@@ -6,6 +6,7 @@
     ├── BadRequest                     400
     │   ├── InvalidInput
     │   ├── InvalidState               a status that does not allow the call
+    │   ├── VolumeIsMigrating          MigrationActive, as upstream's versions know it
     │   ├── InvalidAuthKey             not the key of the transfer
     │   └── InvalidPage                a marker, limit or sort key
     ├── Forbidden                      403
@@ -107,6 +108,11 @@ class InvalidInput(BadRequest):
 class InvalidState(BadRequest):
     template = 'Invalid {kind}: {reason}'
     code = 'cinder_ext.invalid_state'
+
+
+class VolumeIsMigrating(BadRequest):
+    template = 'Invalid volume: {reason}'
+    code = 'cinder_ext.migration_active'
 
 
 class InvalidAuthKey(BadRequest):

@@ -3,7 +3,7 @@
 
 from cinder_ext import exceptions
 from cinder_ext.api import microversion, pagination, rules, validation
-from cinder_ext.api.operation import Operation
+from cinder_ext.api.operation import MIGRATING, Operation
 from cinder_ext.api.resources import migration_rules, type_rules
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import (
@@ -225,13 +225,15 @@ def _action(name, policy, handler, body=None, success=202, **more):
 
 
 ACTIONS = {
-    'os-extend': _action('extend', 'volume:extend', extend, EXTEND_BODY, variant=EXTEND_EVENTS),
-    'os-retype': _action('retype', 'volume:retype', retype, RETYPE_BODY),
+    'os-extend': _action('extend', 'volume:extend', extend, EXTEND_BODY, variant=EXTEND_EVENTS,
+                         migrating=MIGRATING),
+    'os-retype': _action('retype', 'volume:retype', retype, RETYPE_BODY, migrating=MIGRATING),
     'os-migrate_volume': _action('migrate', f'{ADMIN_ACTIONS}:migrate_volume', migrate,
-                                 MIGRATE_BODY),
+                                 MIGRATE_BODY, migrating=MIGRATING),
     'os-reset_status': _action('reset_status', f'{ADMIN_ACTIONS}:reset_status', reset_status,
                                RESET_BODY),
-    'os-force_delete': _action('force_delete', f'{ADMIN_ACTIONS}:force_delete', force_delete),
+    'os-force_delete': _action('force_delete', f'{ADMIN_ACTIONS}:force_delete', force_delete,
+                               migrating=MIGRATING),
     'os-set_bootable': _action('set_bootable', 'volume:update', set_bootable, BOOTABLE_BODY,
                                success=200),
     'os-migrate_volume_completion': _action(

@@ -3,7 +3,7 @@
 
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
-from cinder_ext.api.operation import Operation
+from cinder_ext.api.operation import MIGRATING, Operation
 from cinder_ext.api.resources import availability_zones, type_rules, volume_types, volume_view
 from cinder_ext.db import (
     group_requests,
@@ -356,4 +356,4 @@ CREATE = Operation('volumes.create', policy='volume:create', body=CREATE_BODY, h
 UPDATE = Operation('volumes.update', target=load, policy='volume:update', body=UPDATE_BODY,
                    handler=update)
 DELETE = Operation('volumes.delete', target=load, policy='volume:delete', handler=delete,
-                   success=202)
+                   success=202, migrating=MIGRATING)
