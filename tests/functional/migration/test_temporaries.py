@@ -1,11 +1,13 @@
 """A temporary volume while it is there: the database knows it as work of the migration, only so."""
 # SPDX-License-Identifier: Apache-2.0
 
+import threading
+
 import pytest
 import sqlalchemy as sa
 
 from cinder_ext import context as contexts
-from cinder_ext.db import managed, models, quotas, session
+from cinder_ext.db import managed, migration_actions, models, quotas, session
 from cinder_ext.drivers import capabilities, values
 from cinder_ext.drivers.file import FileDriver
 
@@ -83,3 +85,54 @@ def test_source_without_room_for_one_is_refused(cloud_of, noise):
         'source-temporary-capacity']
     assert f'{6 * MIB} bytes' in record.error
     assert cloud.files('beta') == []
+
+
+@pytest.fixture
+def reading(cloud_of, noise):
+    """reading(): (cloud, volume id, migration id) while a snapshot is slowly read through one."""
+    def begin():
+        cloud = cloud_of(alpha=NoSnapshotConnect)
+        cloud.conf.set_override('file_copy_bytes_per_second', 4 * MIB, 'alpha')
+        volume_id = cloud.volume(1)
+        cloud.write(volume_id, 0, noise(24 * MIB))
+        cloud.snapshot(volume_id)
+        made = threading.Event()
+        cloud.drivers['alpha'].look = lambda name_id: made.set()
+        migration_id = cloud.migrate(volume_id, wait=False)
+        assert made.wait(30)
+        cloud.wait(migration_id, ('copying',))
+        return cloud, volume_id, migration_id
+    return begin
+
+
+def volumes_at(cloud, backend):
+    return len(list((cloud.directory / backend / 'volumes').iterdir()))
+
+
+def test_it_goes_while_the_migration_is_paused(reading):
+    cloud, volume_id, migration_id = reading()
+    before = cloud.contents(volume_id)
+    assert volumes_at(cloud, 'alpha') == 2
+    migration_actions.pause(cloud.context, migration_id)
+    cloud.idle(migration_id)
+    record = cloud.record(migration_id)
+    assert (record.phase, record.leftovers) == ('paused', [])
+    assert volumes_at(cloud, 'alpha') == 1
+
+    cloud.conf.clear_override('file_copy_bytes_per_second', 'alpha')
+    migration_actions.resume(cloud.context, migration_id)
+    cloud.endpoints['alpha'].run_migration(cloud.context, migration_id)
+    record = cloud.wait(migration_id)
+    assert (record.phase, record.leftovers) == ('finished', []), record.error
+    assert cloud.contents(volume_id) == before
+    assert cloud.files('alpha') == []
+
+
+def test_it_goes_when_the_migration_is_cancelled(reading):
+    cloud, volume_id, migration_id = reading()
+    before = cloud.contents(volume_id)
+    migration_actions.cancel(cloud.context, migration_id)
+    record = cloud.wait(migration_id)
+    assert (record.phase, record.leftovers) == ('cancelled', [])
+    assert (volumes_at(cloud, 'alpha'), cloud.files('beta')) == (1, [])
+    assert cloud.contents(volume_id) == before
