@@ -47,6 +47,14 @@ class Driver(abc.ABC):
         """oslo.config options of the backend's section, a list; none by default."""
         return []
 
+    @classmethod
+    def variant(cls, options):
+        """The class that serves a backend with these options; this one by default.
+
+        :param options: the section's values, attribute access
+        """
+        return cls
+
     def switched_off(self):
         """Capability classes that this backend, as found at start, cannot serve; a set."""
         return frozenset()
@@ -72,6 +80,12 @@ class Driver(abc.ABC):
 
         :raises Misconfigured: the options are wrong
         :raises BackendDown: the backend cannot be reached; the service retries
+        """
+
+    def stop(self):  # noqa: B027 - most drivers hold nothing
+        """Let go of what this process holds; called last, and not when the process is killed.
+
+        What consumers use stays reachable.
         """
 
     @abc.abstractmethod
