@@ -34,7 +34,6 @@ class Subject:
     :ivar source_encryption, destination_encryption: models of type encryptions, or None
     :ivar specs: extra specs of the type that it will have
     :ivar lacking: sentences: what the project may not have of that type
-    :ivar server: what is known of the server that uses it, added by who asks for it; or None
     """
 
     volume: object
@@ -49,7 +48,6 @@ class Subject:
     destination_encryption: object
     specs: dict
     lacking: list
-    server: object = None
 
 
 @session.reader
