@@ -96,11 +96,11 @@ ALL = (
     Kind('transfer-method', 'Both ends offer a common method.', 'Name another destination.'),
     Kind('destination-pool', 'The destination reports the pool.',
          'Name a pool that the backend reports.'),
-    Kind('physical-capacity', 'The whole chain fits into what is free, less what other migrations '
-         'have claimed.',
+    Kind('physical-capacity', 'The whole chain fits into what is free, less the reserve and what '
+         'other migrations have claimed.',
          'Free or add space at the destination, or name another one.'),
-    Kind('virtual-capacity', 'The virtual size fits under the limit, with what other migrations '
-         'have claimed.',
+    Kind('virtual-capacity', 'The virtual size fits under the limit, less the reserve and what '
+         'other migrations have claimed.',
          'Raise max_over_subscription_ratio, delete volumes, or name another destination.'),
 )
 """In the order in which they are listed."""

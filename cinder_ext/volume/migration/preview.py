@@ -42,5 +42,4 @@ class PreviewEndpoint:
         """The other end, to be asked only; None while there is none."""
         if host is None:
             return None
-        return ends.Destination(self._api, context, host, connector=None, migration_id=None,
-                                temporary=None)
+        return ends.Destination(self._api, context, host, None, None, None)
