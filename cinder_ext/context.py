@@ -22,7 +22,9 @@ class RequestContext(oslo_context.RequestContext):
         values = self.to_dict()
         values['is_admin'] = True
         values['roles'] = sorted({*self.roles, 'admin', 'member', 'reader'})
-        return type(self).from_dict(values)
+        made = type(self).from_dict(values)
+        made.fence = self.fence
+        return made
 
 
 def admin_context(request_id=None):

@@ -83,7 +83,7 @@ def _renew(context, fence):
     return context.session.execute(
         sa.update(_Record)
         .where(_Record.id == fence.migration_id, _Record.attempt == fence.attempt)
-        .values(beat=_Record.beat + 1)
+        .values(beat=_Record.beat + 1, updated_at=_Record.updated_at)
         .execution_options(synchronize_session=False)).rowcount == 1
 
 
@@ -124,7 +124,8 @@ def take(context, standing, owner, is_doubtful):
         may still arrive at the destination
     :returns: Fence; None when it does not stand so any more
     """
-    values = {'owner': owner, 'attempt': standing.attempt + 1, 'beat': 0}
+    values = {'owner': owner, 'attempt': standing.attempt + 1, 'beat': 0,
+              'updated_at': _Record.updated_at}
     if is_doubtful:
         values['doubtful_attempt'] = standing.attempt + 1
     taken = context.session.execute(
@@ -150,7 +151,8 @@ def release(context, fence):
     context.session.execute(
         sa.update(_Record)
         .where(_Record.id == fence.migration_id, _Record.attempt == fence.attempt)
-        .values(owner=None).execution_options(synchronize_session=False))
+        .values(owner=None, updated_at=_Record.updated_at)
+        .execution_options(synchronize_session=False))
 
 
 @session.writer

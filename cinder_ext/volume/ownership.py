@@ -67,7 +67,8 @@ class Identity:
 
         False also when it cannot be told: it runs on another machine, say.
         """
-        return name != self.name and os.path.basename(name) == name and self._is_free(name)
+        is_name = bool(name) and os.path.basename(name) == name
+        return is_name and name != self.name and self._is_free(name)
 
     def _is_free(self, name):
         try:
