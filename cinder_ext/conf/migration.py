@@ -29,6 +29,11 @@ OPTS = [
     cfg.IntOpt('backend_bandwidth', default=0, min=0, mutable=True,
                help='Bytes per second that all migrations of the volumes of one backend may copy '
                     'or read back together; 0 for no limit.'),
+    cfg.FloatOpt('lease_seconds', default=15.0, min=0.5, mutable=True,
+                 help='How long a volume service that works on a migration may give no sign before '
+                      'another one of the same backend takes the migration over. One that is known '
+                      'to be dead, since it ran on this machine with this state_path, is succeeded '
+                      'at once. The same on all services of a backend.'),
 ]
 
 

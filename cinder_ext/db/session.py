@@ -89,7 +89,11 @@ def reader(function):
 
 
 def writer(function):
-    """Run ``function(context, ...)`` in a writing transaction; repeated after a deadlock."""
+    """Run ``function(context, ...)`` in a writing transaction; repeated after a deadlock.
+
+    It begins with the fence that the context carries, if any (db/lease.py): that is the one
+    place by which everything that a worker stores has to come.
+    """
     return _in_transaction(function, writes=True)
 
 
@@ -135,6 +139,8 @@ def _in_transaction(function, writes):
         manager = _Database.manager.writer if writes else _Database.manager.reader
         with _awaiting_commit() as awaiting:
             with _begin_immediate(writes), manager.using(context):
+                if writes and getattr(context, 'fence', None) is not None:
+                    context.fence.hold(context)
                 result = function(context, *args, **kwargs)
         for each in awaiting:
             each()

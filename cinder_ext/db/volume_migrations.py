@@ -206,17 +206,6 @@ def update(context, migration_id, values):
 
 
 @session.writer
-def begin_attempt(context, migration_id):
-    """Another process goes on with the work: count it.
-
-    :returns: the number of this attempt; what holds an earlier one stores nothing any more
-    """
-    update(context, migration_id, {'attempt': _Record.attempt + 1})
-    return context.session.execute(
-        sa.select(_Record.attempt).where(_Record.id == migration_id)).scalar_one()
-
-
-@session.writer
 def update_link(context, migration_id, number, values):
     """Set columns of one link."""
     context.session.execute(

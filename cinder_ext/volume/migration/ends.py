@@ -18,14 +18,15 @@ class Source:
 
     :param driver: the source backend's, started
     :param connector: properties of this host, as os-brick collects them
+    :param fence: db.lease.Fence: temporary volumes are named after it
     :param temporary: ``temporary(end, volume)``: a context in which the record names the volume,
         and which removes it
     """
 
-    def __init__(self, driver, connector, migration_id, temporary):
+    def __init__(self, driver, connector, fence, temporary):
         self.driver = driver
         self._connector = connector
-        self._migration_id = migration_id
+        self._fence = fence
         self._temporary = temporary
 
     @contextlib.contextmanager
@@ -47,7 +48,7 @@ class Source:
         elif capabilities.has(driver, capabilities.SnapshotConnect):
             yield link.source, driver.connect_snapshot, driver.disconnect_snapshot
         else:
-            copy = values.Volume(plan.temporary_name(self._migration_id, link, 'source'),
+            copy = values.Volume(plan.temporary_name(self._fence, link, 'source'),
                                  link.size_bytes)
             with self._temporary(self, copy):
                 driver.create_volume_from_snapshot(copy, link.source)
@@ -70,15 +71,15 @@ class Destination:
 
     :param api: rpc.destination.DestinationAPI
     :param host: ``host@backend#pool``
-    :param temporary: as with Source
+    :param fence, temporary: as with Source
     """
 
-    def __init__(self, api, context, host, connector, migration_id, temporary):  # noqa: PLR0917
+    def __init__(self, api, context, host, connector, fence, temporary):  # noqa: PLR0917
         self._api = api
         self._context = context
         self.host = host
         self._connector = connector
-        self._migration_id = migration_id
+        self._fence = fence
         self._temporary = temporary
         self._examined = None
 
@@ -101,6 +102,10 @@ class Destination:
 
     def seal(self, snapshot):
         return self._api.create_snapshot(self._context, self.host, snapshot)
+
+    def supersede(self, pairs):
+        """As capabilities.Supersede; only where the destination serves it."""
+        return self._api.supersede(self._context, self.host, pairs)
 
     def remove(self, resource):
         """Delete a volume or a snapshot."""
@@ -127,7 +132,7 @@ class Destination:
             with self.opened(link.destination) as path:
                 yield path
             return
-        copy = values.Volume(plan.temporary_name(self._migration_id, link, 'destination'),
+        copy = values.Volume(plan.temporary_name(self._fence, link, 'destination'),
                              link.size_bytes)
         with self._temporary(self, copy):
             self._api.create_from_snapshot(self._context, self.host, copy, link.destination)

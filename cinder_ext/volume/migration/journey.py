@@ -18,6 +18,7 @@ from cinder_ext.volume.migration import (
     plan,
     preflight,
     preflight_room,
+    takeover,
 )
 from cinder_ext.volume.migration import work as works
 
@@ -29,19 +30,35 @@ def go(tools, engine, context, migration_id):
 
     :param tools: work.Tools
     :param engine: volume.engine.Engine
-    :raises Parked: the service is stopping, or the record says that it is to stand still
+    :raises Parked: the service is stopping, the record says that it is to stand still, or
+        another process has taken it over
+
+    Does nothing while another process owns it.
     """
     if not has_work(volume_migrations.get(context, migration_id)):
         return
-    attempt = volume_migrations.begin_attempt(context, migration_id)
-    work = works.Work(tools, context, migration_id, attempt)
-    store = {'migration_id': migration_id}
+    with tools.ownership.held(context, migration_id) as fence:
+        if fence is not None:
+            work = works.Work(tools, context, migration_id, fence)
+            try:
+                _go(work, engine)
+            except exceptions.RecordLost as fault:
+                if not work.is_superseded():
+                    raise
+                LOG.warning('%s has a successor and stands still: %s', fence, fault.message)
+                raise engines.Parked from fault
+
+
+def _go(work, engine):
+    """Go on with a migration that this process owns."""
+    takeover.settle(work, engine)
+    store = {'migration_id': work.id}
     if work.record().phase == states.PREFLIGHT:
         _prepare(work)
     if work.record().phase in states.MOVING:
         _move(work, engine, store)
     if work.record().phase in states.TIDY:
-        engine.forget(flow.MOVE, migration_id)
+        engine.forget(flow.MOVE, work.flow_key)
         _tidy(work, engine, store)
     elif work.record().phase in _UNDONE and has_work(work.record()):
         leftovers.retry(work)
@@ -70,12 +87,12 @@ def _move(work, engine, store):
     """Run the flow; what began to be undone is undone to its end by the record alone."""
     if work.record().phase not in states.UNDOING:
         try:
-            engine.run(flow.MOVE, work.id, lambda: flow.move(work), store)
+            engine.run(flow.MOVE, work.flow_key, lambda: flow.move(work), store)
         except engines.Parked:
             if work.tools.stopping.is_set() or not _is_called_off(work):
                 raise
     if work.record().phase in states.UNDOING:
-        engine.forget(flow.MOVE, work.id)
+        engine.forget(flow.MOVE, work.flow_key)
         _undo(work)
 
 
@@ -94,7 +111,7 @@ def _undo(work):
 
 def _tidy(work, engine, store):
     leftovers.remove_temporaries(work)
-    engine.run(flow.TIDY, work.id, lambda: flow.tidy(work), store)
+    engine.run(flow.TIDY, work.flow_key, lambda: flow.tidy(work), store)
 
 
 def prepare(work):

@@ -215,11 +215,18 @@ class TidyStep(task.Task):
         super().__init__(name=name)
         self.work = work
 
+    def execute(self):
+        with _parked_when_it_must_wait(self.work):
+            self.do()
+
+    def do(self):
+        """Do the step."""
+
 
 class BeginTidy(TidyStep):
     """Note that the source is being removed."""
 
-    def execute(self):
+    def do(self):
         outcome.enter(self.work, 'tidy')
 
 
@@ -230,7 +237,7 @@ class RemoveSource(TidyStep):
     is not.
     """
 
-    def execute(self):
+    def do(self):
         work, removed = self.work, []
         for link in plan.newest_first(work.links):
             if leftovers.remove(work, work.source, link.source):
@@ -241,7 +248,7 @@ class RemoveSource(TidyStep):
 class FinishMigration(TidyStep):
     """Close the record, or list what is left at the source."""
 
-    def execute(self):
+    def do(self):
         outcome.finish(self.work)
 
 

@@ -3,9 +3,10 @@
 
 import functools
 
-from cinder_ext.db import volume_migrations
+from cinder_ext.db import lease, volume_migrations
 from cinder_ext.drivers import transfer, values
 from cinder_ext.drivers.generic import blockio, units
+from cinder_ext.volume import engine
 from cinder_ext.volume.migration import control, ends, leftovers, limits, links, plan, progress
 
 
@@ -17,15 +18,17 @@ class Tools:
     :param destination_api: rpc.destination.DestinationAPI
     :param connector: properties of this host
     :param stopping: threading.Event, set when the service stops
+    :param ownership: volume.ownership.Ownership of this process
     :ivar bucket: limits.Bucket of all migrations together
     """
 
-    def __init__(self, conf, driver, destination_api, connector, stopping):
+    def __init__(self, conf, driver, destination_api, connector, stopping, ownership):
         self.conf = conf
         self.driver = driver
         self.destination_api = destination_api
         self.connector = connector
         self.stopping = stopping
+        self.ownership = ownership
         self.bucket = limits.Bucket(lambda: conf.migration.backend_bandwidth)
 
 
@@ -36,14 +39,18 @@ class Work:
     :ivar control: asked between units
     :ivar silent: ends that did not answer in time
 
-    :param attempt: number of this attempt (begin_attempt); by default the one of the record
+    :ivar context: carries the fence: whatever is written with it is refused once another
+        attempt has begun.  The only context that anything is written with
+
+    :param fence: db.lease.Fence of this attempt; by default of the one of the record
     """
 
-    def __init__(self, tools, context, migration_id, attempt=None):
+    def __init__(self, tools, context, migration_id, fence=None):
         record = volume_migrations.get(context, migration_id)
         self.id = migration_id
-        self.attempt = record.attempt if attempt is None else attempt
-        self.context = context
+        self.fence = fence or lease.Fence(migration_id, record.attempt)
+        self.attempt = self.fence.attempt
+        self.context = context = lease.fenced(context, self.fence)
         self.conf = tools.conf
         self.source_host = record.source_host
         self.tools = tools
@@ -51,13 +58,13 @@ class Work:
         self._changed, self._buffers = {}, []
         self.proven_targets = set()
         temporary = functools.partial(leftovers.temporary, self)
-        self.source = ends.Source(tools.driver, tools.connector, migration_id, temporary)
+        self.source = ends.Source(tools.driver, tools.connector, self.fence, temporary)
         self.destination = ends.Destination(
-            tools.destination_api, context, record.destination_host, tools.connector, migration_id,
+            tools.destination_api, context, record.destination_host, tools.connector, self.fence,
             temporary)
         self._orders = control.Orders(context, migration_id, self.attempt)
         self.control = control.Control(
-            tools.stopping, self._orders.look,
+            tools.stopping, self._look,
             (limits.Bucket(self._bytes_per_second), tools.bucket))
 
     def record(self):
@@ -66,7 +73,12 @@ class Work:
 
     def is_superseded(self):
         """Whether another process has taken the migration up since."""
-        return self.record().attempt != self.attempt
+        return self.fence.is_lost or self.record().attempt != self.attempt
+
+    def _look(self):
+        if self.fence.is_lost:
+            raise engine.Parked
+        self._orders.look()
 
     def obey(self):
         """Look at the record now.
@@ -76,6 +88,16 @@ class Work:
         """
         self._orders.look(at_once=True)
         self.control.obey()
+
+    @property
+    def flow_key(self):
+        """What the stored flows are of.
+
+        Another one after each doubtful takeover: what a predecessor that is not dead goes on to
+        store of its flow must not be taken for what was done.
+        """
+        settled = self.record().superseded_attempt
+        return f'{self.id}:{settled}' if settled else self.id
 
     def rows(self):
         """The rows of the links as they are now."""
