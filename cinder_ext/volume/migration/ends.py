@@ -119,11 +119,15 @@ class Destination:
         finally:
             self._api.disconnect(self._context, self.host, resource, self._connector)
 
+    @property
+    def is_direct(self):
+        """Whether any link can be read without a temporary volume."""
+        return capabilities.SnapshotConnect.word in self.examined['capabilities']
+
     @contextlib.contextmanager
     def sealed(self, link):
         """A local path with what a link became at the destination; only to be read."""
-        direct = capabilities.SnapshotConnect.word in self.examined['capabilities']
-        if link.is_head or direct:
+        if link.is_head or self.is_direct:
             with self.opened(link.destination) as path:
                 yield path
             return

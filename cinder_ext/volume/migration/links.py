@@ -221,13 +221,54 @@ def blocks_to_verify(policy, promises, digest_map, written):
             if block in written or not digest_map.is_zero(block)]
 
 
-def read_back(work, link, digest_map, blocks, on_progress):
-    """Compare one link at the destination with its digests; returns how the cache was passed.
+def read_back(work, parts, on_progress, on_done):
+    """Compare links at the destination with their digests; the next is begun before one is done.
 
-    :raises VerifyFailed: it differs
+    :param parts: iterable of (plan.Link, DigestMap, blocks)
+    :param on_progress: called with the bytes compared so far, of all
+    :param on_done: called with (plan.Link, how the page cache was passed) of each that is equal
+        and is not used any more; None where nothing was read
+    :raises VerifyFailed: one differs
     """
-    with work.destination.sealed(link) as path:
-        return verify.verify_blocks(
-            path, link.size_bytes, digest_map, blocks, control=work.control,
-            on_progress=on_progress, link=link.title, workers=work.conf.migration.workers,
-            buffers=work.buffers(work.conf.migration.workers))
+    done = 0
+    for some in [parts] if work.destination.is_direct else ([part] for part in parts):
+        with contextlib.ExitStack() as opened:
+            reading = _ReadBack(work, opened, on_done)
+            verify.verify_devices(
+                reading.devices(some), control=work.control, on_done=reading.end,
+                on_progress=lambda read, before=done: on_progress(before + read),
+                workers=work.conf.migration.workers,
+                buffers=work.buffers(work.conf.migration.workers))
+            done += reading.length
+
+
+class _ReadBack:
+    """The links of one pass over the destination, each open for as long as it is read."""
+
+    def __init__(self, work, opened, on_done):
+        self._work = work
+        self._opened = opened
+        self._on_done = on_done
+        self._links = {}
+        self.length = 0
+
+    def devices(self, parts):
+        """Yield each link that has blocks to read, opened."""
+        for link, digest_map, blocks in parts:
+            if not blocks:
+                self._on_done(link, None)
+                continue
+            self.length += sum(digest_map.block_length(block) for block in blocks)
+            mine = self._opened.enter_context(contextlib.ExitStack())
+            path = mine.enter_context(self._work.destination.sealed(link))
+            device = verify.Device(path, link.size_bytes, digest_map, blocks, link.title)
+            device.open()
+            mine.callback(device.close)
+            self._links[device] = link, mine
+            yield device
+
+    def end(self, device):
+        """A link was equal: let go of it."""
+        link, mine = self._links.pop(device)
+        mine.close()
+        self._on_done(link, device.how)

@@ -22,6 +22,9 @@ LOG = log.getLogger(__name__)
 
 _SWAP_ATTEMPTS = 5
 
+_STORE_SECONDS = 1.0
+"""Links that were read back are noted together so often; what was not noted is read again."""
+
 
 @contextlib.contextmanager
 def _parked_when_it_must_wait(work):
@@ -131,27 +134,32 @@ class VerifyChain(MoveStep):
     """Read back from the destination what the policy asks for, link by link."""
 
     def do(self):
-        work = self.work
-        rows, done, self._how = work.rows(), 0, None
+        work, rows = self.work, self.work.rows()
         if all(row.verified_at is not None for row in rows):
             return
         outcome.enter(work, 'verify')
-        expected = sum(length for *_, length in self._plans())
-        for link, digest_map, blocks, length in self._plans():
-            if rows[link.number].verified_at is None:
-                self._verify(link, digest_map, blocks, done, expected)
-            done += length
+        self._equal, self._how, self._stored_at = [], None, time.monotonic()
+        left = {row.number for row in rows if row.verified_at is None}
+        lengths = {link.number: length for link, *_, length in self._plans()}
+        expected = sum(lengths.values())
+        done = expected - sum(lengths[number] for number in left)
+        links.read_back(
+            work, (part[:3] for part in self._plans() if part[0].number in left),
+            lambda read: work.progress.verified(done + read, expected), self._note)
+        self._store()
         work.progress.end_verify(expected)
 
-    def _verify(self, link, digest_map, blocks, done, expected):
+    def _note(self, link, how):
+        """A link is equal.  Storing it costs as much as reading back a small one."""
+        self._equal.append(link.number)
+        self._how = how or self._how
+        if time.monotonic() - self._stored_at >= _STORE_SECONDS:
+            self._store()
+
+    def _store(self):
         work = self.work
-        how = links.read_back(work, link, digest_map, blocks,
-                              lambda read: work.progress.verified(done + read, expected))
-        volume_migrations.update_link(work.context, work.id, link.number,
-                                      {'verified_at': timeutils.utcnow()})
-        if how != self._how:
-            volume_migrations.update(work.context, work.id, {'read_back': how})
-            self._how = how
+        volume_migrations.note_verified(work.context, work.id, self._equal, self._how)
+        self._equal, self._stored_at = [], time.monotonic()
 
     def undo(self):
         leftovers.remove_temporaries(self.work)
