@@ -8,7 +8,7 @@ import os
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import blockio, extents, faults, units
+from cinder_ext.drivers.generic import blockio, extents, faults, reading, units
 from cinder_ext.drivers.generic import digests as digest_maps
 
 DIRECT = 'direct'
@@ -146,7 +146,8 @@ def _digested(parts, workers, control, buffers=None):
             if not free:
                 yield _oldest(pending, free)
             view = free.pop()
-            pending.append((device, part, view, pool.submit(_read_unit, device, part, view)))
+            pending.append((device, part, view, pool.submit(
+                reading.read_unit, device.descriptor, device.path, part, view)))
         while pending:
             yield _oldest(pending, free)
 
@@ -157,19 +158,6 @@ def _oldest(pending, free):
     found = future.result()
     free.append(view)
     return device, part, found
-
-
-def _read_unit(device, part, view):
-    """The digests of the blocks of one unit.  Runs in a worker."""
-    # Direct reads take whole sectors; what lies past the range is cut off below.
-    aligned = -(-part.length // blockio.ALIGNMENT) * blockio.ALIGNMENT
-    with faults.mapped(f'reading {device.path} at {part.offset}'):
-        count = blockio.read_into(device.descriptor, view[:aligned], part.offset, part.length)
-    if count < part.length:
-        raise exceptions.BackendDown(
-            reason=f'the device ends at {part.offset + count}, expected {part.end}')
-    return [digest_maps.digest(view[start:min(start + values.BLOCK_BYTES, part.length)])
-            for start in range(0, part.length, values.BLOCK_BYTES)]
 
 
 def _compare(part, found, digests, link):

@@ -8,9 +8,12 @@ time, removed afterwards.
 
 import contextlib
 
-from cinder_ext.drivers import capabilities, values
+from cinder_ext.drivers import capabilities, transfer, values
 from cinder_ext.drivers.generic import attach
 from cinder_ext.volume.migration import plan
+
+_MOST_KEPT_RANGES = 4096
+"""What changed in more places is asked again: of a long chain all are kept."""
 
 
 class Source:
@@ -27,6 +30,20 @@ class Source:
         self._connector = connector
         self._migration_id = migration_id
         self._temporary = temporary
+        self._changed = {}
+
+    def changed(self, method, older, resource):
+        """What changed from one link to the next, as transfer.changed; asked once.
+
+        Snapshots and a locked volume stay as they are.
+        """
+        known = method, older, resource
+        if known in self._changed:
+            return self._changed[known]
+        found = transfer.changed(self.driver, method, older, resource)
+        if found is None or len(found) <= _MOST_KEPT_RANGES:
+            self._changed[known] = found
+        return found
 
     @contextlib.contextmanager
     def opened(self, link):

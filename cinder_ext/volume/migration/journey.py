@@ -5,6 +5,8 @@ where it stands is read from the record.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+
 from oslo_log import log
 
 from cinder_ext import exceptions
@@ -27,14 +29,18 @@ def go(tools, engine, context, migration_id):
     if not has_work(volume_migrations.get(context, migration_id)):
         return
     attempt = volume_migrations.begin_attempt(context, migration_id)
-    work = works.Work(tools, context, migration_id, attempt)
-    store = {'migration_id': migration_id}
+    with contextlib.closing(works.Work(tools, context, migration_id, attempt)) as work:
+        _go(work, engine)
+
+
+def _go(work, engine):
+    store = {'migration_id': work.id}
     if work.record().phase == states.PREFLIGHT:
         _prepare(work)
     if work.record().phase in states.MOVING:
         _move(work, engine, store)
     if work.record().phase in states.TIDY:
-        engine.forget(flow.MOVE, migration_id)
+        engine.forget(flow.MOVE, work.id)
         _tidy(work, engine, store)
     elif work.record().phase in _UNDONE and has_work(work.record()):
         leftovers.retry(work)

@@ -10,7 +10,6 @@ import contextlib
 import time
 
 from oslo_log import log
-from oslo_utils import timeutils
 from taskflow import task
 
 from cinder_ext import exceptions
@@ -35,8 +34,6 @@ def _parked_when_it_must_wait(work):
         another process has taken the migration up
     """
     try:
-        if work.is_superseded():
-            raise engine.Parked
         yield
     except outcome.DATABASE_AWAY as fault:
         LOG.warning('migration %s waits for the database: %s', work.id, fault)
@@ -49,7 +46,9 @@ def _parked_when_it_must_wait(work):
 
 @contextlib.contextmanager
 def _parked_when_it_was_told(work):
-    """Leave a step that fails since the record was paused or called off meanwhile.
+    """Leave a step when the record was paused or called off, or another process has taken it up.
+
+    Also one that fails since that happened meanwhile.
 
     :raises Parked: the record decides what comes next
     """
@@ -80,6 +79,8 @@ class MoveStep(task.Task):
 
     def revert(self, flow_failures, **kwargs):
         with _parked_when_it_must_wait(self.work):
+            if self.work.is_superseded():
+                raise engine.Parked
             if outcome.begin_revert(self.work, flow_failures):
                 self.undo()
 
@@ -132,13 +133,14 @@ class CopyLink(LinkStep):
 
     def do(self):
         work, link = self.work, self.link
-        row = work.rows()[link.number]
+        rows = work.rows()
+        row = rows[link.number]
         # Copied and not frozen: so leaves it a version for which these were two steps.
         if row.copied_at is not None and (link.is_head or row.sealed_at is not None):
             return
         if link.number and link.size_bytes > work.links[link.number - 1].size_bytes:
             work.destination.extend(link.destination_volume, link.size_bytes)
-        links.LinkCopy(work, link).run()
+        links.LinkCopy(work, link, rows).run()
         if link.is_head:
             work.progress.end_copy()
 
