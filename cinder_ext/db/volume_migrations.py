@@ -214,6 +214,19 @@ def update_link(context, migration_id, number, values):
 
 
 @session.writer
+def note_verified(context, migration_id, numbers, how):
+    """These links were read back.
+
+    :param how: how the page cache was passed; None when nothing had to be read
+    """
+    context.session.execute(
+        sa.update(_Link).where(_Link.migration_id == migration_id, _Link.number.in_(numbers))
+        .values(verified_at=timeutils.utcnow()))
+    if how is not None:
+        update(context, migration_id, {'read_back': how})
+
+
+@session.writer
 def note_removed(context, migration_id, numbers):
     """The sources of these links are gone."""
     context.session.execute(

@@ -8,9 +8,12 @@ time, removed afterwards.
 
 import contextlib
 
-from cinder_ext.drivers import capabilities, values
+from cinder_ext.drivers import capabilities, transfer, values
 from cinder_ext.drivers.generic import attach
 from cinder_ext.volume.migration import plan
+
+_MOST_KEPT_RANGES = 4096
+"""What changed in more places is asked again: of a long chain all are kept."""
 
 
 class Source:
@@ -28,6 +31,20 @@ class Source:
         self._connector = connector
         self._fence = fence
         self._temporary = temporary
+        self._changed = {}
+
+    def changed(self, method, older, resource):
+        """What changed from one link to the next, as transfer.changed; asked once.
+
+        Snapshots and a locked volume stay as they are.
+        """
+        known = method, older, resource
+        if known in self._changed:
+            return self._changed[known]
+        found = transfer.changed(self.driver, method, older, resource)
+        if found is None or len(found) <= _MOST_KEPT_RANGES:
+            self._changed[known] = found
+        return found
 
     @contextlib.contextmanager
     def opened(self, link):
@@ -124,11 +141,15 @@ class Destination:
         finally:
             self._api.disconnect(self._context, self.host, resource, self._connector)
 
+    @property
+    def is_direct(self):
+        """Whether any link can be read without a temporary volume."""
+        return capabilities.SnapshotConnect.word in self.examined['capabilities']
+
     @contextlib.contextmanager
     def sealed(self, link):
         """A local path with what a link became at the destination; only to be read."""
-        direct = capabilities.SnapshotConnect.word in self.examined['capabilities']
-        if link.is_head or direct:
+        if link.is_head or self.is_direct:
             with self.opened(link.destination) as path:
                 yield path
             return

@@ -5,6 +5,8 @@ where it stands is read from the record.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+
 from oslo_log import log
 
 from cinder_ext import exceptions
@@ -39,14 +41,19 @@ def go(tools, engine, context, migration_id):
         return
     with tools.ownership.held(context, migration_id) as fence:
         if fence is not None:
-            work = works.Work(tools, context, migration_id, fence)
-            try:
-                _go(work, engine)
-            except exceptions.RecordLost as fault:
-                if not work.is_superseded():
-                    raise
-                LOG.warning('%s has a successor and stands still: %s', fence, fault.message)
-                raise engines.Parked from fault
+            with contextlib.closing(works.Work(tools, context, migration_id, fence)) as work:
+                _owned(work, engine)
+
+
+def _owned(work, engine):
+    """Go on until somebody else owns it."""
+    try:
+        _go(work, engine)
+    except exceptions.RecordLost as fault:
+        if not work.is_superseded():
+            raise
+        LOG.warning('%s has a successor and stands still: %s', work.fence, fault.message)
+        raise engines.Parked from fault
 
 
 def _go(work, engine):

@@ -1,10 +1,11 @@
 """One migration at work: its record, its two ends and what the steps share."""
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
 import functools
 
 from cinder_ext.db import lease, volume_migrations
-from cinder_ext.drivers import transfer, values
+from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import blockio, units
 from cinder_ext.volume import engine
 from cinder_ext.volume.migration import control, ends, leftovers, limits, links, plan, progress
@@ -55,7 +56,7 @@ class Work:
         self.source_host = record.source_host
         self.tools = tools
         self.silent = set()
-        self._changed, self._buffers = {}, []
+        self._buffers = []
         self.proven_targets = set()
         temporary = functools.partial(leftovers.temporary, self)
         self.source = ends.Source(tools.driver, tools.connector, self.fence, temporary)
@@ -108,6 +109,11 @@ class Work:
         """The stored plan: a list of plan.Link, oldest first."""
         return plan.restore(self.record(), self.rows())
 
+    def located(self, number, location):
+        """A link is frozen at the destination, where the backend tells this location."""
+        self.links[number] = dataclasses.replace(self.links[number],
+                                                 destination_location=location)
+
     def locate(self):
         """Something was made at the destination: the links tell its location from now on."""
         self.__dict__.pop('links', None)
@@ -136,20 +142,36 @@ class Work:
         return links.Maps(self.context, self.id, self.promises)
 
     @functools.cached_property
+    def ahead(self):
+        return links.Ahead(self)
+
+    @functools.cached_property
+    def ahead_memory(self):
+        return blockio.buffer(links.AHEAD_BYTES)
+
+    @property
+    def is_limited(self):
+        """Whether a bandwidth is kept now."""
+        return bool(self._bytes_per_second() or self.conf.migration.backend_bandwidth)
+
+    def close(self):
+        """Let go of what is open between two steps, and of the memory.  Idempotent.
+
+        Flows refer to it in circles, so that it is not soon collected by itself.
+        """
+        self.ahead.close()
+        self._buffers.clear()
+        self.__dict__.pop('ahead_memory', None)
+
+    @functools.cached_property
     def progress(self):
         return progress.Progress(self.context, self.record(), self.verify != 'off',
                                  lambda: self.conf.migration.progress_seconds)
 
     def changed(self, link):
-        """What the source says changed from the link before, as transfer.changed; asked once.
-
-        Snapshots and a locked head stay as they are.
-        """
-        if link.number not in self._changed:
-            older = self.links[link.number - 1].source if link.number else None
-            self._changed[link.number] = transfer.changed(
-                self.source.driver, self.method, older, link.source)
-        return self._changed[link.number]
+        """What the source says changed from the link before, as transfer.changed."""
+        older = self.links[link.number - 1].source if link.number else None
+        return self.source.changed(self.method, older, link.source)
 
     def buffers(self, count):
         """Buffers for so many workers, the same ones for all links."""
