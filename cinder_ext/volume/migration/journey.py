@@ -11,7 +11,15 @@ from oslo_log import log
 
 from cinder_ext.db import attachments, snapshots, volume_migrations, volumes
 from cinder_ext.states import migration as states
-from cinder_ext.volume.migration import flow, leftovers, outcome, plan, preflight
+from cinder_ext.volume.migration import (
+    attached,
+    flow,
+    leftovers,
+    outcome,
+    plan,
+    preflight,
+    preflight_attached,
+)
 from cinder_ext.volume.migration import work as works
 
 LOG = log.getLogger(__name__)
@@ -50,6 +58,7 @@ def _move(work, engine, store):
 def _undo(work):
     """Remove the destination, newest to oldest, and close the record.  Idempotent."""
     leftovers.remove_temporaries(work)
+    attached.disconnect(work)
     for link in plan.newest_first(work.links):
         leftovers.remove(work, work.destination, link.destination)
     volume_migrations.forget_copies(work.context, work.id)
@@ -73,6 +82,10 @@ def prepare(work):
         checks.extend(found)
     stored = [dataclasses.asdict(check) for check in checks]
     volume_migrations.update(work.context, work.id, {'checks': stored})
+    noted = preflight_attached.columns(subject)
+    if noted and totals:
+        # The server's host mirrors the live content.
+        totals[-1] = 0
     if preflight.failed(checks):
         fault = preflight.refusal(checks)
         outcome.fail(work.context, work.id, fault.message, fault.code, fault.remedy)
@@ -81,7 +94,7 @@ def prepare(work):
                for link, total in zip(links, totals, strict=True)]
     volume_migrations.save_plan(work.context, work.id, planned, {
         'method': method, 'bytes_total': sum(totals), 'percent': 0,
-        'promises': work.destination.examined['promises'],
+        'promises': work.destination.examined['promises'], **noted,
         'verify': record.verify or work.conf.migration.verify})
     LOG.info('migration %s of volume %s: %d links, %d bytes to look at, %s', work.id,
              record.volume_id, len(links), sum(totals), method)
@@ -90,8 +103,9 @@ def prepare(work):
 def _subject(work, record):
     """What the database knows of the volume."""
     context = work.context
+    attached = attachments.of_volume(context, record.volume_id)
     return preflight.Subject(
         volume=volumes.get(context, record.volume_id),
-        snapshots=snapshots.of_volume(context, record.volume_id),
-        attachments=attachments.of_volume(context, record.volume_id),
+        snapshots=snapshots.of_volume(context, record.volume_id), attachments=attached,
+        server=preflight_attached.server_of(work.tools.compute, context, record, attached),
         clones=volume_migrations.being_cloned(context, record.volume_id))

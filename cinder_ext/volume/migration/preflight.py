@@ -9,7 +9,7 @@ import dataclasses
 from cinder_ext import exceptions
 from cinder_ext.drivers import capacity, transfer, values
 from cinder_ext.drivers.generic import copy, digests, units
-from cinder_ext.volume.migration import plan
+from cinder_ext.volume.migration import plan, preflight_attached
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,23 +28,20 @@ class Subject:
 
     :ivar volume, snapshots, attachments: rows
     :ivar clones: ids of volumes that are being created from it
+    :ivar server: preflight_attached.Server; None when no server uses it
     """
 
     volume: object
     snapshots: list
     attachments: list
     clones: list
+    server: object = None
 
 
 def state_checks(record, subject):
     """Checks that need only the records."""
     volume = subject.volume
-    yield Check('volume-status', record.previous_status == 'available',
-                f'the volume was {record.previous_status} when the migration was asked for',
-                'Only an available volume can be migrated: detach it first.')
-    yield Check('volume-detached', not subject.attachments,
-                f'the volume has {len(subject.attachments)} attachments',
-                'Detach the volume from its servers.')
+    yield from (Check(*verdict) for verdict in preflight_attached.verdicts(record, subject))
     broken = [row.id for row in subject.snapshots if row.status != 'available']
     yield Check('snapshots-available', not broken,
                 f'snapshots that are not available: {", ".join(broken) or "none"}',

@@ -118,7 +118,7 @@ class CopyLink(LinkStep):
         if link.number and link.size_bytes > work.links[link.number - 1].size_bytes:
             work.destination.extend(link.destination_volume, link.size_bytes)
         links.LinkCopy(work, link).run()
-        if link.is_head:
+        if link.number == work.copied_links[-1].number:
             work.progress.end_copy()
 
     def undo(self):
@@ -133,7 +133,7 @@ class VerifyChain(MoveStep):
     def do(self):
         work = self.work
         rows, done, self._how = work.rows(), 0, None
-        if all(row.verified_at is not None for row in rows):
+        if all(rows[link.number].verified_at is not None for link in work.copied_links):
             return
         outcome.enter(work, 'verify')
         expected = sum(length for *_, length in self._plans())
@@ -160,7 +160,7 @@ class VerifyChain(MoveStep):
         """Yield (link, map, blocks, bytes) of each link, with the maps of two links in memory."""
         work = self.work
         maps = links.Maps(work.context, work.id, work.promises)
-        for link in work.links:
+        for link in work.copied_links:
             digest_map, written = maps.before(work.links, link.number)
             maps.keep(link.number, digest_map)
             blocks = links.blocks_to_verify(work.verify, work.promises, digest_map, written)

@@ -3,6 +3,7 @@
 
 import functools
 
+from cinder_ext import compute
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import transfer, values
 from cinder_ext.drivers.generic import blockio, units
@@ -17,9 +18,11 @@ class Tools:
     :param destination_api: rpc.destination.DestinationAPI
     :param connector: properties of this host
     :param stopping: threading.Event, set when the service stops
+    :ivar compute: compute.Compute
     """
 
     def __init__(self, conf, driver, destination_api, connector, stopping):
+        self.compute = compute.Compute(conf)
         self.conf = conf
         self.driver = driver
         self.destination_api = destination_api
@@ -72,6 +75,24 @@ class Work:
         """The stored plan: a list of plan.Link, oldest first."""
         return plan.restore(self.record(), self.rows())
 
+    @functools.cached_property
+    def is_attached(self):
+        """Whether a server uses the volume, and moves the live content itself."""
+        return self.record().server_id is not None
+
+    @property
+    def copied_links(self):
+        """The links that are copied here: all, or the snapshots of an attached volume."""
+        return [link for link in self.links if not (self.is_attached and link.is_head)]
+
+    @functools.cached_property
+    def copied_part(self):
+        """Which part of all bytes is copied here: 1, or less for an attached volume."""
+        if not self.is_attached:
+            return 1
+        copied = self.record().bytes_total
+        return copied / (copied + self.links[-1].size_bytes)
+
     def locate(self):
         """Something was made at the destination: the links tell its location from now on."""
         self.__dict__.pop('links', None)
@@ -102,7 +123,8 @@ class Work:
     @functools.cached_property
     def progress(self):
         return progress.Progress(self.context, self.record(), self.verify != 'off',
-                                 lambda: self.conf.migration.progress_seconds)
+                                 lambda: self.conf.migration.progress_seconds,
+                                 part=self.copied_part)
 
     def changed(self, link):
         """What the source says changed from the link before, as transfer.changed; asked once.

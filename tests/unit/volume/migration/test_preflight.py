@@ -31,7 +31,7 @@ def test_all_is_well():
 
 
 @pytest.mark.parametrize(('name', 'record_', 'subject_'), [
-    ('volume-status', {'previous_status': 'in-use'}, {}),
+    ('volume-status', {'previous_status': 'error'}, {}),
     ('volume-detached', {}, {'attachments': [1]}),
     ('snapshots-available', {},
      {'snapshots': [types.SimpleNamespace(id='s', status='error')]}),
@@ -44,11 +44,11 @@ def test_one_thing_is_wrong(name, record_, subject_):
 
 
 def test_refusal_names_every_failed_check_and_its_remedy():
-    checks = list(preflight.state_checks(record(previous_status='in-use'), subject(clones=['c'])))
+    checks = list(preflight.state_checks(record(previous_status='error'), subject(clones=['c'])))
     fault = preflight.refusal(checks)
     assert 'volume-status' in fault.message
     assert 'no-clone-in-progress' in fault.message
-    assert 'detach it first' in fault.remedy
+    assert 'available or in use' in fault.remedy
     assert 'Wait until' in fault.remedy
 
 
