@@ -22,6 +22,7 @@
     ├── NotAcceptable                  406
     ├── Conflict                       409
     │   ├── MigrationActive            names the migration
+    │   ├── MigrationActionRefused     its phase does not allow the action; says why
     │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
     │   └── AlreadyExists
@@ -40,6 +41,7 @@
     │   ├── VerifyFailed               destination differs from the source
     │   ├── SwapRefused                the compute service does not move the server
     │   ├── SwapFailed                 the server stayed with the source
+    │   ├── MigrationYielded           the volume was taken by a consumer
     │   └── RecordLost                 the record is not in the expected state
     └── DriverError                    500
         ├── NoSpace                    the backend is full; the caller reverts
@@ -265,6 +267,11 @@ class MigrationActive(Conflict):
     code = 'cinder_ext.migration_active'
 
 
+class MigrationActionRefused(Conflict):
+    template = 'Migration {id} cannot be {action}: {reason} (its phase is {phase}).'
+    code = 'cinder_ext.migration_action_refused'
+
+
 class ConflictNovaUsingAttachment(Conflict):
     template = 'Detach volume from instance {server_id} using the Compute API'
     code = 'cinder_ext.attachment_used_by_server'
@@ -395,6 +402,12 @@ class SwapFailed(MigrationError):
     code = 'cinder_ext.swap_failed'
     remedy = ('The log of the compute service says more. The server uses the volume at its source; '
               'start the migration again.')
+
+
+class MigrationYielded(MigrationError):
+    template = 'The volume was reserved or attached, and the migration was to yield to that.'
+    code = 'cinder_ext.migration_yielded'
+    remedy = 'The volume is unchanged at its source. Retry the migration when it is detached.'
 
 
 class RecordLost(MigrationError):

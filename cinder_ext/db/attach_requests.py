@@ -9,7 +9,15 @@ row.
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, models, session, transition, volume_properties, volumes
+from cinder_ext.db import (
+    attachments,
+    migration_actions,
+    models,
+    session,
+    transition,
+    volume_properties,
+    volumes,
+)
 from cinder_ext.states import attachment as states
 from cinder_ext.states import volume as volume_states
 
@@ -20,10 +28,11 @@ CONNECTABLE = (volume_states.AVAILABLE, volume_states.RESERVED, volume_states.AT
 
 @session.writer
 def reserve(context, volume_id):
-    """Keep a volume for a consumer: ``attaching``.
+    """Keep a volume for a consumer: ``attaching``.  A migration that is to yield is cancelled.
 
     :raises MigrationActive, InvalidState, VolumeNotFound: of the volume
     """
+    migration_actions.yield_to_attach(context, volume_id)
     multiattach = volumes.get(context, volume_id).multiattach
     volumes.begin(context, volume_id,
                   'begin-attaching-again' if multiattach else 'begin-attaching', 'be reserved')
@@ -67,13 +76,15 @@ def roll_detaching(context, volume_id):
 def attach(context, volume_id, consumer, mountpoint, mode):
     """Note that a consumer has attached the volume: ``in-use``.
 
-    A consumer that is noted already is not noted twice.
+    A consumer that is noted already is not noted twice.  A migration that is to yield is
+    cancelled.
 
     :param consumer: {'instance_id': ..., 'attached_host': ...}, one of which may be None; it is
         known by the first that is not
     :raises MigrationActive, InvalidState, VolumeNotFound: of the volume
     :raises InvalidInput: the mode does not go with the volume's
     """
+    migration_actions.yield_to_attach(context, volume_id)
     volumes.hold(context, volume_id, 'be attached', CONNECTABLE)
     volume = volumes.get(context, volume_id)
     _refuse_mode(context, volume, mode)

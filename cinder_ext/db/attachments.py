@@ -11,7 +11,15 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session, shadow_volumes, transition, volume_properties, volumes
+from cinder_ext.db import (
+    migration_actions,
+    models,
+    session,
+    shadow_volumes,
+    transition,
+    volume_properties,
+    volumes,
+)
 from cinder_ext.states import attachment as states
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import volume as volume_states
@@ -85,13 +93,15 @@ def reserve(context, volume_id, instance_id=None, attach_mode=None):
     """Keep a volume for a consumer; attachment and volume become ``reserved``.
 
     A volume that is reserved or in use is given to the same server once more (it may be moving
-    between hosts); its status stays.  A read-only volume is attached read only.
+    between hosts); its status stays.  A read-only volume is attached read only.  A
+    migration that is to yield is cancelled.
 
     :returns: models.Attachment
     :raises MigrationActive: the volume is being migrated
     :raises InvalidState: the volume's status does not allow it
     :raises VolumeNotFound: there is no such volume
     """
+    migration_actions.yield_to_attach(context, volume_id)
     volumes.hold(context, volume_id, 'be attached', volume_states.MACHINE.states, even_shadow=True)
     volume = volumes.get(context, volume_id)
     if shadow_volumes.is_one(volume):

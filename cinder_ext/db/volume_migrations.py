@@ -30,7 +30,8 @@ def start(context, volume_id, values, lock):
     """Record a migration and keep everything else away from its volume.
 
     :param values: operation (``retype`` or ``migrate``), requested_policy, include_snapshots,
-        destination_host, destination_type_id, force_copy, verify
+        destination_host, destination_type_id, force_copy, verify, bandwidth, yield_to_attach,
+        retry_of
     :param lock: event of the volume's status (``retype``, ``retype-attached``, ``lock``) or None
     :returns: models.VolumeMigration in phase ``scheduling``
     :raises MigrationActive, InvalidState, VolumeNotFound: nothing was changed
@@ -51,7 +52,8 @@ def start(context, volume_id, values, lock):
             None, volume.volume_type_id):
         _admit(context, volume, values['destination_type_id'])
     record = transition.insert(context, states.MACHINE, {
-        **values, 'volume_id': volume_id, 'project_id': volume.project_id,
+        'lock_volume': lock == 'lock', **values,
+        'volume_id': volume_id, 'project_id': volume.project_id,
         'user_id': context.user_id, 'request_id': context.request_id,
         'previous_status': _PREVIOUS.get(lock, volume.status), 'source_host': volume.host,
         'source_type_id': volume.volume_type_id,
@@ -125,6 +127,20 @@ def get(context, migration_id, project_id=None):
     if project_id is not None:
         query = query.where(_Record.project_id == project_id)
     found = context.session.execute(query).scalar_one_or_none()
+    if found is None:
+        raise exceptions.MigrationNotFound(id=migration_id)
+    return found
+
+
+@session.writer
+def lock(context, migration_id):
+    """One record as it is now, held until the transaction ends.
+
+    :raises MigrationNotFound: there is none
+    """
+    found = context.session.execute(
+        sa.select(_Record).where(_Record.id == migration_id).with_for_update()
+        .execution_options(populate_existing=True)).scalar_one_or_none()
     if found is None:
         raise exceptions.MigrationNotFound(id=migration_id)
     return found
@@ -354,19 +370,28 @@ def release(context, record):
 def note_leftover(context, migration_id, leftover):
     """Add something that could not be removed; known by host, kind and name_id.
 
+    What was acknowledged stays so.
+
     :param leftover: {'host', 'kind', 'name_id', 'reason'}
     """
-    found = without(get(context, migration_id).leftovers, leftover)
-    update(context, migration_id, {'leftovers': [*found, leftover]})
+    found = lock(context, migration_id).leftovers or []
+    others = without(found, leftover)
+    if all(same in others or not same.get('acknowledged') for same in found):
+        update(context, migration_id, {'leftovers': [*others, leftover]})
 
 
 @session.writer
 def drop_leftover(context, migration_id, leftover):
     """It was removed after all.  Idempotent."""
-    record = get(context, migration_id)
+    record = lock(context, migration_id)
     kept = without(record.leftovers, leftover)
     if len(kept) != len(record.leftovers or []):
         update(context, migration_id, {'leftovers': kept})
+
+
+def unacknowledged(leftovers):
+    """What of a list of leftovers is still to be removed."""
+    return [leftover for leftover in leftovers or [] if not leftover.get('acknowledged')]
 
 
 def without(leftovers, leftover):
@@ -378,12 +403,14 @@ def without(leftovers, leftover):
 
 @session.reader
 def failed_with_leftovers(context, source_host):
-    """Ids of failed migrations of a backend's volumes that left something at a destination."""
+    """Ids of migrations of a backend's volumes that were undone and left something behind."""
     rows = context.session.execute(
         sa.select(_Record.id, _Record.leftovers, _Record.source_host)
-        .where(_Record.phase == states.FAILED, _Record.leftovers.is_not(None),
+        .where(_Record.phase.in_((states.FAILED, states.CANCELLED)),
+               _Record.leftovers.is_not(None),
                _Record.source_host.startswith(source_host + '#', autoescape=True)))
-    return [row.id for row in rows if row.leftovers and _is_of(row.source_host, source_host)]
+    return [row.id for row in rows
+            if unacknowledged(row.leftovers) and _is_of(row.source_host, source_host)]
 
 
 @session.reader

@@ -5,6 +5,9 @@ import oslo_messaging
 
 from cinder_ext.rpc import hosts, transport
 
+LONGEST_SECONDS = 600
+"""A preflight that takes longer is given up."""
+
 
 class VolumeAPI:
     """Client of the volume services.
@@ -20,14 +23,18 @@ class VolumeAPI:
               create_group, delete_group, create_group_snapshot, delete_group_snapshot,
               get_manageable_volumes, get_manageable_snapshots, manage_volume, unmanage_volume,
               manage_snapshot, unmanage_snapshot
+        1.1 - preflight_migration
     """
 
     VERSION = '1.0'
+    """Sent with what names no other: a service of the version before answers it."""
 
     def __init__(self, conf):
         """:param conf: options; the transport must be open"""
         self._client = transport.get_client(
             oslo_messaging.Target(topic=transport.VOLUME_TOPIC, version=self.VERSION))
+        # Registered by the client.
+        self._silence_seconds = max(2, conf.rpc_response_timeout)
 
     def _at(self, host):
         return self._client.prepare(server=hosts.backend_of(host))
@@ -99,6 +106,20 @@ class VolumeAPI:
     def run_migration(self, ctxt, host, migration_id):
         """Run or resume a migration at its source.  A cast."""
         self._at(host).cast(ctxt, 'run_migration', migration_id=migration_id)
+
+    def preflight_migration(self, ctxt, host, request):
+        """Examine what a migration would need, at its source, without beginning it.  A call.
+
+        :param host: where the volume is
+        :param request: as SchedulerAPI.preview_migration takes it; destination_host is
+            ``host@backend#pool``, or None: then what asks the destination is left out
+        :returns: a dictionary: passed, method, bytes_total, checks
+        :raises VolumeNotFound: there is no such volume
+        """
+        client = self._client.prepare(
+            server=hosts.backend_of(host), version='1.1', timeout=LONGEST_SECONDS,
+            call_monitor_timeout=self._silence_seconds)
+        return client.call(ctxt, 'preflight_migration', request=request)
 
     def report(self, ctxt):
         """Have every backend tell the schedulers its capacity now.  A fanout cast."""

@@ -19,7 +19,7 @@ from cinder_ext.db import (
 )
 from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.volume import VolumeAPI
-from cinder_ext.scheduler import backends, migrations, pick, pools
+from cinder_ext.scheduler import backends, migrations, pick, pools, previews
 from cinder_ext.scheduler.groups import GroupPlacer
 from cinder_ext.scheduler.managed import ManagedPlacer
 from cinder_ext.scheduler.volumes import VolumePlacer
@@ -41,9 +41,10 @@ class SchedulerEndpoint:
 
         1.0 - create_volume, create_group, manage_volume, place_migration, get_pools,
               update_backend
+        1.1 - preview_migration
     """
 
-    target = oslo_messaging.Target(version='1.0')
+    target = oslo_messaging.Target(version='1.1')
 
     def __init__(self, service):
         self._service = service
@@ -59,6 +60,9 @@ class SchedulerEndpoint:
 
     def place_migration(self, ctxt, migration_id):
         self._service.migrations.place(ctxt, migration_id)
+
+    def preview_migration(self, ctxt, request):
+        return self._service.previews.preview(ctxt, request)
 
     def get_pools(self, ctxt, detail, filters):
         filters, specs = dict(filters), None
@@ -87,6 +91,7 @@ class SchedulerService:
         self.managed = None
         self.groups = None
         self.migrations = None
+        self.previews = None
         self._heart = periodic.Periodic(conf.report_interval, self._beat, 'scheduler-heartbeat')
         self._sweeper = periodic.Periodic(conf.sweep_interval, self.sweep, 'scheduler-sweep')
         self._reaper = periodic.Periodic(conf.message_reap_interval, self.reap, 'message-reaper')
@@ -102,6 +107,7 @@ class SchedulerService:
         self.groups = GroupPlacer(self.backends, self._volume_api, self._is_settled, rules)
         self.migrations = migrations.MigrationPlacer(self.backends, self._volume_api,
                                                      self._is_settled, rules)
+        self.previews = previews.Previewer(self.backends, self._volume_api, self.migrations)
         target = oslo_messaging.Target(topic=transport.SCHEDULER_TOPIC, server=self._conf.host)
         self._server = transport.get_server(
             target, [SchedulerEndpoint(self), control.ControlEndpoint(self._sweeper.poke)])

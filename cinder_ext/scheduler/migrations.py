@@ -60,7 +60,7 @@ class MigrationPlacer:
         here = next((pool for pool in view.pools if pool.host == volume.host), None)
         if here is None and not view.is_settled:
             return
-        reason = self._reason_to_move(context, record, volume, here)
+        reason = self.reason_to_move(context, record, volume, here)
         if reason is None:
             if placement.retype_in_place(context, record.id):
                 LOG.info('migration %s: volume %s was retyped in place', record.id, volume.id)
@@ -70,12 +70,16 @@ class MigrationPlacer:
         else:
             self._move(context, record, volume, view, 'refuse')
 
-    def _reason_to_move(self, context, record, volume, here):
+    def reason_to_move(self, context, record, volume, here):
         """Why the present pool cannot have the new type; None if it can."""
         if here is None:
             return 'its present backend is not known to the scheduler'
         return pick.refusal(here, self._request(context, record, volume),
                             self._rules.of_present_place)
+
+    def choose(self, context, record, volume, pools):
+        """The destination: pick.Choice.  Nothing is consumed."""
+        return pick.pick(pools, self._request(context, record, volume), self._rules)
 
     def _move(self, context, record, volume, view, refusal_event):
         """Schedule it, or end it with ``refusal_event``."""
@@ -84,7 +88,7 @@ class MigrationPlacer:
             self._end(context, record, refusal_event, exceptions.SnapshotsNotIncluded(count=len(chain)),
                       words.SNAPSHOTS_NOT_INCLUDED)
             return
-        choice = pick.pick(view.pools, self._request(context, record, volume), self._rules)
+        choice = self.choose(context, record, volume, view.pools)
         if choice.pool is not None:
             log_passed_over('migration', record.id, choice)
             self._send(context, record, volume, choice.pool)
@@ -92,7 +96,7 @@ class MigrationPlacer:
             log_refusals('migration', record.id, choice)
             self._end(context, record, refusal_event,
                       exceptions.NoValidBackend(reason=choice.summary), words.NO_DESTINATION,
-                      _checks(choice))
+                      refusals(choice))
 
     def _request(self, context, record, volume):
         """What is looked for: request.Request."""
@@ -118,7 +122,7 @@ class MigrationPlacer:
             LOG.warning('migration %s is not begun: %s', record.id, fault.message)
 
 
-def _checks(choice):
+def refusals(choice):
     """The refusals in the form of the record's checks."""
     return [{'name': 'destination', 'passed': False, 'detail': f'{host}: {reason}',
              'remedy': exceptions.NoValidBackend.remedy}

@@ -108,6 +108,8 @@ DRIVER_FAILED_DELETE = '909'
 MANAGE_FAILED = '920'
 UNMANAGE_FAILED = '921'
 DRIVER_FAILED_REVERT = '910'
+MIGRATION_CANCELLED = '911'
+MIGRATION_YIELDED = '912'
 GROUP_MEMBERS_NOT_MADE = '941'
 GROUP_MEMBERS_NOT_REMOVED = '942'
 GROUP_SNAPSHOT_NOT_MADE = '943'
@@ -167,6 +169,9 @@ DETAILS = {
     UNMANAGE_FAILED: 'Driver failed to let it go.',
     DRIVER_FAILED_REVERT: ('Driver failed to revert the volume; its snapshot is whole, and the '
                            'volume may hold a part of it.'),
+    MIGRATION_CANCELLED: 'The migration was cancelled; the volume is where it was.',
+    MIGRATION_YIELDED: ('The migration was cancelled since the volume was attached; the volume is '
+                        'where it was.'),
     GROUP_MEMBERS_NOT_MADE: ('A volume of the group could not be made; all volumes of the new group '
                              'are in error. Delete the group with its volumes and try again.'),
     GROUP_MEMBERS_NOT_REMOVED: ('A volume of the group could not be removed. '

@@ -34,8 +34,12 @@ REVERTING = 'reverting'
 """It failed; the destination is being removed.  The source was never touched."""
 CANCELLING = 'cancelling'
 """An administrator ended it; the destination is being removed.  The source was never touched."""
+YIELDING = 'yielding'
+"""A consumer has taken the volume; the destination is being removed.  Nothing is kept away from
+the volume any more: the source was only read."""
 CANCELLED = 'cancelled'
-"""An administrator ended it; the volume is where it was."""
+"""It was ended by an administrator, or by a consumer that it yielded to; the volume is where it
+was."""
 FAILED = 'failed'
 """It failed; the volume is where it was."""
 REFUSED = 'refused'
@@ -48,10 +52,14 @@ ACTIVE = (SCHEDULING, PREFLIGHT, COPYING, VERIFYING, SWAPPING, PAUSED, COMMITTIN
 """While in one of these the volume and its snapshots cannot be changed."""
 ENDED = (FINISHED, FAILED, REFUSED, UNNEEDED, CANCELLED)
 """Nothing will happen any more."""
-MOVING = (PREFLIGHT, COPYING, VERIFYING, SWAPPING, COMMITTING, REVERTING, CANCELLING)
+RUNNING = (PREFLIGHT, COPYING, VERIFYING)
+"""It may be paused, and cancelled."""
+MOVING = (PREFLIGHT, COPYING, VERIFYING, SWAPPING, COMMITTING, REVERTING, CANCELLING, YIELDING)
 """The source's volume service has work to do before the commit."""
-UNDOING = (REVERTING, CANCELLING)
+UNDOING = (REVERTING, CANCELLING, YIELDING)
 """The destination is being removed."""
+CALLED_OFF = (CANCELLING, YIELDING)
+"""As undoing, and not because of a fault."""
 TIDY = (COMMITTED, TIDYING, LEFTOVERS)
 """The source's volume service has work to do after the commit."""
 
@@ -68,13 +76,14 @@ MACHINE = Machine('migration', 'phase', (SCHEDULING,), (
     Row('leave', (TIDYING,), LEFTOVERS),
     Row('finish', (TIDYING,), FINISHED),
     Row('acknowledge', (LEFTOVERS,), FINISHED),
-    Row('pause', (PREFLIGHT, COPYING, VERIFYING), PAUSED),
+    Row('pause', RUNNING, PAUSED),
     Row('resume', (PAUSED,), COPYING),
     Row('resume-unplanned', (PAUSED,), PREFLIGHT),
-    Row('cancel', (PREFLIGHT, COPYING, VERIFYING, PAUSED), CANCELLING),
+    Row('cancel', (*RUNNING, PAUSED), CANCELLING),
     Row('cancel-unplaced', (SCHEDULING,), CANCELLED),
-    Row('cancelled', (CANCELLING,), CANCELLED),
-    Row('revert', (PREFLIGHT, COPYING, VERIFYING, SWAPPING, COMMITTING, REVERTING), REVERTING),
+    Row('yield', (*RUNNING, PAUSED), YIELDING),
+    Row('cancelled', CALLED_OFF, CANCELLED),
+    Row('revert', (*RUNNING, PAUSED, SWAPPING, COMMITTING, REVERTING), REVERTING),
     Row('fail', (SCHEDULING, PREFLIGHT, REVERTING), FAILED),
 ))
 
@@ -84,6 +93,6 @@ SHOWN = {
     REVERTING: 'migrating', CANCELLING: 'migrating',
     COMMITTING: 'completing',
     COMMITTED: 'success', TIDYING: 'success', LEFTOVERS: 'success', FINISHED: 'success',
-    FAILED: 'error', REFUSED: None, UNNEEDED: None, CANCELLED: None,
+    FAILED: 'error', REFUSED: None, UNNEEDED: None, YIELDING: None, CANCELLED: None,
 }
 """phase -> the volume's ``migration_status``."""

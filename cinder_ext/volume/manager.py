@@ -25,6 +25,7 @@ from cinder_ext.volume.lifecycle.endpoint import LifecycleEndpoint
 from cinder_ext.volume.manage.endpoint import ManageEndpoint
 from cinder_ext.volume.migration.destination import DestinationEndpoint
 from cinder_ext.volume.migration.endpoint import MigrationEndpoint
+from cinder_ext.volume.migration.preview import PreviewEndpoint
 from cinder_ext.volume.revert.endpoint import RevertEndpoint
 from cinder_ext.volume.snapshots.endpoint import SnapshotEndpoint
 
@@ -178,6 +179,7 @@ class VolumeService:
             ManageEndpoint(backend),
             RevertEndpoint(backend),
             MigrationEndpoint(self._conf, self.host, driver, self._engine),
+            PreviewEndpoint(self._conf, driver),
             DestinationEndpoint(driver),
         ]
         target = oslo_messaging.Target(topic=transport.VOLUME_TOPIC, server=self.host)

@@ -5,11 +5,9 @@ where it stands is read from the record.
 """
 # SPDX-License-Identifier: Apache-2.0
 
-import dataclasses
-
 from oslo_log import log
 
-from cinder_ext.db import attachments, snapshots, volume_migrations, volumes
+from cinder_ext.db import volume_migrations
 from cinder_ext.states import migration as states
 from cinder_ext.volume.migration import (
     attached,
@@ -73,21 +71,18 @@ def _tidy(work, engine, store):
 def prepare(work):
     """Preflight and plan.  A failed preflight leaves no trace but the record."""
     record = work.record()
-    subject = _subject(work, record)
+    subject = preflight_attached.asked(
+        preflight.subject_of(work.context, record.volume_id), record, work.tools.compute, work.context)
     links = plan.chain(subject.volume, subject.snapshots, record)
-    checks = list(preflight.state_checks(record, subject))
-    method, totals = None, []
-    if not preflight.failed(checks):
-        found, method, totals = preflight.end_checks(work.source, work.destination, links)
-        checks.extend(found)
-    stored = [dataclasses.asdict(check) for check in checks]
-    volume_migrations.update(work.context, work.id, {'checks': stored})
+    found = preflight.examine(record, subject, links, work.source.driver, work.destination)
+    method, totals = found.method, found.totals
     noted = preflight_attached.columns(subject)
     if noted and totals:
         # The server's host mirrors the live content.
         totals[-1] = 0
-    if preflight.failed(checks):
-        fault = preflight.refusal(checks)
+    volume_migrations.update(work.context, work.id, {'checks': preflight.documents(found.checks)})
+    if preflight.failed(found.checks):
+        fault = preflight.refusal(found.checks)
         outcome.fail(work.context, work.id, fault.message, fault.code, fault.remedy)
         return
     planned = [{**plan.columns(link), 'bytes_total': total}
@@ -98,14 +93,3 @@ def prepare(work):
         'verify': record.verify or work.conf.migration.verify})
     LOG.info('migration %s of volume %s: %d links, %d bytes to look at, %s', work.id,
              record.volume_id, len(links), sum(totals), method)
-
-
-def _subject(work, record):
-    """What the database knows of the volume."""
-    context = work.context
-    attached = attachments.of_volume(context, record.volume_id)
-    return preflight.Subject(
-        volume=volumes.get(context, record.volume_id),
-        snapshots=snapshots.of_volume(context, record.volume_id), attachments=attached,
-        server=preflight_attached.server_of(work.tools.compute, context, record, attached),
-        clones=volume_migrations.being_cloned(context, record.volume_id))

@@ -7,6 +7,7 @@ The checks look and change nothing.  Their names are stable.
 import dataclasses
 
 from cinder_ext import exceptions
+from cinder_ext.db import attachments, snapshots, volume_migrations, volumes
 from cinder_ext.drivers import capacity, transfer, values
 from cinder_ext.drivers.generic import copy, digests, units
 from cinder_ext.volume.migration import plan, preflight_attached
@@ -38,6 +39,44 @@ class Subject:
     server: object = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """What an examination found.
+
+    :ivar method: the agreed one, or None
+    :ivar totals: bytes to look at per link; empty when it is not known
+    """
+
+    checks: list
+    method: str | None
+    totals: list
+
+
+def subject_of(context, volume_id):
+    """What the database knows of a volume: Subject."""
+    return Subject(
+        volume=volumes.get(context, volume_id),
+        snapshots=snapshots.of_volume(context, volume_id),
+        attachments=attachments.of_volume(context, volume_id),
+        clones=volume_migrations.being_cloned(context, volume_id))
+
+
+def examine(record, subject, links, driver, destination):
+    """Ask everything that can be asked; nothing is changed.
+
+    :param record: models.VolumeMigration, in the database or not
+    :param links: plan.chain's
+    :param driver: the source backend's, started
+    :param destination: ends.Destination, or None while there is none
+    :returns: Findings
+    """
+    checks = list(state_checks(record, subject))
+    if destination is None:
+        return Findings(checks, None, [])
+    found, method, totals = end_checks(driver, destination, links)
+    return Findings([*checks, *found], method, totals)
+
+
 def state_checks(record, subject):
     """Checks that need only the records."""
     volume = subject.volume
@@ -53,15 +92,16 @@ def state_checks(record, subject):
     yield Check('no-clone-in-progress', not subject.clones,
                 f'volumes being created from it: {", ".join(subject.clones) or "none"}',
                 'Wait until these volumes are created.')
-    yield Check('destination-differs', record.destination_host != volume.host,
-                f'source {volume.host}, destination {record.destination_host}',
-                'Name another destination.')
+    if record.destination_host is not None:
+        yield Check('destination-differs', record.destination_host != volume.host,
+                    f'source {volume.host}, destination {record.destination_host}',
+                    'Name another destination.')
 
 
-def end_checks(source, destination, links):
+def end_checks(driver, destination, links):
     """Checks that ask both ends; with them come the method and the size of the work.
 
-    :param source: ends.Source
+    :param driver: the source backend's, started
     :param destination: ends.Destination
     :returns: (list of Check, method or None, bytes to look at per link)
     """
@@ -69,15 +109,15 @@ def end_checks(source, destination, links):
     if not _asked(checks, 'destination-answers', lambda: destination.examined,
                   f'the volume service of {destination.host}'):
         return checks, None, []
-    method = transfer.agree(transfer.source_offers(source.driver),
+    method = transfer.agree(transfer.source_offers(driver),
                             destination.examined['offers'])
     checks.append(Check('transfer-method', True, f'agreed on {method}'))
     totals = []
     if not _asked(checks, 'source-readable',
-                  lambda: totals.extend(_totals(source.driver, method, links)),
+                  lambda: totals.extend(_totals(driver, method, links)),
                   'the source and every snapshot'):
         return checks, None, []
-    checks.extend(_room(destination, links, totals, _written(source.driver, links)))
+    checks.extend(_room(destination, links, totals, _written(driver, links)))
     return checks, method, totals
 
 
@@ -145,6 +185,11 @@ def _room(destination, links, totals, held):
     yield Check('virtual-capacity', virtual <= limit,
                 f'provisioned would be {virtual} bytes, allowed are {int(limit)}',
                 'Raise max_over_subscription_ratio, delete volumes, or name another destination.')
+
+
+def documents(checks):
+    """Checks as the record and the API have them."""
+    return [dataclasses.asdict(check) for check in checks]
 
 
 def failed(checks):

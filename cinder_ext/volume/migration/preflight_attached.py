@@ -31,6 +31,16 @@ class Server:
     silence: str = ''
 
 
+def asked(subject, record, compute, context):
+    """A subject with what the compute service says of the server that uses the volume, if any.
+
+    :param subject: preflight.Subject
+    :param compute: compute.Compute
+    """
+    return dataclasses.replace(
+        subject, server=server_of(compute, context, record, subject.attachments))
+
+
 def server_of(compute, context, record, attachments):
     """Ask for the server of a volume that is in use by one; None for another volume.
 

@@ -13,8 +13,8 @@ def test_every_phase_is_shown_as_a_word_that_clients_know():
     assert set(migration.SHOWN.values()) == WORDS
 
 
-def test_every_phase_is_active_to_be_tidied_or_ended():
-    kinds = (migration.ACTIVE, migration.TIDY, migration.ENDED)
+def test_every_phase_is_active_yielding_to_be_tidied_or_ended():
+    kinds = (migration.ACTIVE, (migration.YIELDING,), migration.TIDY, migration.ENDED)
     assert sorted(phase for kind in kinds for phase in kind) == migration.MACHINE.states
 
 
@@ -35,14 +35,21 @@ def test_an_active_migration_shows_a_word_that_keeps_others_away():
         assert migration.SHOWN[phase] in ('starting', 'migrating', 'completing')
 
 
-@pytest.mark.parametrize('phase', sorted({*migration.MOVING} - {migration.CANCELLING}))
+def test_a_migration_that_yields_keeps_nobody_away():
+    assert migration.SHOWN[migration.YIELDING] is None
+    assert migration.YIELDING not in migration.ACTIVE
+    assert migration.YIELDING in migration.MOVING
+
+
+@pytest.mark.parametrize('phase', sorted({*migration.MOVING} - {*migration.CALLED_OFF}))
 def test_whatever_moves_can_be_reverted(phase):
     assert phase in migration.MACHINE.row('revert').sources
 
 
 @pytest.mark.parametrize('phase', [migration.SWAPPING, migration.COMMITTING, *migration.TIDY])
 def test_past_the_point_of_no_return_nothing_is_cancelled(phase):
-    assert phase not in migration.MACHINE.row('cancel').sources
+    for event in ('cancel', 'yield', 'pause', 'cancel-unplaced'):
+        assert phase not in migration.MACHINE.row(event).sources
 
 
 def test_every_phase_that_has_not_ended_can_end():

@@ -1,0 +1,94 @@
+"""What a migration would meet, found out without beginning it: the scheduler's part of the dry run."""
+# SPDX-License-Identifier: Apache-2.0
+
+import oslo_messaging
+from oslo_log import log
+
+from cinder_ext import exceptions
+from cinder_ext.db import migration_preview, volumes
+from cinder_ext.scheduler import migrations
+
+LOG = log.getLogger(__name__)
+
+
+class Previewer:
+    """Chooses a destination without consuming anything and has the source examine the rest.
+
+    :param backends: backends.Backends
+    :param volume_api: rpc.volume.VolumeAPI
+    :param placer: migrations.MigrationPlacer, whose rules hold here too
+    """
+
+    def __init__(self, backends, volume_api, placer):
+        self._backends = backends
+        self._volume_api = volume_api
+        self._placer = placer
+
+    def preview(self, context, request):
+        """As rpc.scheduler.SchedulerAPI.preview_migration says.
+
+        :raises VolumeNotFound: there is no such volume
+        """
+        record = migration_preview.record_of(context, request)
+        volume = volumes.get(context, record.volume_id)
+        pools = self._backends.pools(context)
+        reason = None
+        if record.operation == 'retype':
+            here = next((pool for pool in pools if pool.host == volume.host), None)
+            reason = self._placer.reason_to_move(context, record, volume, here)
+            if reason is None:
+                return _in_place(volume)
+        checks = [*_policy(record, reason)]
+        choice = self._placer.choose(context, record, volume, pools)
+        host = choice.pool.host if choice.pool is not None else None
+        checks += _destination(choice)
+        found = self._examined(context, volume, pools, {**request, 'destination_host': host})
+        checks += found['checks']
+        return {**found, 'checks': checks, 'destination_host': host,
+                'passed': all(check['passed'] for check in checks)}
+
+    def _examined(self, context, volume, pools, request):
+        """What the source's service says; a check that failed when it does not answer."""
+        is_down = any(pool.host == volume.host and not pool.is_alive for pool in pools)
+        if is_down or volume.host is None:
+            return _unanswered(f'the volume service of {volume.host} is down')
+        try:
+            found = self._volume_api.preflight_migration(context, volume.host, request)
+        except (oslo_messaging.MessagingTimeout, oslo_messaging.MessageDeliveryFailure) as fault:
+            LOG.warning('the preflight of volume %s got no answer: %s', volume.id, fault)
+            return _unanswered(f'the volume service of {volume.host} did not answer')
+        found['checks'].insert(0, _check('source-answers', True,
+                                         f'the volume service of {volume.host}: found'))
+        return found
+
+
+def _unanswered(detail):
+    return {'method': None, 'bytes_total': 0, 'checks': [_check(
+        'source-answers', False, detail, 'Start the volume service of the volume\'s backend.')]}
+
+
+def _in_place(volume):
+    return {'passed': True, 'destination_host': volume.host, 'method': None, 'bytes_total': 0,
+            'checks': [_check('destination', True,
+                              f'{volume.host} serves the new type: no byte has to move')]}
+
+
+def _policy(record, reason):
+    """Whether a retype that needs a move may move."""
+    if reason is None:
+        return
+    is_allowed = record.requested_policy != 'never'
+    yield _check('move-allowed', is_allowed, f'the new type needs another pool: {reason}',
+                 exceptions.MoveNotAskedFor.remedy)
+
+
+def _destination(choice):
+    if choice.pool is not None:
+        return [_check('destination', True, f'{choice.pool.host} was chosen')]
+    return migrations.refusals(choice) or [_check(
+        'destination', False, choice.summary, exceptions.NoValidBackend.remedy)]
+
+
+def _check(name, passed, detail, remedy=''):
+    return {'name': name, 'passed': passed, 'detail': detail,
+            'remedy': '' if passed else remedy}

@@ -1,0 +1,46 @@
+"""The preflight alone, at the source of a migration that nobody has begun."""
+# SPDX-License-Identifier: Apache-2.0
+
+import oslo_messaging
+
+from cinder_ext import compute
+from cinder_ext.db import migration_preview
+from cinder_ext.rpc import destination as destination_rpc
+from cinder_ext.volume.migration import ends, plan, preflight, preflight_attached
+
+
+class PreviewEndpoint:
+    """RPC endpoint of the dry run; nothing here writes.
+
+    :param driver: the backend's, started
+
+    Version history::
+
+        1.1 - preflight_migration
+    """
+
+    target = oslo_messaging.Target(version='1.1')
+
+    def __init__(self, conf, driver):
+        self._driver = driver
+        self._compute = compute.Compute(conf)
+        self._api = destination_rpc.DestinationAPI(lambda: conf.migration.destination_timeout)
+
+    def preflight_migration(self, context, request):
+        """As rpc.volume.VolumeAPI.preflight_migration says."""
+        context = context.elevated()
+        record = migration_preview.record_of(context, request)
+        subject = preflight_attached.asked(
+            preflight.subject_of(context, record.volume_id), record, self._compute, context)
+        found = preflight.examine(
+            record, subject, plan.chain(subject.volume, subject.snapshots, record), self._driver,
+            self._destination(context, record.destination_host))
+        return {'passed': not preflight.failed(found.checks), 'method': found.method,
+                'bytes_total': sum(found.totals), 'checks': preflight.documents(found.checks)}
+
+    def _destination(self, context, host):
+        """The other end, to be asked only; None while there is none."""
+        if host is None:
+            return None
+        return ends.Destination(self._api, context, host, connector=None, migration_id=None,
+                                temporary=None)

@@ -1,0 +1,126 @@
+"""The dry run: what a migration would meet is told, and nothing is written or changed."""
+# SPDX-License-Identifier: Apache-2.0
+
+import pytest
+import sqlalchemy as sa
+
+from cinder_ext import exceptions
+from cinder_ext.db import models, services, session, volume_types, volumes
+
+
+def rows():
+    """All rows of all tables, without the heartbeats."""
+    with session.get_engine().connect() as connection:
+        return {table.name: sorted(map(repr, connection.execute(sa.select(table)).all()))
+                for table in models.Base.metadata.sorted_tables if table.name != 'services'}
+
+
+def files(cloud):
+    return sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns)
+                  for path in cloud.directory.glob('*/*/*.raw'))
+
+
+@pytest.fixture
+def preview(cloud):
+    """preview(volume_id, **columns): the answer, after which everything is as it was."""
+    def ask(volume_id, **columns):
+        before = rows(), files(cloud)
+        found = cloud.scheduler_api.preview_migration(cloud.context, {
+            'volume_id': volume_id, 'operation': 'migrate', 'include_snapshots': False, **columns})
+        assert (rows(), files(cloud)) == before
+        return found
+    return ask
+
+
+def anywhere(cloud):
+    """A volume at alpha that may be at any backend; returns its id."""
+    volume_id = cloud.volume()
+    volumes.update(cloud.context, volume_id, {'volume_type_id': None})
+    return volume_id
+
+
+def failed(found):
+    return [check['name'] for check in found['checks'] if check['passed'] is False]
+
+
+def test_migration_that_could_be_begun(cloud, preview):
+    volume_id = anywhere(cloud)
+    cloud.write(volume_id, 0, b'x' * 4096)
+    cloud.snapshot(volume_id)
+    found = preview(volume_id, destination_host='node@beta#beta', include_snapshots=True)
+    assert failed(found) == []
+    assert found['passed'] is True
+    assert found['destination_host'] == 'node@beta#beta'
+    assert found['method'] in ('changed-ranges', 'allocated-ranges')
+    assert found['bytes_total'] > 0
+    assert all(set(check) == {'name', 'passed', 'detail', 'remedy'} for check in found['checks'])
+    names = [check['name'] for check in found['checks']]
+    assert names[:2] == ['destination', 'source-answers']
+    assert {'volume-status', 'destination-answers', 'physical-capacity'} <= set(names)
+
+
+def test_the_migration_itself_agrees(cloud, preview):
+    volume_id = anywhere(cloud)
+    cloud.snapshot(volume_id)
+    wanted = {'destination_host': 'node@beta#beta', 'include_snapshots': True}
+    told = preview(volume_id, **wanted)
+    record = cloud.migrate(volume_id, lock=None, operation='migrate', **wanted)
+    assert record.phase == 'finished'
+    assert (record.destination_host, record.method, record.bytes_total) == (
+        told['destination_host'], told['method'], told['bytes_total'])
+    assert [check['name'] for check in record.checks] == [
+        check['name'] for check in told['checks']][2:]
+
+
+def test_every_backend_says_why_it_is_no_destination(cloud, preview):
+    nowhere = volume_types.create(cloud.context, {'name': 'x'}, {'volume_backend_name': 'x'}).id
+    found = preview(cloud.volume(), operation='retype', destination_type_id=nowhere)
+    assert found['passed'] is False
+    assert (found['destination_host'], found['method'], found['bytes_total']) == (None, None, 0)
+    assert [check['detail'] for check in found['checks'] if check['name'] == 'destination'] == [
+        'node@alpha#alpha: the volume is there already',
+        'node@beta#beta: its volume_backend_name is beta, the volume type asks for x']
+    # The volume is examined all the same.
+    assert 'volume-status' in [check['name'] for check in found['checks']]
+
+
+def test_all_that_is_wrong_is_told_at_once(cloud, preview):
+    volume_id = anywhere(cloud)
+    cloud.snapshot(volume_id)
+    services.set_disabled(cloud.context, 'cinder-volume', 'node@beta', True, 'repair')
+    found = preview(volume_id, destination_host='node@beta#beta')
+    assert set(failed(found)) == {'destination', 'snapshots-included'}
+    remedies = {check['name']: check['remedy'] for check in found['checks']}
+    assert 'include_snapshots' in remedies['snapshots-included']
+
+
+def test_retype_that_the_present_backend_serves_moves_nothing(cloud, preview):
+    thin = volume_types.create(cloud.context, {'name': 'thin'},
+                               {'capabilities:thin_provisioning_support': '<is> True'}).id
+    found = preview(cloud.volume(), operation='retype', destination_type_id=thin)
+    assert (found['passed'], found['destination_host'], found['bytes_total']) == (
+        True, 'node@alpha#alpha', 0)
+    assert 'no byte has to move' in found['checks'][0]['detail']
+
+
+def test_retype_that_may_not_move(cloud, preview):
+    found = preview(cloud.volume(), operation='retype', requested_policy='never',
+                    destination_type_id=cloud.types['beta'])
+    assert failed(found) == ['move-allowed']
+    assert found['destination_host'] == 'node@beta#beta'
+
+
+def test_source_without_a_service_is_a_failed_check(make_cloud):
+    cloud = make_cloud(more='[DEFAULT]\nrpc_response_timeout = 2\n')
+    cloud.start()
+    volume_id = anywhere(cloud)
+    cloud.backends._services[0].stop()
+    found = cloud.scheduler_api.preview_migration(
+        cloud.context, {'volume_id': volume_id, 'destination_host': 'node@beta'})
+    assert failed(found) == ['source-answers']
+    assert found['passed'] is False
+
+
+def test_volume_that_is_not_there(cloud, preview):
+    with pytest.raises(exceptions.VolumeNotFound):
+        preview('6f1a2f0e-0000-4000-8000-000000000000', destination_host='node@beta')
