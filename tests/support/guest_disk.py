@@ -170,6 +170,7 @@ class Writer:
         self._blocks, self._pause = blocks, pause_seconds
         self._stopping = threading.Event()
         self.fault = None
+        self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(30)
         self._socket.connect(disk.socket)
@@ -200,8 +201,9 @@ class Writer:
                 if self._stopping.wait(self._pause):
                     return
                 offset = dice.randrange(self._blocks) * BLOCK_BYTES
-                self._write(number, offset)
-                self.acknowledged[offset] = number
+                with self._lock:
+                    self._write(number, offset)
+                    self.acknowledged[offset] = number
         except (OSError, AssertionError) as fault:
             self.fault = fault
 
@@ -234,9 +236,9 @@ class Writer:
         self._socket.close()
 
     def missing(self, path):
-        """Offsets of acknowledged writes that a file does not have."""
+        """Offsets of acknowledged writes that a file does not have; nothing is written meanwhile."""
         found = []
-        with open(path, 'rb') as stream:
+        with self._lock, open(path, 'rb') as stream:
             for offset, number in self.acknowledged.items():
                 stream.seek(offset)
                 if stream.read(BLOCK_BYTES) != content(number, offset):
