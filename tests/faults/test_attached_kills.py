@@ -133,8 +133,8 @@ def test_killed_when_the_compute_service_has_come_to(ways, point):
 
 
 @pytest.mark.parametrize('kill_at', [
-    'step:copy-link-0000:RUNNING', 'step:swap-server:RUNNING', 'phased:swapping', 'within:swap',
-    'phased:committed', 'step:release-source:RUNNING', 'step:remove-source:SUCCESS'],
+    'step:swap-server:RUNNING', 'phased:swapping', 'within:swap',
+    'phased:committed', 'step:release-source:RUNNING'],
     ids=lambda word: word.replace(':', '-'))
 def test_killed_at_its_own(ways, kill_at):
     way = ways()
