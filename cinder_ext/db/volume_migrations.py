@@ -248,12 +248,14 @@ def checkpoint(context, migration_id, number, deltas, link_values, added, attemp
     :param added: bytes to add to figures of the record, column -> bytes
     :param attempt: number of the caller's
     :raises RecordLost: another attempt has begun, or the migration is being undone
+
+    The last one of a copy comes when it is paused already.
     """
     figures = {column: getattr(_Record, column) + value for column, value in added.items()}
     held = context.session.execute(
         sa.update(_Record)
         .where(_Record.id == migration_id, _Record.attempt == attempt,
-               _Record.phase == states.COPYING)
+               _Record.phase.in_((states.COPYING, states.PAUSED)))
         .values({**figures, 'updated_at': timeutils.utcnow()})
         .execution_options(synchronize_session=False)).rowcount
     if not held:

@@ -7,8 +7,10 @@ where it stands is read from the record.
 
 from oslo_log import log
 
+from cinder_ext import exceptions
 from cinder_ext.db import volume_migrations
 from cinder_ext.states import migration as states
+from cinder_ext.volume import engine as engines
 from cinder_ext.volume.migration import (
     attached,
     flow,
@@ -28,29 +30,58 @@ def go(tools, engine, context, migration_id):
 
     :param tools: work.Tools
     :param engine: volume.engine.Engine
-    :raises Parked: the service is stopping
+    :raises Parked: the service is stopping, or the record says that it is to stand still
     """
+    if not has_work(volume_migrations.get(context, migration_id)):
+        return
     attempt = volume_migrations.begin_attempt(context, migration_id)
     work = works.Work(tools, context, migration_id, attempt)
     store = {'migration_id': migration_id}
     if work.record().phase == states.PREFLIGHT:
-        prepare(work)
+        _prepare(work)
     if work.record().phase in states.MOVING:
         _move(work, engine, store)
     if work.record().phase in states.TIDY:
         engine.forget(flow.MOVE, migration_id)
         _tidy(work, engine, store)
-    elif work.record().phase == states.FAILED and work.record().leftovers:
+    elif work.record().phase in _UNDONE and has_work(work.record()):
         leftovers.retry(work)
+
+
+_UNDONE = (states.FAILED, states.CANCELLED)
+
+
+def has_work(record):
+    """Whether anything is to be done for a record now."""
+    if record.phase in _UNDONE:
+        return bool(volume_migrations.unacknowledged(record.leftovers))
+    return record.phase in (*states.MOVING, *states.TIDY)
+
+
+def _prepare(work):
+    """Prepare, unless it is paused or called off meanwhile."""
+    try:
+        prepare(work)
+    except exceptions.TransitionRefused:
+        if work.record().phase not in (states.PAUSED, *states.CALLED_OFF):
+            raise
 
 
 def _move(work, engine, store):
     """Run the flow; what began to be undone is undone to its end by the record alone."""
-    if work.record().phase != states.REVERTING:
-        engine.run(flow.MOVE, work.id, lambda: flow.move(work), store)
-    if work.record().phase == states.REVERTING:
+    if work.record().phase not in states.UNDOING:
+        try:
+            engine.run(flow.MOVE, work.id, lambda: flow.move(work), store)
+        except engines.Parked:
+            if work.tools.stopping.is_set() or not _is_called_off(work):
+                raise
+    if work.record().phase in states.UNDOING:
         engine.forget(flow.MOVE, work.id)
         _undo(work)
+
+
+def _is_called_off(work):
+    return work.record().phase in states.CALLED_OFF and not work.is_superseded()
 
 
 def _undo(work):
@@ -60,7 +91,7 @@ def _undo(work):
     for link in plan.newest_first(work.links):
         leftovers.remove(work, work.destination, link.destination)
     volume_migrations.forget_copies(work.context, work.id)
-    outcome.end_failed(work)
+    outcome.end_undone(work)
 
 
 def _tidy(work, engine, store):

@@ -229,4 +229,5 @@ def read_back(work, link, digest_map, blocks, on_progress):
     with work.destination.sealed(link) as path:
         return verify.verify_blocks(
             path, link.size_bytes, digest_map, blocks, control=work.control,
-            on_progress=on_progress, link=link.title, workers=work.conf.migration.workers)
+            on_progress=on_progress, link=link.title, workers=work.conf.migration.workers,
+            buffers=work.buffers(work.conf.migration.workers))
