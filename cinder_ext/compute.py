@@ -122,7 +122,7 @@ class Compute:
             self._ask(context, 'PUT', _path(('servers', server_id, 'os-volume_attachments',
                                              volume_id)),
                       json={'volumeAttachment': {'volumeId': new_volume_id}})
-        except faults.HttpClientError as fault:
+        except faults.HTTPClientError as fault:
             raise exceptions.SwapRefused(server_id=server_id, reason=_reason(fault)) from fault
         except faults.ClientException as fault:
             LOG.warning('the compute service did not say whether server %s swaps volume %s: %s',
@@ -224,5 +224,10 @@ def _percent(value):
 
 
 def _reason(fault):
-    """What another service said, without the address that it was asked at."""
-    return (getattr(fault, 'message', None) or str(fault)).partition(' (HTTP')[0][:255]
+    """What the compute service said: ``{'conflictingRequest': {'message': ...}}``, say."""
+    try:
+        document, = fault.response.json().values()
+        found = document['message']
+    except (AttributeError, ValueError, KeyError, TypeError):
+        found = str(fault)
+    return str(found)[:255]

@@ -35,6 +35,7 @@ CONNECTOR = {'host': 'compute-1', 'ip': '127.0.0.1', 'platform': 'x86_64', 'os_t
              'multipath': False}
 SWAPPABLE = ('active', 'paused', 'resized')
 NEWEST = (2, 96)
+FAULTS = {400: 'badRequest', 404: 'itemNotFound', 409: 'conflictingRequest'}
 
 
 class Refused(Exception):
@@ -124,6 +125,7 @@ class ComputeService:
     :ivar requests: (method, path) of what was asked of it
     :ivar swap_progress: what is said of a swap that runs, or None
     :ivar newest: the newest microversion that it speaks
+    :ivar loses_answers: whether requests to swap are done and not answered
     """
 
     def __init__(self, directory, endpoint, patience_seconds=20):
@@ -131,7 +133,7 @@ class ComputeService:
         self.storage = Storage(endpoint, patience_seconds)
         self.servers, self.hooks, self.requests, self.threads = {}, {}, [], []
         self.swap_progress, self.newest = None, NEWEST
-        self.answers = {}
+        self.answers, self.loses_answers = {}, False
         self._disks = 0
         self._http = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Handler)
         self._http.daemon_threads = True
@@ -294,6 +296,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _put(self, server, volume_id):
         body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
         self.server.compute.request_swap(server, volume_id, body['volumeAttachment']['volumeId'])
+        if self.server.compute.loses_answers:
+            raise Refused(0, 'the answer is lost')
         return 202, None
 
     def _answer(self, handle):
@@ -308,7 +312,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             status, document = handle(server, found.group(2))
         except Refused as refusal:
             status, text = refusal.args
-            document = {'fault': {'code': status, 'message': text}}
+            document = {FAULTS.get(status, 'computeFault'): {'code': status, 'message': text}}
         if status:
             self._send(status, document)
         else:

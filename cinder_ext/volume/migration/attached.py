@@ -259,6 +259,9 @@ class ReleaseSource(tasks.TidyStep):
     def execute(self):
         work = self.work
         record = work.record()
+        if record.progress_note != preflight_attached.NOTE:
+            volume_migrations.update(work.context, work.id,
+                                     {'progress_note': preflight_attached.NOTE})
         source = work.links[-1].source
         for each in shadow_volumes.attachments(work.context, record.shadow_volume_id or ''):
             if each.deleted_at is None and each.connector:
