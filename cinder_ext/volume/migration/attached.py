@@ -24,10 +24,10 @@ from oslo_utils import timeutils
 
 from cinder_ext import compute as computes
 from cinder_ext import exceptions
-from cinder_ext.db import attached_migrations, shadow_volumes, volume_migrations
+from cinder_ext.db import attached_migrations, attachments, shadow_volumes, volume_migrations
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
-from cinder_ext.volume.migration import preflight_attached, tasks
+from cinder_ext.volume.migration import outcome, preflight_attached, tasks
 
 LOG = log.getLogger(__name__)
 
@@ -108,27 +108,54 @@ class SwapServer(tasks.MoveStep):
     """Have the server move its guest.  The commit comes with its report, or from here."""
 
     def do(self):
-        record = self.work.record()
-        if record.phase in (*states.TIDY, states.FINISHED):
+        work = self.work
+        if outcome.is_committed(work):
             return
-        if record.phase != states.SWAPPING:
-            self._prepare()
+        if work.record().phase != states.SWAPPING and not self._has_begun():
+            finish_detached(work)
+            return
         with engine.parked_on_fault(f'migration {self.work.id}', exceptions.SwapFailed):
             Swap(self.work).follow()
 
-    def _prepare(self):
-        """Give the destination the size of the live content, and the server something to ask for."""
+    def _has_begun(self):
+        """Give the destination the size of the live content, and the server something to ask for.
+
+        :returns: False when the volume has been detached: nobody has to be asked
+        """
         work = self.work
         head = work.links[-1]
+        if self._is_detached():
+            return False
         if len(work.links) > 1 and head.size_bytes > work.links[-2].size_bytes:
             work.destination.extend(head.destination_volume, head.size_bytes)
         try:
             attached_migrations.begin_swap(work.context, work.id, work.attempt)
         except exceptions.InvalidState as fault:
+            if self._is_detached():
+                return False
             raise exceptions.SwapFailed(reason=fault.message) from fault
+        return True
+
+    def _is_detached(self):
+        return not attachments.of_volume(self.work.context, self.work.record().volume_id)
 
     def undo(self):
         disconnect(self.work)
+
+
+def finish_detached(work):
+    """Go on as with a volume that nobody uses: it was detached while its snapshots moved.
+
+    It stays so: a volume that is being migrated cannot be attached.
+    """
+    LOG.info('migration %s: the volume has been detached meanwhile', work.id)
+    work.take_head()
+    if work.record().phase != states.COMMITTING:
+        outcome.enter(work, 'copy', {'progress_note': None})
+        tasks.CopyLink('copy-link', work, work.links[-1]).do()
+        if work.verify != 'off':
+            tasks.VerifyChain('verify-chain', work).do()
+    tasks.SwapRecords('swap-records', work).do()
 
 
 class Swap:
@@ -259,7 +286,7 @@ class ReleaseSource(tasks.TidyStep):
     def execute(self):
         work = self.work
         record = work.record()
-        if record.progress_note != preflight_attached.NOTE:
+        if record.shadow_volume_id and record.progress_note != preflight_attached.NOTE:
             volume_migrations.update(work.context, work.id,
                                      {'progress_note': preflight_attached.NOTE})
         source = work.links[-1].source

@@ -51,6 +51,7 @@ class Work:
         self.source_host = record.source_host
         self.tools = tools
         self.silent = set()
+        self._takes_head = False
         self._changed, self._buffers = {}, []
         self.proven_targets = set()
         temporary = functools.partial(leftovers.temporary, self)
@@ -97,12 +98,22 @@ class Work:
     @property
     def copied_links(self):
         """The links that are copied here: all, or the snapshots of an attached volume."""
-        return [link for link in self.links if not (self.is_attached and link.is_head)]
+        return [link for link in self.links if not (self._leaves_head and link.is_head)]
+
+    @property
+    def _leaves_head(self):
+        return self.is_attached and not self._takes_head
+
+    def take_head(self):
+        """Copy the live content here after all: nobody uses the volume any more."""
+        self._takes_head = True
+        for name in ('copied_part', 'progress'):
+            self.__dict__.pop(name, None)
 
     @functools.cached_property
     def copied_part(self):
         """Which part of all bytes is copied here: 1, or less for an attached volume."""
-        if not self.is_attached:
+        if not self._leaves_head:
             return 1
         copied = self.record().bytes_total
         return copied / (copied + self.links[-1].size_bytes)

@@ -385,6 +385,30 @@ def test_server_that_is_deleted_leaves_a_detached_volume(story):
     story.has_stayed(status='available')
 
 
+def test_volume_that_is_detached_while_its_snapshots_move_is_moved_detached(story):
+    story.api.post('/volume-migrations', {'volume_migration': {
+        'volume_id': story.volume_id, 'destination_type': 'beta', 'include_snapshots': True,
+        'bandwidth': MIB // 4}})
+    record = story.wait('copying')
+    story.guest.stop()
+    story.compute.detach(story.server, story.volume_id)
+    assert story.record()['phase'] == 'copying'
+    story.api.call('PUT', f'/volume-migrations/{record["id"]}', {
+        'volume_migration': {'bandwidth': 0}})
+
+    record = story.wait('finished', 'failed')
+
+    assert record['phase'] == 'finished', record['error']
+    assert record['digest']
+    volume = story.api.volume(story.volume_id)
+    assert (volume['status'], volume['attachments']) == ('available', [])
+    assert (story.added('alpha'), story.added('beta')) == (0, 3)
+    name, = story.names('SELECT name_id FROM volumes WHERE id = ?')
+    assert story.guest.missing(story.path('beta', 'volume', name)) == []
+    assert [method for method, path in story.compute.requests
+            if story.volume_id in path and method == 'PUT'] == []
+
+
 def test_completion_that_nobody_waits_for(story):
     answer = story.api.request('POST', f'/volumes/{story.volume_id}/action', {
         'os-migrate_volume_completion': {'new_volume': story.volume_id}})
