@@ -109,9 +109,11 @@ def report(context, volume_id, shadow_id, has_failed, wake):
     :param wake: called with the record when there is something to be done about it
     :returns: the id under which the server has its volume
     :raises InvalidState: no such migration waits for it, or it went the other way
+    :raises VolumeNotFound: there is and was no such shadow volume
     """
     record = _of_shadow(context, volume_id, shadow_id)
     if record is None:
+        volumes.get(context, shadow_id)
         raise exceptions.InvalidState(
             kind='volume', reason=f'no migration of volume {volume_id} waits for a server.')
     fault = exceptions.SwapFailed(reason='the compute service reports an error.')
