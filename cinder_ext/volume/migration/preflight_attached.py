@@ -10,6 +10,7 @@ import dataclasses
 from cinder_ext import compute as computes
 from cinder_ext import exceptions
 from cinder_ext.states import attachment as states
+from cinder_ext.states.checks import unknown, verdict
 
 NOTE = 'the live content is mirrored in full by the server; digests are of the snapshots'
 """What the record says of an attached volume's migration."""
@@ -34,7 +35,7 @@ class Server:
 def asked(subject, record, compute, context):
     """A subject with what the compute service says of the server that uses the volume, if any.
 
-    :param subject: preflight.Subject
+    :param subject: db.migration_facts.Subject
     :param compute: compute.Compute
     """
     return dataclasses.replace(
@@ -70,31 +71,39 @@ def columns(subject):
             'compute': {'attachment_id': attachment.id}}
 
 
-def verdicts(record, subject):
-    """(name, passed, detail, remedy) of each check."""
+def copied_bytes(subject, totals):
+    """Bytes to look at per link, of those that are copied here: a server mirrors the live content."""
+    if subject.server is None or not totals:
+        return totals
+    return [*totals[:-1], 0]
+
+
+def checks(record, subject):
+    """Yield the checks of the volume's status and attachments.
+
+    :param record: models.VolumeMigration
+    :param subject: db.migration_facts.Subject, asked()
+    """
     status, count = record.previous_status, len(subject.attachments)
-    yield ('volume-status', status in ('available', 'in-use'),
-           f'the volume was {status} when the migration was asked for',
-           'Only a volume that is available or in use can be migrated.')
+    yield verdict('volume-status', status in ('available', 'in-use'),
+                  f'the volume was {status} when the migration was asked for')
     if status != 'in-use':
-        yield ('volume-detached', not count, f'the volume has {count} attachments',
-               'Detach the volume from its servers.')
+        yield verdict('volume-detached', not count, f'the volume has {count} attachments')
+        yield verdict('server-can-swap', True, 'no server has to swap it')
         return
-    yield ('volume-detached', count == 1 and not subject.volume.multiattach,
-           f'the volume has {count} attachments'
-           + (', and may have several' if subject.volume.multiattach else ''),
-           'Detach the volume from its servers: only a volume that one server can use is moved '
-           'while it is attached.')
-    if subject.server is not None:
-        yield _server(subject)
-
-
-def _server(subject):
-    reason, remedy = _objection(subject)
-    found = subject.server.state.vm_state if subject.server.state else 'unknown'
-    return ('server-can-swap', reason is None,
-            reason or f'server {subject.server.attachment.instance_id} is {found} and can swap the '
-                      'volume', remedy)
+    is_multiple = bool(subject.volume.multiattach)
+    yield verdict('volume-detached', count == 1 and not is_multiple,
+                  f'the volume has {count} attachments'
+                  + (', and may have several' if is_multiple else ''),
+                  'Detach the volume from its servers: only a volume that one server can use is '
+                  'moved while it is attached.')
+    if subject.server is None:
+        yield unknown('server-can-swap', 'the volume must be detached')
+        return
+    objection, remedy = _objection(subject)
+    yield verdict('server-can-swap', objection is None,
+                  objection or f'server {subject.server.attachment.instance_id} is '
+                               f'{subject.server.state.vm_state} and can swap the volume', remedy)
 
 
 def _objection(subject):

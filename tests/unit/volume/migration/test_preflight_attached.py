@@ -6,7 +6,7 @@ import types
 import pytest
 
 from cinder_ext import compute, exceptions
-from cinder_ext.volume.migration import preflight, preflight_attached
+from cinder_ext.volume.migration import preflight_attached
 
 SERVER, ATTACHMENT = 'server-1', 'attachment-1'
 
@@ -34,12 +34,11 @@ class Compute:
 def checks(asked=None, attached=None, **volume):
     record = types.SimpleNamespace(previous_status='in-use', volume_id='v')
     attached = [attachment()] if attached is None else attached
-    subject = preflight.Subject(
+    subject = types.SimpleNamespace(
         volume=types.SimpleNamespace(multiattach=False, encryption_key_id=None, **volume),
-        snapshots=[], attachments=attached, clones=[],
+        attachments=attached,
         server=preflight_attached.server_of(asked or Compute(), None, record, attached))
-    found = [preflight.Check(*each) for each in preflight_attached.verdicts(record, subject)]
-    return {check.name: check for check in found}
+    return {check.name: check for check in preflight_attached.checks(record, subject)}
 
 
 def test_server_that_runs_can_swap():
@@ -80,15 +79,28 @@ def test_attachment_must_be_whole():
 def test_several_attachments_are_moved_detached_only():
     found = checks(attached=[attachment(), attachment(id='b')])
     assert not found['volume-detached'].passed
-    assert 'server-can-swap' not in found
+    assert found['server-can-swap'].passed is None
 
 
 def test_so_is_what_may_have_several():
     record = types.SimpleNamespace(previous_status='in-use', volume_id='v')
-    subject = preflight.Subject(
-        types.SimpleNamespace(multiattach=True, encryption_key_id=None), [], [attachment()], [])
-    names = {each[0]: each[1] for each in preflight_attached.verdicts(record, subject)}
-    assert not names['volume-detached']
+    subject = types.SimpleNamespace(
+        volume=types.SimpleNamespace(multiattach=True), attachments=[attachment()], server=None)
+    found = {each.name: each.passed for each in preflight_attached.checks(record, subject)}
+    assert found['volume-detached'] is False
+
+
+def test_volume_that_nobody_uses_asks_nobody():
+    record = types.SimpleNamespace(previous_status='available', volume_id='v')
+    subject = types.SimpleNamespace(attachments=[], server=None)
+    assert [check.passed for check in preflight_attached.checks(record, subject)] == [True] * 3
+
+
+def test_what_the_server_mirrors_is_not_copied():
+    used, unused = types.SimpleNamespace(server=1), types.SimpleNamespace(server=None)
+    assert preflight_attached.copied_bytes(used, [1, 2, 3]) == [1, 2, 0]
+    assert preflight_attached.copied_bytes(unused, [1, 2, 3]) == [1, 2, 3]
+    assert preflight_attached.copied_bytes(used, []) == []
 
 
 def test_record_keeps_the_server_and_its_attachment():
