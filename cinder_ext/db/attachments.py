@@ -15,11 +15,13 @@ from cinder_ext.db import (
     migration_actions,
     models,
     session,
+    shadow_volumes,
     transition,
     volume_properties,
     volumes,
 )
 from cinder_ext.states import attachment as states
+from cinder_ext.states import migration as migration_states
 from cinder_ext.states import volume as volume_states
 
 _Attachment = models.Attachment
@@ -100,8 +102,10 @@ def reserve(context, volume_id, instance_id=None, attach_mode=None):
     :raises VolumeNotFound: there is no such volume
     """
     migration_actions.yield_to_attach(context, volume_id)
-    volumes.hold(context, volume_id, 'be attached', volume_states.MACHINE.states)
+    volumes.hold(context, volume_id, 'be attached', volume_states.MACHINE.states, even_shadow=True)
     volume = volumes.get(context, volume_id)
+    if shadow_volumes.is_one(volume):
+        shadow_volumes.admit(context, volume, instance_id)
     allowed = ((volume_states.AVAILABLE, volume_states.IN_USE) if volume.multiattach
                else (volume_states.AVAILABLE,))
     if volume.status in allowed:
@@ -280,7 +284,7 @@ def _hold(context, attachment_id, action):
         # Letting go is allowed whatever the volume's status: only the lock is wanted.
         volumes.lock(context, attachment.volume_id)
     else:
-        volumes.hold(context, attachment.volume_id, action, _HELD)
+        volumes.hold(context, attachment.volume_id, action, _HELD, even_shadow=True)
     return get(context, attachment_id)
 
 
@@ -298,12 +302,23 @@ def _event(context, attachment, event, values=None):
 def _derive(context, volume_id):
     """Set the volume's statuses from its attachments.
 
-    A status that has nothing to do with attachments (``error``, ``retyping``) stays.
+    A status that has nothing to do with attachments (``error``, ``retyping``) stays.  So do both
+    while a server swaps the volume: it lets the old place go before the new one is the volume's.
     """
+    if _is_swapped(context, volume_id):
+        return
     remaining = {each.attach_status for each in _latest_of_volume(context, volume_id)}
     transition.try_move(context, volume_states.MACHINE, volume_id, _derived_event(remaining))
     transition.move(context, volume_states.ATTACH, volume_id,
                     'attached' if states.ATTACHED in remaining else 'detached')
+
+
+def _is_swapped(context, volume_id):
+    record = models.VolumeMigration
+    return context.session.execute(
+        sa.select(record.id).where(record.volume_id == volume_id,
+                                   record.phase == migration_states.SWAPPING)
+        .limit(1).with_for_update(read=True)).first() is not None
 
 
 def _derived_event(remaining):

@@ -5,7 +5,16 @@ import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, quotas, services, session, transition, volume_types, volumes
+from cinder_ext.db import (
+    models,
+    quotas,
+    services,
+    session,
+    shadow_volumes,
+    transition,
+    volume_types,
+    volumes,
+)
 from cinder_ext.states import migration as states
 from cinder_ext.states import volume as volume_states
 
@@ -336,6 +345,7 @@ def fail(context, migration_id, event, error, code, remedy):
         'error': error, 'error_code': code, 'remedy': remedy,
         'finished_at': timeutils.utcnow()})
     record = get(context, migration_id)
+    shadow_volumes.discard(context, record)
     release(context, record)
     return record
 

@@ -169,6 +169,24 @@ def _run(engine, name, key):
     return True
 
 
+@contextlib.contextmanager
+def parked_on_fault(what, *passing):
+    """Leave a step as it stands, to be resumed, whatever goes wrong in the block.
+
+    For what must not be undone because of a fault of ours.
+
+    :param passing: classes of exceptions that are raised as they are
+    :raises Parked: something else went wrong
+    """
+    try:
+        yield
+    except passing:
+        raise
+    except Exception as fault:
+        LOG.exception('%s was interrupted; it will be taken up again', what)
+        raise Parked from fault
+
+
 def guarded(what, function, *arguments):
     """Call a piece of background work; its fault ends that work only.
 

@@ -7,6 +7,7 @@ from cinder_ext.api.operation import MIGRATING, Operation
 from cinder_ext.api.resources import migration_rules, type_rules
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import (
+    attached_migrations,
     reverts,
     volume_requests,
     volumes,
@@ -204,10 +205,14 @@ def upload_image(call):
 
 
 def complete_migration(call):
-    """Report that a server has swapped a volume: none is ever waited for."""
-    volumes.get(call.context, call.body['new_volume'])
-    raise exceptions.InvalidState(
-        kind='volume', reason=f'no migration of volume {call.target.id} waits for a server.')
+    """Report that a server has swapped a volume, or could not.
+
+    The answer says under which id the server has its volume.  A report may come again.
+    """
+    return {'save_volume_id': attached_migrations.report(
+        call.context, call.target.id, call.body['new_volume'],
+        pagination.truth('error', str(call.body.get('error') or False)),
+        lambda record: call.tell(call.rpc.volume.run_migration, record.source_host, record.id))}
 
 
 def complete_extend(call):

@@ -11,6 +11,7 @@ from cinder_ext.db import (
     listing,
     managed,
     models,
+    shadow_volumes,
     snapshots,
     type_encryptions,
     volume_requests,
@@ -151,6 +152,7 @@ def _conditions(call):
     if not call.context.is_admin:
         # What the service makes for itself is nobody's business.
         found.append(listing.Condition('consumes_quota', 'eq', True))
+    found.append(listing.Condition('migration_status', 'clause', shadow_volumes.is_not_one()))
     return found
 
 

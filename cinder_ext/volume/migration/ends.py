@@ -131,6 +131,10 @@ class Destination:
         else:
             self._api.delete(self._context, self.host, resource)
 
+    def disconnect(self, resource, connector):
+        """Take a volume or snapshot back from the host of a connector."""
+        self._api.disconnect(self._context, self.host, resource, connector)
+
     @contextlib.contextmanager
     def opened(self, resource):
         """A local path of a volume (to be written) or a snapshot (only to be read)."""

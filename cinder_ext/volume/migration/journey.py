@@ -14,11 +14,13 @@ from cinder_ext.db import migration_claims, migration_facts, volume_migrations
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine as engines
 from cinder_ext.volume.migration import (
+    attached,
     flow,
     leftovers,
     outcome,
     plan,
     preflight,
+    preflight_attached,
     preflight_room,
     takeover,
 )
@@ -110,6 +112,7 @@ def _is_called_off(work):
 def _undo(work):
     """Remove the destination, newest to oldest, and close the record.  Idempotent."""
     leftovers.remove_temporaries(work)
+    attached.disconnect(work)
     for link in plan.newest_first(work.links):
         leftovers.remove(work, work.destination, link.destination)
     volume_migrations.forget_copies(work.context, work.id)
@@ -126,7 +129,8 @@ def prepare(work):
     record = work.record()
     # Before the pool is asked what it has left: what was written since counts twice, not never.
     seen = migration_claims.outstanding(work.context, record.destination_host, work.id)
-    subject = migration_facts.subject_of(work.context, record)
+    subject = preflight_attached.asked(migration_facts.subject_of(work.context, record), record,
+                                       work.tools.compute, work.context)
     verify = record.verify or work.conf.migration.verify
     found = preflight.examine(record, subject,
                               preflight.Ends(work.source.driver, work.destination), verify, seen)
@@ -145,15 +149,16 @@ def _claimed(work, record, subject, found, how):
     :returns: the checks: those found, or one of room failed, since another migration was first
     """
     links = plan.chain(subject.volume, subject.snapshots, record)
+    totals = preflight_attached.copied_bytes(subject, found.totals)
     planned = [{**plan.columns(link), 'bytes_total': total}
-               for link, total in zip(links, found.totals, strict=True)]
+               for link, total in zip(links, totals, strict=True)]
     lacking = migration_claims.save_plan(work.context, record, planned, {
-        'method': found.method, 'bytes_total': sum(found.totals), 'percent': 0,
-        'checks': preflight.documents(found.checks),
+        'method': found.method, 'bytes_total': sum(totals), 'percent': 0,
+        **preflight_attached.columns(subject), 'checks': preflight.documents(found.checks),
         'promises': work.destination.examined['promises'], 'verify': how['verify']},
         found.claim, found.room, how['seen'])
     if lacking:
         return preflight_room.refused(found.checks, lacking, found.room, found.claim)
     LOG.info('migration %s of volume %s: %d links, %d bytes to look at, %s', work.id,
-             record.volume_id, len(links), sum(found.totals), found.method)
+             record.volume_id, len(links), sum(totals), found.method)
     return found.checks

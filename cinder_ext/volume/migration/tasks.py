@@ -141,7 +141,7 @@ class CopyLink(LinkStep):
         if link.number and link.size_bytes > work.links[link.number - 1].size_bytes:
             work.destination.extend(link.destination_volume, link.size_bytes)
         links.LinkCopy(work, link, rows).run()
-        if link.is_head:
+        if link.number == work.copied_links[-1].number:
             work.progress.end_copy()
 
     def undo(self):
@@ -155,11 +155,12 @@ class VerifyChain(MoveStep):
 
     def do(self):
         work, rows = self.work, self.work.rows()
-        if all(row.verified_at is not None for row in rows):
+        left = {link.number for link in work.copied_links
+                if rows[link.number].verified_at is None}
+        if not left:
             return
         outcome.enter(work, 'verify')
         self._equal, self._how, self._stored_at = [], None, time.monotonic()
-        left = {row.number for row in rows if row.verified_at is None}
         lengths = {link.number: length for link, *_, length in self._plans()}
         expected = sum(lengths.values())
         done = expected - sum(lengths[number] for number in left)
@@ -188,7 +189,7 @@ class VerifyChain(MoveStep):
         """Yield (link, map, blocks, bytes) of each link, with the maps of two links in memory."""
         work = self.work
         maps = links.Maps(work.context, work.id, work.promises)
-        for link in work.links:
+        for link in work.copied_links:
             digest_map, written = maps.before(work.links, link.number)
             maps.keep(link.number, digest_map)
             blocks = links.blocks_to_verify(work.verify, work.promises, digest_map, written)

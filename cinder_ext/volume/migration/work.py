@@ -4,6 +4,7 @@
 import dataclasses
 import functools
 
+from cinder_ext import compute
 from cinder_ext.db import lease, volume_migrations
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import blockio, units
@@ -20,10 +21,12 @@ class Tools:
     :param connector: properties of this host
     :param stopping: threading.Event, set when the service stops
     :param ownership: volume.ownership.Ownership of this process
+    :ivar compute: compute.Compute
     :ivar bucket: limits.Bucket of all migrations together
     """
 
     def __init__(self, conf, driver, destination_api, connector, stopping, ownership):
+        self.compute = compute.Compute(conf)
         self.conf = conf
         self.driver = driver
         self.destination_api = destination_api
@@ -56,6 +59,7 @@ class Work:
         self.source_host = record.source_host
         self.tools = tools
         self.silent = set()
+        self._takes_head = False
         self._buffers = []
         self.proven_targets = set()
         temporary = functools.partial(leftovers.temporary, self)
@@ -114,6 +118,34 @@ class Work:
         self.links[number] = dataclasses.replace(self.links[number],
                                                  destination_location=location)
 
+    @functools.cached_property
+    def is_attached(self):
+        """Whether a server uses the volume, and moves the live content itself."""
+        return self.record().server_id is not None
+
+    @property
+    def copied_links(self):
+        """The links that are copied here: all, or the snapshots of an attached volume."""
+        return [link for link in self.links if not (self._leaves_head and link.is_head)]
+
+    @property
+    def _leaves_head(self):
+        return self.is_attached and not self._takes_head
+
+    def take_head(self):
+        """Copy the live content here after all: nobody uses the volume any more."""
+        self._takes_head = True
+        for name in ('copied_part', 'progress'):
+            self.__dict__.pop(name, None)
+
+    @functools.cached_property
+    def copied_part(self):
+        """Which part of all bytes is copied here: 1, or less for an attached volume."""
+        if not self._leaves_head:
+            return 1
+        copied = self.record().bytes_total
+        return copied / (copied + self.links[-1].size_bytes)
+
     def locate(self):
         """Something was made at the destination: the links tell its location from now on."""
         self.__dict__.pop('links', None)
@@ -166,7 +198,8 @@ class Work:
     @functools.cached_property
     def progress(self):
         return progress.Progress(self.context, self.record(), self.verify != 'off',
-                                 lambda: self.conf.migration.progress_seconds)
+                                 lambda: self.conf.migration.progress_seconds,
+                                 part=self.copied_part)
 
     def changed(self, link):
         """What the source says changed from the link before, as transfer.changed."""
