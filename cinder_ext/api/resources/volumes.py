@@ -121,6 +121,11 @@ def load(call):
     return volumes.get(call.context, call.path['volume_id'], call.scope)
 
 
+def _load_shown(call):
+    """As load, but what of it is shown only."""
+    return volumes.row(call.context, call.path['volume_id'], volume_view.COLUMNS, call.scope)
+
+
 # handlers
 
 
@@ -350,7 +355,7 @@ def remove(call, force, cascade):
 LIST = Operation('volumes.list', policy='volume:get_all', handler=index, reads=True)
 LIST_DETAIL = Operation('volumes.list_detail', policy='volume:get_all', handler=detail, reads=True)
 SUMMARY = Operation('volumes.summary', policy='volume:get_all', handler=summary, since='3.12')
-SHOW = Operation('volumes.show', target=load, policy='volume:get', handler=show, reads=True)
+SHOW = Operation('volumes.show', target=_load_shown, policy='volume:get', handler=show, reads=True)
 CREATE = Operation('volumes.create', policy='volume:create', body=CREATE_BODY, handler=create,
                    success=202)
 UPDATE = Operation('volumes.update', target=load, policy='volume:update', body=UPDATE_BODY,
