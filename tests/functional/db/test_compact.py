@@ -10,7 +10,8 @@ from cinder_ext import exceptions
 from cinder_ext.api.resources import volume_view
 from cinder_ext.db import compact, listing, models, session, volumes
 
-TEXTS = ('', 'null', '[1, "2"]', '\\', '"', "'", '\\u0041', ''.join(map(chr, range(1, 32))), '\x7f\x80\x9f',
+TEXTS = ('', 'null', '[1, "2"]', '\\', '"', "'", '\\u0041', ''.join(map(chr, range(1, 32))),
+         '\x7f\x80\x9f',
          '\u2028\u2029\ufeff\uffff', 'ü € 漢字 💾 % %s :name', ' x ')
 TIMES = (datetime.datetime(2026, 3, 29, 1, 59, 59, 999999), datetime.datetime(1970, 1, 1),
          datetime.datetime(2026, 1, 1, 0, 0, 0, 1), datetime.datetime(9999, 12, 31, 23, 59, 59))
