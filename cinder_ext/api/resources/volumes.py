@@ -11,6 +11,7 @@ from cinder_ext.db import (
     listing,
     managed,
     models,
+    session,
     snapshots,
     type_encryptions,
     volume_requests,
@@ -182,6 +183,15 @@ def create(call):
     """
     wanted = call.body['volume']
     _refuse_unserved(call, wanted)
+    with session.reading(call.context):
+        snapshot, source, values = _wanted(call, wanted)
+    volume = _record(call, snapshot, source, values, wanted.get('metadata'))
+    call.tell(call.rpc.scheduler.create_volume, volume.id)
+    return {'volume': volume_view.changed(call, volume)}
+
+
+def _wanted(call, wanted):
+    """Row of the snapshot and of the volume that it is made from, and the columns of a new volume."""
     snapshot, source = _origin(call, wanted)
     type_, specs = volume_types.chosen(call, wanted.get('volume_type'), snapshot or source)
     group_id = next((wanted[name] for name in call.at(GROUPS) if wanted.get(name)), None)
@@ -202,9 +212,7 @@ def create(call):
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
-    volume = _record(call, snapshot, source, values, wanted.get('metadata'))
-    call.tell(call.rpc.scheduler.create_volume, volume.id)
-    return {'volume': volume_view.changed(call, volume)}
+    return snapshot, source, values
 
 
 def _is_bootable(call, snapshot, source):
