@@ -15,7 +15,7 @@ OPTS = [
                help='Units of 4 MiB in flight per migration.'),
     cfg.FloatOpt('progress_seconds', default=5.0, min=0.1, mutable=True,
                  help='Seconds between stored progress figures; one percent is stored at once.'),
-    cfg.IntOpt('concurrent', default=4, min=1,
+    cfg.IntOpt('concurrent', default=4, min=1, mutable=True,
                help='Migrations that one backend runs at once; the others wait.'),
     cfg.IntOpt('destination_timeout', default=60, min=1, mutable=True,
                help='Seconds that a step waits for the destination service to answer before the '
@@ -23,6 +23,12 @@ OPTS = [
     cfg.IntOpt('tidy_retry_interval', default=60, min=1, mutable=True,
                help='Seconds between attempts to remove what could not be removed at either end; '
                     'looked at with each sweep.'),
+    cfg.IntOpt('bandwidth', default=0, min=0, mutable=True,
+               help='Bytes per second that a migration may copy or read back when it has no limit '
+                    'of its own; 0 for no limit.'),
+    cfg.IntOpt('backend_bandwidth', default=0, min=0, mutable=True,
+               help='Bytes per second that all migrations of the volumes of one backend may copy '
+                    'or read back together; 0 for no limit.'),
 ]
 
 

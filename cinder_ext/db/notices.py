@@ -60,11 +60,21 @@ def _snapshot(context, row):
 
 
 def _migration(context, row):
+    """What is left at a backend is counted, not named."""
     volume = context.session.get(models.Volume, row.volume_id)
     return {**_volume(context, volume), 'migration_id': row.id, 'phase': row.phase,
-            'operation': row.operation, 'source_host': row.source_host,
-            'destination_host': row.destination_host, 'bytes_total': row.bytes_total,
-            'bytes_done': row.bytes_done, 'error_code': row.error_code}
+            'operation': row.operation, 'retry_of': row.retry_of,
+            'include_snapshots': bool(row.include_snapshots),
+            'source_host': row.source_host, 'destination_host': row.destination_host,
+            'source_type': row.source_type_id,
+            'destination_type': row.destination_type_id or row.source_type_id,
+            'server_id': row.server_id, 'percent': row.percent,
+            'bytes_total': row.bytes_total, 'bytes_done': row.bytes_done,
+            'bytes_read': row.bytes_read, 'bytes_written': row.bytes_written,
+            'bytes_skipped': row.bytes_skipped, 'retries': row.retries,
+            'leftovers': len(row.leftovers or []), 'error_code': row.error_code,
+            'started_at': _moment(row.started_at), 'committed_at': _moment(row.committed_at),
+            'finished_at': _moment(row.finished_at)}
 
 
 def _group(context, row):

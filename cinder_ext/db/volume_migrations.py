@@ -41,7 +41,8 @@ def start(context, volume_id, values, lock):
     _refuse_source(context, volume_id)
     if volume.consumes_quota and values.get('destination_type_id') not in (
             None, volume.volume_type_id):
-        _admit(context, volume, values['destination_type_id'])
+        quotas.admit(context, volume.project_id,
+                     admission(context, volume, values['destination_type_id']))
     record = transition.insert(context, states.MACHINE, {
         'lock_volume': lock == 'lock', **values,
         'volume_id': volume_id, 'project_id': volume.project_id,
@@ -56,16 +57,17 @@ def start(context, volume_id, values, lock):
     return record
 
 
-def _admit(context, volume, type_id):
+@session.reader
+def admission(context, volume, type_id):
+    """What a volume and its snapshots take of a type's quota: resource -> how much."""
     table = models.Snapshot
     sizes = list(context.session.execute(
         sa.select(table.size).where(table.volume_id == volume.id, table.deleted_at.is_(None),
                                     table.consumes_quota.is_(True))).scalars())
     gib = volume.size + sum(quotas.snapshot_gib(size) for size in sizes)
-    quotas.admit(context, volume.project_id, {
-        quotas.of_type('volumes', type_id): 1,
-        quotas.of_type('snapshots', type_id): len(sizes),
-        quotas.of_type('gigabytes', type_id): gib})
+    return {quotas.of_type('volumes', type_id): 1,
+            quotas.of_type('snapshots', type_id): len(sizes),
+            quotas.of_type('gigabytes', type_id): gib}
 
 
 def _refuse_grouped(context, volume_id, action):
@@ -239,12 +241,14 @@ def checkpoint(context, migration_id, number, deltas, link_values, added, attemp
     :param added: bytes to add to figures of the record, column -> bytes
     :param attempt: number of the caller's
     :raises RecordLost: another attempt has begun, or the migration is being undone
+
+    The last one of a copy comes when it is paused already.
     """
     figures = {column: getattr(_Record, column) + value for column, value in added.items()}
     held = context.session.execute(
         sa.update(_Record)
         .where(_Record.id == migration_id, _Record.attempt == attempt,
-               _Record.phase == states.COPYING)
+               _Record.phase.in_((states.COPYING, states.PAUSED)))
         .values({**figures, 'updated_at': timeutils.utcnow()})
         .execution_options(synchronize_session=False)).rowcount
     if not held:

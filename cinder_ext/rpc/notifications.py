@@ -7,7 +7,8 @@ never holds up or fails what it tells of: a thread of its own reads the row
 and sends; what cannot be sent within the transport's retries is logged and
 lost, as with every notification.
 
-Source of names and fields: Cinder's published list of notifications.
+Source of names and fields: Cinder's published list of notifications, which has
+``volume.retype`` and nothing of a migration's way: ``volume.migrate.*`` is ours.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -50,7 +51,14 @@ _STARTS_AND_ENDS = {
         'connect': 'attach.start', 'complete': 'attach.end', 'connect-failed': 'attach.error',
         'detach': 'detach.start', 'deleted': 'detach.end', 'detach-failed': 'detach.error'},
     'migration': {
-        'insert': 'migrate.start', 'committed': 'migrate.end', 'fail': 'migrate.error'},
+        'insert': 'migrate.start', 'pause': 'migrate.pause', 'resume': 'migrate.resume',
+        'resume-unplanned': 'migrate.resume', 'swap': 'migrate.swap',
+        'committed': 'migrate.commit', 'leave': 'migrate.leftovers',
+        'finish': 'migrate.end', 'acknowledge': 'migrate.end', 'retype-in-place': 'migrate.end',
+        'cancel': 'migrate.cancel.start', 'yield': 'migrate.cancel.start',
+        'cancelled': 'migrate.cancel.end',
+        'cancel-unplaced': 'migrate.cancel.end',
+        'fail': 'migrate.error', 'refuse': 'migrate.error'},
     'group': {
         'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
         'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error',
@@ -61,6 +69,9 @@ _STARTS_AND_ENDS = {
 }
 _PREFIX = {'attachment': 'volume', 'migration': 'volume'}
 """Kinds whose notifications bear the volume's name."""
+_STATUS = {'volume': 'status', 'snapshot': 'status', 'group': 'status', 'group_snapshot': 'status',
+           'migration': 'phase'}
+"""Which fact of a notification is the status that changed; an attachment's is its volume's."""
 _FURTHER = {('migration', 'committed'): 'volume.retype',
             ('migration', 'retype-in-place'): 'volume.retype'}
 """Told of a retype, besides."""
@@ -135,9 +146,9 @@ class Notifications:
         facts = notices.payload(context.elevated(), kind, entity_id)
         if facts is None:
             return
-        if state is not None and kind not in _PREFIX:
+        if state is not None and kind in _STATUS:
             # The row may have moved on since.
-            facts['status'] = state
+            facts[_STATUS[kind]] = state
         self._send(context, kind, event_types(kind, event, facts.get('operation')), facts)
 
     def _send(self, context, kind, names, facts):

@@ -159,8 +159,26 @@ def _volumes():
         f'GET {one}/metadata/{{key}}': Case(('<volume>', 'kept')),
         f'PUT {one}/metadata/{{key}}': Case(('<volume>', 'kept'), {'meta': {'kept': 'no'}}),
         f'DELETE {one}/metadata/{{key}}': Case(('<volume>', 'kept')),
+        **_migrations(),
+    }
+
+
+def _migrations():
+    one = '/volume-migrations/{migration_id}'
+    return {
         'GET /volume-migrations': Case(),
-        'GET /volume-migrations/{migration_id}': Case(('<migration>',)),
+        'POST /volume-migrations': Case(body={'volume_migration': {
+            'volume_id': '<volume>', 'destination_host': 'node@beta#beta', 'verify': 'full',
+            'include_snapshots': False, 'lock_volume': True, 'yield_to_attach': False,
+            'force_copy': True, 'bandwidth': 1048576, 'dry_run': False}}),
+        f'GET {one}': Case(('<migration>',)),
+        f'PUT {one}': Case(('<migration>',), {'volume_migration': {'bandwidth': 1048576}}),
+        f'POST {one}/action cancel': Case(('<migration>',), {}),
+        f'POST {one}/action pause': Case(('<paused_migration>',), {}),
+        f'POST {one}/action resume': Case(('<paused_migration>',), {}),
+        f'POST {one}/action retry': Case(('<failed_migration>',), {}),
+        f'POST {one}/action retry-cleanup': Case(('<left_migration>',), {}),
+        f'POST {one}/action acknowledge': Case(('<left_migration>',), {}),
     }
 
 
@@ -403,6 +421,10 @@ CASES = {
 }
 
 MORE = {
+    'POST /volume-migrations': (
+        Case(body={'volume_migration': {'volume_id': '<volume>', 'destination_type': 'beta'}}),
+        Case(body={'volume_migration': {'volume_id': '<volume>', 'destination_host': 'node@beta#beta',
+                                        'dry_run': True}}, answer=200)),
     'POST /volumes': (
         Case(body={'volume': {'snapshot_id': '<snapshot>'}}),
         Case(body={'volume': {'source_volid': '<volume>'}}),

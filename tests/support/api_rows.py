@@ -23,6 +23,7 @@ from cinder_ext.db import (
     volumes,
 )
 from cinder_ext.states import messages as catalogue
+from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
 
@@ -92,9 +93,22 @@ class Rows:
         self._snapshot('snapshot', self._volume('snapped'))
         self._snapshot('reported', self._volume('reporting'), 'creating')
         self._volume('attaching', 'attaching')
-        row = volume_migrations.start(self.ctxt, self._volume('migrating'), {
+        self._migration('migration', 'migrating')
+        self._migration('paused_migration', 'resting', 'schedule', 'pause')
+        self._migration('failed_migration', 'failing', 'fail')
+        left = self._migration('left_migration', 'leaving_volume', 'fail')
+        volume_migrations.note_leftover(self.ctxt, left, {
+            'host': HOST, 'kind': 'volume', 'name_id': str(uuid.uuid4()), 'size_bytes': 1,
+            'reason': self.mark})
+
+    def _migration(self, name, volume, *events):
+        """A migration of a volume of its own, to which some events have happened."""
+        row = volume_migrations.start(self.ctxt, self._volume(volume), {
             'operation': 'migrate', 'destination_host': 'node@beta#beta'}, None)
-        self.made['migration'] = row.id
+        for event in events:
+            transition.move(self.ctxt, migration_states.MACHINE, row.id, event)
+        self.made[name] = row.id
+        return row.id
 
     def _attachments(self):
         for name, volume in (('attachment', 'attached'), ('leaving', 'detaching')):

@@ -35,11 +35,15 @@ PAGE_ENTRIES = ({'reference': {'source-name': 'b'}, 'size': 1, 'safe_to_manage':
 class _Scheduler:
     """Takes what it is told, and knows one pool."""
 
-    target = oslo_messaging.Target(version='1.0')
+    target = oslo_messaging.Target(version='1.1')
 
     def get_pools(self, ctxt, detail, filters):
         return [{'name': HOST, 'capabilities': {'free_capacity_gb': 10}}] if detail else [
             {'name': HOST}]
+
+    def preview_migration(self, ctxt, request):
+        return {'passed': True, 'destination_host': HOST, 'method': 'copy', 'bytes_total': 1,
+                'checks': []}
 
 
 class _Backend:

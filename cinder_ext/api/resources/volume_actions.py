@@ -4,15 +4,11 @@
 from cinder_ext import exceptions
 from cinder_ext.api import microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
-from cinder_ext.api.resources import type_rules
+from cinder_ext.api.resources import migration_rules, type_rules
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import (
     reverts,
-    services,
-    snapshots,
-    volume_migrations,
     volume_requests,
-    volume_types,
     volumes,
 )
 from cinder_ext.states import volume as states
@@ -55,10 +51,6 @@ POLICIES = (
                'POST /volumes/{volume_id}/action (os-volume_upload_image)'),
 )
 
-INCLUDE_SPEC = 'migration:include_snapshots'
-"""Extra spec of a type that has the effect of the policy word and of the flag."""
-INCLUDE_WORD = 'on-demand-include-snapshots'
-
 # SCHEMAS: of what stands under the action's name
 
 
@@ -79,7 +71,8 @@ _MIGRATE_316 = {**_MIGRATE, 'host': {'oneOf': [{'type': 'null'}, validation.HOST
 
 EXTEND_BODY = validation.schemas({'3.0': _object({'new_size': validation.SIZE}, ['new_size'])})
 RETYPE_BODY = validation.schemas({'3.0': _retype('never', 'on-demand'),
-                                  '3.73': _retype('never', 'on-demand', INCLUDE_WORD)})
+                                  '3.73': _retype('never', 'on-demand',
+                                                  migration_rules.INCLUDE_WORD)})
 MIGRATE_BODY = validation.schemas({
     '3.0': _object(_MIGRATE, ['host']),
     '3.16': _object(_MIGRATE_316),
@@ -140,35 +133,9 @@ def retype(call):
     migration_policy: ``never`` (default) moves nothing; ``on-demand`` moves a volume without
     snapshots; ``on-demand-include-snapshots`` (3.73) moves it with them.
     """
-    new_type = volume_types.get_by_name_or_id(call.context, call.body['new_type'], call.scope)
-    if new_type.id == call.target.volume_type_id:
-        raise exceptions.InvalidInput(
-            reason=f'volume {call.target.id} has the type {new_type.name} already.')
-    resource.refuse_encrypted(call, new_type)
-    _refuse_multiattach(call, new_type)
-    type_rules.refuse_size_of(call, new_type.id, call.target.size)
-    type_rules.refuse_new_limits(call, call.target, new_type)
     policy = call.body.get('migration_policy') or 'never'
-    attached = call.target.status == states.IN_USE
-    _start(call, 'retype-attached' if attached else 'retype', {
-        'operation': 'retype', 'requested_policy': policy, 'destination_type_id': new_type.id,
-        'include_snapshots': policy == INCLUDE_WORD or _type_includes(call, new_type.id)})
-
-
-def _refuse_multiattach(call, new_type):
-    """
-    :raises InvalidInput: whether it may be attached several times would change while it is used
-    :raises PolicyNotAuthorized: the caller may not have volumes that may
-    """
-    wanted = volume_types.is_multiattach(call.context, new_type.id)
-    if wanted == call.target.multiattach:
-        return
-    if call.target.status != states.AVAILABLE:
-        raise exceptions.InvalidInput(
-            reason=f'the types differ in multiattach: volume {call.target.id} must be available '
-                   f'and is {call.target.status}.')
-    if wanted:
-        call.authorize('volume:multiattach', call.target)
+    migration_rules.begin(call, call.target, migration_rules.by_type(
+        call, call.target, call.body['new_type'], policy))
 
 
 def migrate(call):
@@ -176,44 +143,13 @@ def migrate(call):
 
     A volume with snapshots needs include_snapshots (3.73) or a type that says so.
     """
-    host = _destination(call)
-    include = (_flag(call, 'include_snapshots')
-               or _type_includes(call, call.target.volume_type_id))
-    if not include and snapshots.count_of_volume(call.context, call.target.id):
-        raise exceptions.InvalidInput(
-            reason=f'volume {call.target.id} has snapshots: to move them along set '
-                   'include_snapshots to true (microversion 3.73), or the extra spec '
-                   f"{INCLUDE_SPEC}='<is> True' of its type.")
-    _start(call, 'lock' if _flag(call, 'lock_volume') else None, {
-        'operation': 'migrate', 'requested_policy': None, 'destination_host': host,
-        'include_snapshots': include, 'force_copy': _flag(call, 'force_host_copy')})
-
-
-def _start(call, lock, values):
-    record = volume_migrations.start(call.context, call.target.id, values, lock)
-    call.tell(call.rpc.scheduler.place_migration, record.id)
-
-
-def _destination(call):
-    """``host@backend#pool`` or ``host@backend``, of a service that is known."""
     if call.body.get('cluster'):
         raise exceptions.InvalidInput(reason='cluster: this service has no clusters; name a host.')
-    host = call.body.get('host')
-    if not host:
+    if not call.body.get('host'):
         raise exceptions.InvalidInput(reason='host: the backend to move to must be named.')
-    backend = host.partition('#')[0]
-    if call.target.host in (host, backend):
-        raise exceptions.InvalidInput(reason=f'volume {call.target.id} is on {host} already.')
-    known = {service.host for service in services.list_all(call.context)}
-    if '@' not in backend or backend not in known:
-        raise exceptions.InvalidInput(reason=f'host: there is no volume service {backend}.')
-    return host
-
-
-def _type_includes(call, type_id):
-    if type_id is None:
-        return False
-    return volume_types.extra_specs(call.context, type_id).get(INCLUDE_SPEC) == '<is> True'
+    wanted = migration_rules.to_host(call, call.target, call.body['host'],
+                                     _flag(call, 'include_snapshots'), _flag(call, 'lock_volume'))
+    migration_rules.begin(call, call.target, wanted, force_copy=_flag(call, 'force_host_copy'))
 
 
 def _flag(call, name):

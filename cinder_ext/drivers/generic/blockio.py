@@ -16,6 +16,7 @@ import stat
 ALIGNMENT = 4096
 """Bytes that offsets, lengths and addresses of direct I/O are multiples of."""
 
+_HUGE_BYTES = 2 * 1024 ** 2
 _PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01
 _SYNC_FILE_RANGE_WRITE = 2
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV, errno.EINVAL})
@@ -27,7 +28,21 @@ _libc.sync_file_range.argtypes = [
 
 
 def buffer(size_bytes):
-    """A page-aligned buffer as a memoryview, fit for direct I/O."""
+    """A page-aligned buffer as a memoryview, fit for direct I/O.
+
+    Large ones lie in huge pages where the kernel has them: a device's request takes so many
+    pieces of memory and no more, so that of small pages 4 MiB are many requests.  Such memory is
+    private, and a page that a fork made common must not be the target of direct I/O (open(2)):
+    so children do not get it.
+    """
+    if size_bytes >= _HUGE_BYTES:
+        memory = mmap.mmap(-1, size_bytes + _HUGE_BYTES,
+                           flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        start = -ctypes.addressof(ctypes.c_char.from_buffer(memory)) % _HUGE_BYTES
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_DONTFORK)
+            memory.madvise(mmap.MADV_HUGEPAGE)
+            return memoryview(memory)[start:start + size_bytes]
     return memoryview(mmap.mmap(-1, size_bytes))
 
 

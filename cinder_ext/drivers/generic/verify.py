@@ -18,7 +18,7 @@ DROPPED = 'dropped'
 
 
 def verify_blocks(path, size_bytes, digests, blocks, *, control, on_progress=None,
-                  link='volume', workers=3):
+                  link='volume', workers=3, buffers=None):
     """Compare what a device gives back with what it should hold.
 
     :param path: device or file, at least ``size_bytes`` long
@@ -27,6 +27,7 @@ def verify_blocks(path, size_bytes, digests, blocks, *, control, on_progress=Non
     :param control: ``check(length)`` is called before each unit; it may sleep, or raise to stop
     :param on_progress: called in the calling thread with the bytes compared so far
     :param link: what the fault names (``snapshot <id>``)
+    :param buffers: one blockio.buffer of units.UNIT_BYTES per worker; new ones by default
     :returns: how the page cache was passed: DIRECT or DROPPED
     :raises VerifyFailed: the first block that differs, by offset
     :raises BackendDown: the device does not answer
@@ -40,7 +41,7 @@ def verify_blocks(path, size_bytes, digests, blocks, *, control, on_progress=Non
         try:
             done = 0
             ranges = units.of_blocks(blocks, size_bytes)
-            for part, found in _digested(descriptor, ranges, workers, control):
+            for part, found in _digested(descriptor, ranges, workers, control, buffers):
                 _compare(part, found, digests, link)
                 done += part.length
                 if on_progress:
@@ -83,9 +84,9 @@ def _open_past_cache(path):
     return descriptor, DROPPED
 
 
-def _digested(descriptor, ranges, workers, control):
+def _digested(descriptor, ranges, workers, control, buffers=None):
     """Yield (values.Range, digests of its blocks) in order, reading ahead in threads."""
-    free = [blockio.buffer(units.UNIT_BYTES) for _ in range(workers)]
+    free = list(buffers or (blockio.buffer(units.UNIT_BYTES) for _ in range(workers)))
     pending = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers, 'verify') as pool:
         for part in units.cut(ranges):

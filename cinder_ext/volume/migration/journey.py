@@ -7,9 +7,18 @@ where it stands is read from the record.
 
 from oslo_log import log
 
-from cinder_ext.db import volume_migrations
+from cinder_ext import exceptions
+from cinder_ext.db import migration_claims, migration_facts, volume_migrations
 from cinder_ext.states import migration as states
-from cinder_ext.volume.migration import flow, leftovers, outcome, plan, preflight
+from cinder_ext.volume import engine as engines
+from cinder_ext.volume.migration import (
+    flow,
+    leftovers,
+    outcome,
+    plan,
+    preflight,
+    preflight_room,
+)
 from cinder_ext.volume.migration import work as works
 
 LOG = log.getLogger(__name__)
@@ -20,29 +29,58 @@ def go(tools, engine, context, migration_id):
 
     :param tools: work.Tools
     :param engine: volume.engine.Engine
-    :raises Parked: the service is stopping
+    :raises Parked: the service is stopping, or the record says that it is to stand still
     """
+    if not has_work(volume_migrations.get(context, migration_id)):
+        return
     attempt = volume_migrations.begin_attempt(context, migration_id)
     work = works.Work(tools, context, migration_id, attempt)
     store = {'migration_id': migration_id}
     if work.record().phase == states.PREFLIGHT:
-        prepare(work)
+        _prepare(work)
     if work.record().phase in states.MOVING:
         _move(work, engine, store)
     if work.record().phase in states.TIDY:
         engine.forget(flow.MOVE, migration_id)
         _tidy(work, engine, store)
-    elif work.record().phase == states.FAILED and work.record().leftovers:
+    elif work.record().phase in _UNDONE and has_work(work.record()):
         leftovers.retry(work)
+
+
+_UNDONE = (states.FAILED, states.CANCELLED)
+
+
+def has_work(record):
+    """Whether anything is to be done for a record now."""
+    if record.phase in _UNDONE:
+        return bool(volume_migrations.unacknowledged(record.leftovers))
+    return record.phase in (*states.MOVING, *states.TIDY)
+
+
+def _prepare(work):
+    """Prepare, unless it is paused or called off meanwhile."""
+    try:
+        prepare(work)
+    except exceptions.TransitionRefused:
+        if work.record().phase not in (states.PAUSED, *states.CALLED_OFF):
+            raise
 
 
 def _move(work, engine, store):
     """Run the flow; what began to be undone is undone to its end by the record alone."""
-    if work.record().phase != states.REVERTING:
-        engine.run(flow.MOVE, work.id, lambda: flow.move(work), store)
-    if work.record().phase == states.REVERTING:
+    if work.record().phase not in states.UNDOING:
+        try:
+            engine.run(flow.MOVE, work.id, lambda: flow.move(work), store)
+        except engines.Parked:
+            if work.tools.stopping.is_set() or not _is_called_off(work):
+                raise
+    if work.record().phase in states.UNDOING:
         engine.forget(flow.MOVE, work.id)
         _undo(work)
+
+
+def _is_called_off(work):
+    return work.record().phase in states.CALLED_OFF and not work.is_superseded()
 
 
 def _undo(work):
@@ -51,7 +89,7 @@ def _undo(work):
     for link in plan.newest_first(work.links):
         leftovers.remove(work, work.destination, link.destination)
     volume_migrations.forget_copies(work.context, work.id)
-    outcome.end_failed(work)
+    outcome.end_undone(work)
 
 
 def _tidy(work, engine, store):
@@ -60,22 +98,38 @@ def _tidy(work, engine, store):
 
 
 def prepare(work):
-    """Preflight and plan.  A failed preflight leaves no trace but the record."""
+    """Preflight, claim and plan.  A failed preflight leaves no trace but the record."""
     record = work.record()
-    subject = preflight.subject_of(work.context, record.volume_id)
-    links = plan.chain(subject.volume, subject.snapshots, record)
-    found = preflight.examine(record, subject, links, work.source.driver, work.destination)
-    method, totals = found.method, found.totals
-    volume_migrations.update(work.context, work.id, {'checks': preflight.documents(found.checks)})
-    if preflight.failed(found.checks):
-        fault = preflight.refusal(found.checks)
+    # Before the pool is asked what it has left: what was written since counts twice, not never.
+    seen = migration_claims.outstanding(work.context, record.destination_host, work.id)
+    subject = migration_facts.subject_of(work.context, record)
+    verify = record.verify or work.conf.migration.verify
+    found = preflight.examine(record, subject,
+                              preflight.Ends(work.source.driver, work.destination), verify, seen)
+    checks = found.checks
+    if not preflight.failed(checks):
+        checks = _claimed(work, record, subject, found, {'verify': verify, 'seen': seen})
+    if preflight.failed(checks):
+        volume_migrations.update(work.context, work.id, {'checks': preflight.documents(checks)})
+        fault = preflight.refusal(checks)
         outcome.fail(work.context, work.id, fault.message, fault.code, fault.remedy)
-        return
+
+
+def _claimed(work, record, subject, found, how):
+    """Store the plan with its claim.
+
+    :returns: the checks: those found, or one of room failed, since another migration was first
+    """
+    links = plan.chain(subject.volume, subject.snapshots, record)
     planned = [{**plan.columns(link), 'bytes_total': total}
-               for link, total in zip(links, totals, strict=True)]
-    volume_migrations.save_plan(work.context, work.id, planned, {
-        'method': method, 'bytes_total': sum(totals), 'percent': 0,
-        'promises': work.destination.examined['promises'],
-        'verify': record.verify or work.conf.migration.verify})
+               for link, total in zip(links, found.totals, strict=True)]
+    lacking = migration_claims.save_plan(work.context, record, planned, {
+        'method': found.method, 'bytes_total': sum(found.totals), 'percent': 0,
+        'checks': preflight.documents(found.checks),
+        'promises': work.destination.examined['promises'], 'verify': how['verify']},
+        found.claim, found.room, how['seen'])
+    if lacking:
+        return preflight_room.refused(found.checks, lacking, found.room, found.claim)
     LOG.info('migration %s of volume %s: %d links, %d bytes to look at, %s', work.id,
-             record.volume_id, len(links), sum(totals), method)
+             record.volume_id, len(links), sum(found.totals), found.method)
+    return found.checks

@@ -9,6 +9,7 @@ from oslo_log import log
 from cinder_ext import exceptions
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import values
+from cinder_ext.volume import engine
 
 LOG = log.getLogger(__name__)
 
@@ -23,6 +24,7 @@ def remove(work, end, resource):
 
     :param end: ends.Source or ends.Destination
     :returns: whether it is gone
+    :raises Parked: the service is stopping, and that may be why it resists
 
     Idempotent.  An end that fails at once is asked a few times.  One that does not answer is
     asked once for all that is to be removed: the volume must not be kept from its owner.
@@ -38,6 +40,8 @@ def remove(work, end, resource):
         if reason is None:
             volume_migrations.drop_leftover(work.context, work.id, noted)
             return True
+    if work.tools.stopping.is_set():
+        raise engine.Parked
     LOG.warning('migration %s: %s %s at %s is left for later: %s', work.id, noted['kind'],
                 noted['name_id'], noted['host'], reason)
     volume_migrations.note_leftover(work.context, work.id, {**noted, 'reason': reason})
@@ -84,8 +88,8 @@ def _try(work, end, resource):
 
 def retry(work):
     """Try again what could not be removed; returns whether nothing is left."""
-    _retry(work, work.record().leftovers or [])
-    return not work.record().leftovers
+    _retry(work, volume_migrations.unacknowledged(work.record().leftovers))
+    return not volume_migrations.unacknowledged(work.record().leftovers)
 
 
 def _retry(work, leftovers):

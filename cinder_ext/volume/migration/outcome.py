@@ -7,7 +7,7 @@ from oslo_utils import timeutils
 from taskflow.types import failure as failures
 
 from cinder_ext import exceptions
-from cinder_ext.db import messages, session, transition, volume_migrations
+from cinder_ext.db import messages, migration_actions, session, transition, volume_migrations
 from cinder_ext.states import messages as words
 from cinder_ext.states import migration as states
 
@@ -47,15 +47,24 @@ def begin_revert(work, flow_failures):
     if record.phase in (*states.TIDY, states.FINISHED):
         LOG.error('migration %s is committed; its undoing is refused', work.id)
         return False
-    if record.phase != states.REVERTING:
-        enter(work, 'revert', _explained(flow_failures))
+    if record.phase not in states.UNDOING:
+        try:
+            enter(work, 'revert', {**_explained(flow_failures), 'paused_at': None})
+        except exceptions.TransitionRefused:
+            # It was called off in this moment: undone it is, too.
+            if work.record().phase not in states.UNDOING:
+                raise
     return True
 
 
-def end_failed(work):
+def end_undone(work):
     """The destination was removed: close the record, free the volume, tell its owner."""
     record = work.record()
-    if record.phase == states.FAILED:
+    if record.phase in (states.FAILED, states.CANCELLED):
+        return
+    if record.phase in states.CALLED_OFF:
+        migration_actions.end_called_off(work.context, work.id)
+        LOG.info('migration %s of volume %s is cancelled', work.id, record.volume_id)
         return
     fail(work.context, work.id, record.error or 'unknown', record.error_code, record.remedy)
 

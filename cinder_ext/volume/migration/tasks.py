@@ -15,6 +15,7 @@ from taskflow import task
 
 from cinder_ext import exceptions
 from cinder_ext.db import volume_migrations
+from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
 from cinder_ext.volume.migration import leftovers, links, outcome, plan
 
@@ -43,6 +44,23 @@ def _parked_when_it_must_wait(work):
         raise
 
 
+@contextlib.contextmanager
+def _parked_when_it_was_told(work):
+    """Leave a step that fails since the record was paused or called off meanwhile.
+
+    :raises Parked: the record decides what comes next
+    """
+    try:
+        work.obey()
+        yield
+    except exceptions.CinderExtError as fault:
+        phase = work.record().phase
+        is_behind = isinstance(fault, exceptions.RecordLost | exceptions.TransitionRefused)
+        if phase in states.CALLED_OFF or (phase == states.PAUSED and is_behind):
+            raise engine.Parked from fault
+        raise
+
+
 class MoveStep(task.Task):
     """A step before the commit: ``do`` and ``undo``.
 
@@ -54,7 +72,7 @@ class MoveStep(task.Task):
         self.work = work
 
     def execute(self):
-        with _parked_when_it_must_wait(self.work):
+        with _parked_when_it_must_wait(self.work), _parked_when_it_was_told(self.work):
             self.do()
 
     def revert(self, flow_failures, **kwargs):
@@ -73,7 +91,7 @@ class OwnFailure(MoveStep):
     """First of *move*, so the last to be reverted: ends the record and frees the volume."""
 
     def undo(self):
-        outcome.end_failed(self.work)
+        outcome.end_undone(self.work)
 
 
 class CreateTarget(MoveStep):

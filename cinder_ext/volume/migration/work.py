@@ -6,7 +6,7 @@ import functools
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import transfer, values
 from cinder_ext.drivers.generic import blockio, units
-from cinder_ext.volume.migration import control, ends, leftovers, links, plan, progress
+from cinder_ext.volume.migration import control, ends, leftovers, limits, links, plan, progress
 
 
 class Tools:
@@ -17,6 +17,7 @@ class Tools:
     :param destination_api: rpc.destination.DestinationAPI
     :param connector: properties of this host
     :param stopping: threading.Event, set when the service stops
+    :ivar bucket: limits.Bucket of all migrations together
     """
 
     def __init__(self, conf, driver, destination_api, connector, stopping):
@@ -25,6 +26,7 @@ class Tools:
         self.destination_api = destination_api
         self.connector = connector
         self.stopping = stopping
+        self.bucket = limits.Bucket(lambda: conf.migration.backend_bandwidth)
 
 
 class Work:
@@ -53,7 +55,10 @@ class Work:
         self.destination = ends.Destination(
             tools.destination_api, context, record.destination_host, tools.connector, migration_id,
             temporary)
-        self.control = control.Control(tools.stopping, self._bytes_per_second)
+        self._orders = control.Orders(context, migration_id, self.attempt)
+        self.control = control.Control(
+            tools.stopping, self._orders.look,
+            (limits.Bucket(self._bytes_per_second), tools.bucket))
 
     def record(self):
         """The record as it is now."""
@@ -62,6 +67,15 @@ class Work:
     def is_superseded(self):
         """Whether another process has taken the migration up since."""
         return self.record().attempt != self.attempt
+
+    def obey(self):
+        """Look at the record now.
+
+        :raises Parked: it was paused or called off, another process has taken it up, or the
+            service is stopping
+        """
+        self._orders.look(at_once=True)
+        self.control.obey()
 
     def rows(self):
         """The rows of the links as they are now."""
@@ -136,7 +150,8 @@ class Work:
         return sum(row.bytes_done for row in rows if row.number != number)
 
     def _bytes_per_second(self):
-        """The lower of both ends' throttles; 0 for none."""
-        limits = [self.tools.driver.copy_bytes_per_second,
-                  self.destination.examined['copy_bytes_per_second']]
-        return min((limit for limit in limits if limit), default=0)
+        """The lowest of both ends' throttles and of the migration's own limit; 0 for none."""
+        found = [self.tools.driver.copy_bytes_per_second,
+                 self.destination.examined['copy_bytes_per_second'],
+                 self._orders.bandwidth or self.conf.migration.bandwidth]
+        return min((limit for limit in found if limit), default=0)

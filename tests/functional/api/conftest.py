@@ -54,7 +54,7 @@ HOST = 'node@alpha#alpha'
 class Scheduler:
     """Places every volume on one backend and makes it there; migrations wait for a test."""
 
-    target = oslo_messaging.Target(version='1.0')
+    target = oslo_messaging.Target(version='1.1')
 
     def create_volume(self, ctxt, volume_id):
         volumes.update(ctxt, volume_id, {'host': HOST})
@@ -67,6 +67,13 @@ class Scheduler:
 
     def place_migration(self, ctxt, migration_id):
         volume_migrations.update(ctxt, migration_id, {'method': 'copy'})
+
+    def preview_migration(self, ctxt, request):
+        """Passes, and says what it was asked."""
+        asked = ', '.join(f'{name}={request[name]}' for name in sorted(request))
+        return {'passed': True, 'destination_host': 'node@beta#beta', 'method': 'copy',
+                'bytes_total': 7, 'checks': [
+                    {'name': 'asked', 'passed': True, 'detail': asked, 'remedy': ''}]}
 
     def create_group(self, ctxt, group_id):
         groups.place(ctxt, group_id, HOST, 'nova')

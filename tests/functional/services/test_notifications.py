@@ -108,3 +108,30 @@ def test_types_are_told(cloud, told):
         'qos_specs.associate', 'qos_specs.disassociate_all', 'volume_type.delete']
     assert told.heard[0][2]['volume_types']['name'] == 'gold'
     assert told.heard[1][2] == {'type_id': made.id, 'specs': {'c': 'd'}}
+
+
+def test_migration_is_told_from_its_start_to_its_end(cloud, told):
+    volume_id = cloud.volume()
+    record = cloud.migrate(volume_id, requested_policy='on-demand',
+                           destination_type_id=cloud.types['beta'])
+    cloud.until(lambda: 'volume.migrate.end' in told.names())
+    heard = [each for each in told.heard if 'migration_id' in each[2]]
+    assert [event for event, *_ in heard] == [
+        'volume.migrate.start', 'volume.migrate.commit', 'volume.retype', 'volume.migrate.end']
+    assert [payload['phase'] for *_, payload in heard] == [
+        'scheduling', 'committed', 'committed', 'finished']
+    last = heard[-1][2]
+    assert (last['migration_id'], last['volume_id'], last['leftovers']) == (record.id, volume_id, 0)
+    assert (last['destination_host'], last['error_code']) == (record.destination_host, None)
+    assert last['destination_type'] == record.destination_type_id != last['source_type']
+
+
+def test_migration_that_is_refused_is_told_as_an_error(cloud, told):
+    volume_id = cloud.volume()
+    cloud.snapshot(volume_id)
+    record = cloud.migrate(volume_id, requested_policy='on-demand',
+                           destination_type_id=cloud.types['beta'])
+    assert record.phase == 'refused'
+    cloud.until(lambda: 'volume.migrate.error' in told.names())
+    payload = next(payload for event, _, payload in told.heard if event == 'volume.migrate.error')
+    assert (payload['phase'], payload['error_code']) == ('refused', record.error_code)

@@ -16,9 +16,17 @@ from cinder_ext.states import attachment, migration, snapshot, volume
     (('volume', 'extended'), ['volume.resize.end']),
     (('snapshot', 'create-failed'), ['snapshot.create.error']),
     (('attachment', 'complete'), ['volume.attach.end']),
-    (('migration', 'committed', 'retype'), ['volume.migrate.end', 'volume.retype']),
-    (('migration', 'committed', 'migrate'), ['volume.migrate.end']),
-    (('migration', 'retype-in-place', 'retype'), ['volume.retype']),
+    (('migration', 'insert', 'retype'), ['volume.migrate.start']),
+    (('migration', 'pause', 'retype'), ['volume.migrate.pause']),
+    (('migration', 'resume-unplanned', 'migrate'), ['volume.migrate.resume']),
+    (('migration', 'cancel', 'migrate'), ['volume.migrate.cancel.start']),
+    (('migration', 'cancel-unplaced', 'migrate'), ['volume.migrate.cancel.end']),
+    (('migration', 'committed', 'retype'), ['volume.migrate.commit', 'volume.retype']),
+    (('migration', 'committed', 'migrate'), ['volume.migrate.commit']),
+    (('migration', 'finish', 'retype'), ['volume.migrate.end']),
+    (('migration', 'acknowledge', 'migrate'), ['volume.migrate.end']),
+    (('migration', 'retype-in-place', 'retype'), ['volume.migrate.end', 'volume.retype']),
+    (('migration', 'refuse', 'retype'), ['volume.migrate.error']),
     (('migration', 'verify', 'retype'), []),
     (('unheard-of', 'insert'), []),
 ])
@@ -35,3 +43,10 @@ def test_every_named_event_exists(kind, machine):
                                                    'insert-managing',
                                                    'revert', 'reverted', 'revert-failed'}
     assert set(notifications._STARTS_AND_ENDS[kind]) <= known
+
+
+def test_every_migration_that_is_told_to_begin_is_told_to_end():
+    last = {row.event for row in migration.MACHINE if row.target in migration.ENDED}
+    for event in last:
+        name, = notifications.event_types('migration', event)
+        assert name in ('volume.migrate.end', 'volume.migrate.cancel.end', 'volume.migrate.error')

@@ -1,7 +1,9 @@
 """Whole units, direct I/O and holes on real files."""
 # SPDX-License-Identifier: Apache-2.0
 
+import ctypes
 import os
+import pathlib
 
 import pytest
 
@@ -38,6 +40,34 @@ def test_what_is_written_through_a_target_is_read_through_a_source(path):
     assert back == view
     os.close(source)
     os.close(target)
+
+
+def test_a_large_buffer_begins_at_a_huge_page_and_holds_what_was_asked_for():
+    view = blockio.buffer(4 * values.MIB)
+    assert len(view) == 4 * values.MIB
+    assert ctypes.addressof(ctypes.c_char.from_buffer(view)) % (2 * values.MIB) == 0
+
+
+def test_a_child_does_not_get_a_large_buffer():
+    """A page that a fork makes common may not be the target of direct I/O."""
+    view = blockio.buffer(4 * values.MIB)
+    view[:1] = b'x'
+    address = ctypes.addressof(ctypes.c_char.from_buffer(view))
+    mapping = next(part for part in _mappings() if part['start'] <= address < part['end'])
+    assert 'dc' in mapping['flags'], 'not to be copied at a fork (VM_DONTCOPY)'
+
+
+def _mappings():
+    """The parts of this process's memory, with the kernel's flags of each (proc(5))."""
+    found = []
+    for line in pathlib.Path('/proc/self/smaps').read_text().splitlines():
+        first, _, rest = line.partition(' ')
+        if not first.endswith(':'):
+            start, end = (int(edge, 16) for edge in first.split('-'))
+            found.append({'start': start, 'end': end})
+        elif first == 'VmFlags:':
+            found[-1]['flags'] = rest.split()
+    return found
 
 
 def test_a_size_that_is_not_aligned_is_not_written_directly(path):
