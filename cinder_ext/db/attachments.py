@@ -7,11 +7,14 @@ left, else ``available``.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
 import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    compact,
     migration_actions,
     models,
     session,
@@ -32,8 +35,9 @@ _HELD = (volume_states.AVAILABLE, volume_states.RESERVED, volume_states.ATTACHIN
 """Statuses of a volume that has, or may get, attachments."""
 
 
-_SHOWN = (_Attachment.id, _Attachment.volume_id, _Attachment.instance_id, _Attachment.mountpoint,
-          _Attachment.attached_host, _Attachment.attach_status, _Attachment.attached_at)
+_SHOWN = compact.of_table(_Attachment.__table__, (
+    'id', 'volume_id', 'instance_id', 'mountpoint', 'attached_host', 'attach_status',
+    'attached_at'))
 
 
 @session.reader
@@ -76,16 +80,24 @@ def _latest_of_volume(context, volume_id):
 def of_volumes(context, volume_ids):
     """Attachments of several volumes in one statement: volume id -> list, oldest first.
 
-    Core rows without connector and connection info, which are long and not shown in lists.
+    Rows without connector and connection info, which are long and not shown in lists.
     """
     found = {volume_id: [] for volume_id in volume_ids}
-    rows = context.session.execute(
-        sa.select(*_SHOWN)
-        .where(_Attachment.volume_id.in_(found), _Attachment.deleted_at.is_(None))
-        .order_by(_Attachment.created_at, _Attachment.id))
-    for row in rows:
+    as_document = compact.is_compact(context)
+    rows = context.session.execute(_of_volumes(as_document), {'volume_ids': list(found)})
+    for row in _SHOWN.rows(rows, as_document):
         found[row.volume_id].append(row)
     return found
+
+
+@functools.cache
+def _of_volumes(as_document):
+    """Made once: making a statement costs what its execution does."""
+    table = _Attachment.__table__.c
+    return (sa.select(*_SHOWN.selected(as_document))
+            .where(table.volume_id.in_(sa.bindparam('volume_ids', expanding=True)),
+                   table.deleted_at.is_(None))
+            .order_by(table.created_at, table.id))
 
 
 @session.writer

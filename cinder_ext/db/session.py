@@ -28,6 +28,8 @@ from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import event, pool
 
 _local = threading.local()
+_ENDED = 'cinder_ext.ended'
+"""In the notes of a connection: whether its last transaction was committed or rolled back."""
 _retry = oslo_db_api.wrap_db_retry(max_retries=20, retry_interval=0.05, inc_retry_interval=True,
                                    max_retry_interval=1, jitter=True, retry_on_deadlock=True)
 
@@ -191,8 +193,35 @@ def _prepare_mysql(engine):
             cursor.execute('SET NAMES utf8mb4')
             cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
 
-    # oslo.db has tried a connection before this listener was there.
+    _end_transactions_once(engine)
+    # oslo.db has tried a connection before these listeners were there.
     engine.dispose()
+
+
+def _end_transactions_once(engine):
+    """Let a connection whose transaction has ended go back without being rolled back again.
+
+    A session ends its transaction before it lets go of the connection, of which the pool does not
+    know: a statement to the server for every transaction.  What did not end its transaction
+    through SQLAlchemy is rolled back as ever.
+    """
+    # What the listener below does instead.
+    engine.pool._reset_on_return = pool.reset_none
+
+    def ended(connection):
+        connection.info[_ENDED] = True
+
+    event.listen(engine, 'commit', ended)
+    event.listen(engine, 'rollback', ended)
+
+    @event.listens_for(engine, 'begin')
+    def _begun(connection):
+        connection.info[_ENDED] = False
+
+    @event.listens_for(engine, 'reset')
+    def _reset(connection, record, _state):
+        if connection is not None and not record.info.pop(_ENDED, False):
+            connection.rollback()
 
 
 def _prepare_sqlite(engine):

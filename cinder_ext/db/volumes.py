@@ -1,11 +1,13 @@
 """Volumes: one row each, and what may begin on them."""
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
 import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, project_models, quotas, session, transition
+from cinder_ext.db import compact, models, project_models, quotas, session, transition
 from cinder_ext.states import volume as states
 
 MIGRATING = ('starting', 'migrating', 'completing')
@@ -38,6 +40,35 @@ def get(context, volume_id, project_id=None):
     if found is None:
         raise exceptions.VolumeNotFound(id=volume_id)
     return found
+
+
+@session.reader
+def row(context, volume_id, columns, project_id=None):
+    """Some columns of one volume, for an answer.
+
+    :param columns: names, a tuple
+    :param project_id: only if it belongs to this project
+    :raises VolumeNotFound: as get
+    """
+    shape = compact.of_table(models.Volume.__table__, columns)
+    as_document = compact.is_compact(context)
+    query = _one(shape, as_document, project_id is not None)
+    found = shape.rows(context.session.execute(
+        query, {'volume_id': volume_id, 'project_id': project_id}), as_document)
+    if not found:
+        raise exceptions.VolumeNotFound(id=volume_id)
+    return found[0]
+
+
+@functools.cache
+def _one(shape, as_document, of_project):
+    """Made once: making a statement costs what its execution does."""
+    table = models.Volume.__table__.c
+    query = sa.select(*shape.selected(as_document)).where(
+        table.id == sa.bindparam('volume_id'), table.deleted_at.is_(None))
+    if of_project:
+        query = query.where(table.project_id == sa.bindparam('project_id'))
+    return query
 
 
 @session.writer

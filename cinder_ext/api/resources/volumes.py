@@ -11,6 +11,7 @@ from cinder_ext.db import (
     listing,
     managed,
     models,
+    session,
     shadow_volumes,
     snapshots,
     type_encryptions,
@@ -122,6 +123,11 @@ def load(call):
     return volumes.get(call.context, call.path['volume_id'], call.scope)
 
 
+def _load_shown(call):
+    """As load, but what of it is shown only."""
+    return volumes.row(call.context, call.path['volume_id'], volume_view.COLUMNS, call.scope)
+
+
 # handlers
 
 
@@ -179,6 +185,15 @@ def create(call):
     """
     wanted = call.body['volume']
     _refuse_unserved(call, wanted)
+    with session.reading(call.context):
+        snapshot, source, values = _wanted(call, wanted)
+    volume = _record(call, snapshot, source, values, wanted.get('metadata'))
+    call.tell(call.rpc.scheduler.create_volume, volume.id)
+    return {'volume': volume_view.changed(call, volume)}
+
+
+def _wanted(call, wanted):
+    """Row of the snapshot and of the volume that it is made from, and the columns of a new volume."""
     snapshot, source = _origin(call, wanted)
     type_, specs = volume_types.chosen(call, wanted.get('volume_type'), snapshot or source)
     group_id = next((wanted[name] for name in call.at(GROUPS) if wanted.get(name)), None)
@@ -199,9 +214,7 @@ def create(call):
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
-    volume = _record(call, snapshot, source, values, wanted.get('metadata'))
-    call.tell(call.rpc.scheduler.create_volume, volume.id)
-    return {'volume': volume_view.changed(call, volume)}
+    return snapshot, source, values
 
 
 def _is_bootable(call, snapshot, source):
@@ -352,7 +365,7 @@ def remove(call, force, cascade):
 LIST = Operation('volumes.list', policy='volume:get_all', handler=index, reads=True)
 LIST_DETAIL = Operation('volumes.list_detail', policy='volume:get_all', handler=detail, reads=True)
 SUMMARY = Operation('volumes.summary', policy='volume:get_all', handler=summary, since='3.12')
-SHOW = Operation('volumes.show', target=load, policy='volume:get', handler=show, reads=True)
+SHOW = Operation('volumes.show', target=_load_shown, policy='volume:get', handler=show, reads=True)
 CREATE = Operation('volumes.create', policy='volume:create', body=CREATE_BODY, handler=create,
                    success=202)
 UPDATE = Operation('volumes.update', target=load, policy='volume:update', body=UPDATE_BODY,
