@@ -54,7 +54,7 @@ class _Translated:
         if isinstance(fault, oslo_messaging.MessagingTimeout | oslo_messaging.MessageDeliveryFailure):
             raise exceptions.BackendDown(reason=f'the volume service of {self._backend} did not '
                                                 f'answer {self._method}') from fault
-        if getattr(fault, 'exc_type', type(fault).__name__) == 'UnsupportedVersion':
+        if transport.is_unsupported(fault):
             raise exceptions.NotCapable(
                 backend=self._backend,
                 capability=f'serve {self._method} of version {VERSION}') from fault

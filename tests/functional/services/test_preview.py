@@ -15,6 +15,7 @@ from cinder_ext.db import (
     volumes,
 )
 from cinder_ext.states import checks
+from cinder_ext.volume.migration.preview import PreviewEndpoint
 
 
 def rows():
@@ -215,6 +216,14 @@ def test_source_without_a_service_is_a_failed_check(make_cloud):
         cloud.context, {'volume_id': volume_id, 'destination_host': 'node@beta'})
     assert failed(found) == ['source-answers']
     assert found['passed'] is False
+
+
+def test_source_of_a_version_before_is_a_failed_check(cloud, preview, monkeypatch):
+    volume_id = anywhere(cloud)
+    monkeypatch.setattr(PreviewEndpoint.target, 'version', '1.0')
+    found = preview(volume_id, destination_host='node@beta')
+    assert failed(found) == ['source-answers']
+    assert 'version' in found['checks'][-1]['detail']
 
 
 def test_volume_that_is_not_there(cloud, preview):
