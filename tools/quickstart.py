@@ -241,8 +241,8 @@ alias openstack={client}
 openstack volume list --long
 openstack volume create --type alpha --size 1 mine
 openstack volume snapshot create --volume mine mine-1
-openstack volume migration start --type beta --include-snapshots --wait mine
-openstack volume migration start --type alpha --include-snapshots {name}
+openstack volume migration create --type beta --include-snapshots --wait mine
+openstack volume migration create --type alpha --include-snapshots {name}
 openstack volume migration show --watch {name}
 openstack volume migration list --long
 openstack volume show {name}

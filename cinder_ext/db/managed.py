@@ -193,13 +193,14 @@ def owners(context, kind, name_ids):
 
     :param kind: ``volume`` or ``snapshot``
     :param name_ids: UUIDs that backend names are built from
-    :returns: name id -> the id of the volume or snapshot; names of running migrations belong to
-        what they move.  Names that nobody owns are not in it.
+    :returns: name id -> the id of the volume or snapshot; names of running migrations, and
+        what they have yet to remove, belong to what they move.  Names that nobody owns are not in
+        it.
     """
     wanted = set(name_ids)
     if not wanted:
         return {}
-    found = _owners_of_names(context, kind, wanted)
+    found = _owners_of_leftovers(context, kind) | _owners_of_names(context, kind, wanted)
     model = _Volume if kind == 'volume' else _Snapshot
     for row_id, name_id in context.session.execute(
             sa.select(model.id, model.name_id)
@@ -222,6 +223,20 @@ def _owners_of_names(context, kind, wanted):
         .where(record.phase.not_in(migration_states.ENDED), *where,
                sa.or_(table.source_name_id.in_(wanted), table.destination_name_id.in_(wanted))))
     return {name_id: owner_id for owner_id, *names in rows for name_id in names}
+
+
+def _owners_of_leftovers(context, kind):
+    """Names that migrations have yet to remove, temporary volumes among them: of their volumes."""
+    record = models.VolumeMigration
+    removing = (migration_states.FAILED, migration_states.CANCELLED)
+    rows = context.session.execute(
+        sa.select(record.volume_id, record.leftovers)
+        .where(record.leftovers.is_not(None),
+               sa.or_(record.phase.in_(removing),
+                      record.phase.not_in(migration_states.ENDED))))
+    return {left['name_id']: volume_id for volume_id, leftovers in rows
+            for left in leftovers or []
+            if left['kind'] == kind and not left.get('acknowledged')}
 
 
 @session.reader

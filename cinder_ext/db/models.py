@@ -350,6 +350,14 @@ class MigrationLink(Base):
     source_removed_at = orm.mapped_column(Time)
 
 
+class PoolLock(Base):
+    """Locked by what claims room of a pool (``host@backend#pool``), until it commits."""
+
+    __tablename__ = 'pool_locks'
+
+    host = orm.mapped_column(Name, primary_key=True)
+
+
 class MigrationDelta(Base):
     """Which 1 MiB blocks of a segment (1,024 blocks) a link wrote, and their digests.
 

@@ -75,10 +75,7 @@ def admit(context, project_id, added, type_id=None):
 
     A caller that also locks a volume's row locks that first.
     """
-    wanted = {resource: number for resource, number in added.items() if number > 0}
-    if type_id is not None:
-        wanted |= {of_type(resource, type_id): wanted[resource]
-                   for resource in OF_TYPES if resource in wanted}
+    wanted = _wanted(added, type_id)
     bounds = {resource: limit for resource, limit in limits(context, wanted, project_id).items()
               if limit != UNLIMITED}
     largest = bounds.pop(PER_VOLUME, None)
@@ -91,6 +88,29 @@ def admit(context, project_id, added, type_id=None):
     for resource, limit in sorted(bounds.items()):
         if used[resource] + wanted[resource] > limit:
             raise _refusal(context, project_id, resource, used[resource], wanted[resource], limit)
+
+
+def _wanted(added, type_id=None):
+    wanted = {resource: number for resource, number in added.items() if number > 0}
+    if type_id is not None:
+        wanted |= {of_type(resource, type_id): wanted[resource]
+                   for resource in OF_TYPES if resource in wanted}
+    return wanted
+
+
+@session.reader
+def lacking(context, project_id, added):
+    """What admit() would refuse now, without locking anything: a list of OverLimit.
+
+    :param added: as with admit
+    """
+    wanted = _wanted(added)
+    bounds = {resource: limit for resource, limit in limits(context, wanted, project_id).items()
+              if limit != UNLIMITED and resource != PER_VOLUME}
+    used = usage(context, project_id, bounds)
+    return [_refusal(context, project_id, resource, used[resource], wanted[resource], limit)
+            for resource, limit in sorted(bounds.items())
+            if used[resource] + wanted[resource] > limit]
 
 
 def _refusal(context, project_id, resource, consumed, requested, limit):
@@ -119,11 +139,14 @@ def _lock(context, project_id):
     table = project_models.ProjectLock
     row = sa.select(table.project_id).where(table.project_id == project_id).with_for_update()
     if context.session.execute(row).first() is None:
-        _put(context, table, {'project_id': project_id})
+        put(context, table, {'project_id': project_id})
 
 
-def _put(context, table, key, **values):
+@session.writer
+def put(context, table, key, **values):
     """Insert a row, or change the one that is there; it is locked for writing.
+
+    :param key: columns of the primary key
 
     In one statement: with an insert that fails and another attempt several requests at once
     would be a deadlock.
@@ -303,7 +326,7 @@ def set_limits(context, project_id, wanted):
                 reason=f'the limit {limit} of {kind_of(resource)} is below the {used[resource]} '
                        'that are in use.')
     for resource, limit in wanted.items():
-        _put(context, project_models.Quota, {'project_id': project_id, 'resource': resource},
+        put(context, project_models.Quota, {'project_id': project_id, 'resource': resource},
              hard_limit=limit)
 
 
@@ -318,5 +341,5 @@ def forget_limits(context, project_id):
 def set_class_limits(context, class_name, wanted):
     """Set limits of a quota class; others stay."""
     for resource, limit in wanted.items():
-        _put(context, project_models.QuotaClass, {'class_name': class_name, 'resource': resource},
+        put(context, project_models.QuotaClass, {'class_name': class_name, 'resource': resource},
              hard_limit=limit)

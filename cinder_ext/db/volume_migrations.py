@@ -41,7 +41,8 @@ def start(context, volume_id, values, lock):
     _refuse_source(context, volume_id)
     if volume.consumes_quota and values.get('destination_type_id') not in (
             None, volume.volume_type_id):
-        _admit(context, volume, values['destination_type_id'])
+        quotas.admit(context, volume.project_id,
+                     admission(context, volume, values['destination_type_id']))
     record = transition.insert(context, states.MACHINE, {
         'lock_volume': lock == 'lock', **values,
         'volume_id': volume_id, 'project_id': volume.project_id,
@@ -56,16 +57,17 @@ def start(context, volume_id, values, lock):
     return record
 
 
-def _admit(context, volume, type_id):
+@session.reader
+def admission(context, volume, type_id):
+    """What a volume and its snapshots take of a type's quota: resource -> how much."""
     table = models.Snapshot
     sizes = list(context.session.execute(
         sa.select(table.size).where(table.volume_id == volume.id, table.deleted_at.is_(None),
                                     table.consumes_quota.is_(True))).scalars())
     gib = volume.size + sum(quotas.snapshot_gib(size) for size in sizes)
-    quotas.admit(context, volume.project_id, {
-        quotas.of_type('volumes', type_id): 1,
-        quotas.of_type('snapshots', type_id): len(sizes),
-        quotas.of_type('gigabytes', type_id): gib})
+    return {quotas.of_type('volumes', type_id): 1,
+            quotas.of_type('snapshots', type_id): len(sizes),
+            quotas.of_type('gigabytes', type_id): gib}
 
 
 def _refuse_grouped(context, volume_id, action):

@@ -211,6 +211,20 @@ def extra_specs(context, type_id):
     return extra_specs_of(context, [type_id])[type_id]
 
 
+LEAST_SIZE = 'provisioning:min_vol_size'
+MOST_SIZE = 'provisioning:max_vol_size'
+"""Extra specs with the sizes, in GiB, between which a type's volumes must be."""
+
+
+def size_limits(specs):
+    """The least and the most GiB of a type's volumes; None for no limit.
+
+    :param specs: extra specs of the type; what is no number is no limit
+    """
+    return tuple(int(text) if text and text.isascii() and text.isdecimal() else None
+                 for text in (specs.get(LEAST_SIZE), specs.get(MOST_SIZE)))
+
+
 @session.reader
 def is_multiattach(context, type_id):
     """Whether volumes of a type may be attached several times at once."""

@@ -47,9 +47,32 @@ class Driver(abc.ABC):
         """oslo.config options of the backend's section, a list; none by default."""
         return []
 
+    @classmethod
+    def variant(cls, options):
+        """The class that serves a backend with these options; this one by default.
+
+        :param options: the section's values, attribute access
+        """
+        return cls
+
     def switched_off(self):
         """Capability classes that this backend, as found at start, cannot serve; a set."""
         return frozenset()
+
+    def unserved_calls(self):
+        """Which of ``capabilities.CALLS`` this backend, as found at start, cannot serve; a set.
+
+        They raise NotCapable.  A migration that needs one of them is refused in its preflight.
+        """
+        return frozenset()
+
+    @property
+    def clones_need_their_source(self):
+        """Whether a volume made from a snapshot, or from a volume, keeps that from being removed.
+
+        While there is one its source is not migrated away.  False only where each is independent.
+        """
+        return True
 
     @abc.abstractmethod
     def start(self):
@@ -57,6 +80,12 @@ class Driver(abc.ABC):
 
         :raises Misconfigured: the options are wrong
         :raises BackendDown: the backend cannot be reached; the service retries
+        """
+
+    def stop(self):  # noqa: B027 - most drivers hold nothing
+        """Let go of what this process holds; called last, and not when the process is killed.
+
+        What consumers use stays reachable.
         """
 
     @abc.abstractmethod

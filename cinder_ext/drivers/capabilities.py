@@ -206,3 +206,14 @@ def of(driver):
 def has(driver, kind):
     """Whether a started driver serves a capability class."""
     return isinstance(driver, kind) and kind not in driver.switched_off()
+
+
+CALLS = ('create_volume', 'create_volume_from_snapshot', 'clone_volume', 'delete_volume',
+         'extend_volume', 'create_snapshot', 'delete_snapshot', 'connect_volume')
+"""Methods of every driver, which one that cannot serve them names in ``unserved_calls``."""
+
+
+def calls_of(driver):
+    """Which of CALLS a started driver serves, in their order."""
+    off = driver.unserved_calls()
+    return [name for name in CALLS if name not in off]

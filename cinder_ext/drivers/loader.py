@@ -35,7 +35,7 @@ def load(conf, section):
     except (ImportError, ValueError, cfg.Error) as fault:
         raise exceptions.Misconfigured(backend=section, reason=str(fault))
     name = group.volume_backend_name or section
-    return kind(values.BackendSettings(name=section, backend_name=name, options=group))
+    return kind.variant(group)(values.BackendSettings(name=section, backend_name=name, options=group))
 
 
 def _find(name):

@@ -6,12 +6,8 @@ import uuid
 from openstack import exceptions as sdk_exceptions
 from osc_lib import exceptions
 
-INCLUDE_SNAPSHOTS = '3.73'
-"""Microversion of the policy word and of the flag that take the snapshots along."""
 MIGRATIONS = '3.74'
 """Microversion of the resource ``volume-migrations``."""
-WITH_SNAPSHOTS = 'on-demand-include-snapshots'
-WITHOUT_SNAPSHOTS = 'on-demand'
 
 
 class Migrations:
@@ -63,17 +59,36 @@ class Migrations:
         except sdk_exceptions.SDKException as fault:
             raise exceptions.CommandError(str(fault)) from fault
 
-    def retype(self, volume_id, new_type, include_snapshots):
-        policy = WITH_SNAPSHOTS if include_snapshots else WITHOUT_SNAPSHOTS
-        self._act(volume_id, 'os-retype', {'new_type': new_type, 'migration_policy': policy})
+    def create(self, volume_id, **options):
+        """Start a migration; returns its record.
 
-    def migrate(self, volume_id, host, include_snapshots, lock_volume):
-        self._act(volume_id, 'os-migrate_volume', {
-            'host': host, 'lock_volume': lock_volume, 'include_snapshots': include_snapshots})
+        :param options: as the API names them; None is left out
+        """
+        return self._create(volume_id, options)['volume_migration']
 
-    def _act(self, volume_id, action, values):
-        self._request('POST', f'/volumes/{volume_id}/action', INCLUDE_SNAPSHOTS,
-                      json={action: values})
+    def preview(self, volume_id, **options):
+        """What the preflight of such a migration says; nothing is begun."""
+        return self._create(volume_id, {**options, 'dry_run': True})['preflight']
+
+    def _create(self, volume_id, options):
+        wanted = {key: value for key, value in options.items() if value is not None}
+        return self._request('POST', '/volume-migrations', MIGRATIONS,
+                             json={'volume_migration': {'volume_id': volume_id, **wanted}})
+
+    def act(self, migration_id, action):
+        """Ask an action of a migration; returns the record that it answers with.
+
+        :param action: cancel, pause, resume, retry, retry-cleanup or acknowledge
+        """
+        answer = self._request('POST', f'/volume-migrations/{migration_id}/action', MIGRATIONS,
+                               json={action: {}})
+        return answer['volume_migration']
+
+    def limit(self, migration_id, bytes_per_second):
+        """Change how fast a migration may copy; 0: no limit."""
+        answer = self._request('PUT', f'/volume-migrations/{migration_id}', MIGRATIONS,
+                               json={'volume_migration': {'bandwidth': bytes_per_second}})
+        return answer['volume_migration']
 
     def _get_or_none(self, migration_id):
         try:

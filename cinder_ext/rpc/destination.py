@@ -54,6 +54,10 @@ class _Translated:
         if isinstance(fault, oslo_messaging.MessagingTimeout | oslo_messaging.MessageDeliveryFailure):
             raise exceptions.BackendDown(reason=f'the volume service of {self._backend} did not '
                                                 f'answer {self._method}') from fault
+        if getattr(fault, 'exc_type', type(fault).__name__) == 'UnsupportedVersion':
+            raise exceptions.NotCapable(
+                backend=self._backend,
+                capability=f'serve {self._method} of version {VERSION}') from fault
         if isinstance(fault, Exception) and not isinstance(fault, exceptions.CinderExtError):
             LOG.error('%s failed at %s: %s', self._method, self._backend, fault)
             raise exceptions.DriverError(reason=f'the volume service of {self._backend} failed in '
@@ -102,7 +106,9 @@ class DestinationAPI:
     def examine(self, ctxt, host):
         """What the destination promises and offers, and its room.
 
-        :returns: a dictionary: promises, capabilities, offers, copy_bytes_per_second, pools
+        :returns: a dictionary: promises, capabilities, calls, offers, copy_bytes_per_second,
+            pools; a service of before has no calls
+        :raises NotCapable: it does not speak this version
         """
         return self._call(ctxt, host, 'examine')
 

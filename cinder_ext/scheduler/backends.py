@@ -7,7 +7,7 @@ import threading
 
 from oslo_utils import timeutils
 
-from cinder_ext.db import services
+from cinder_ext.db import migration_claims, services
 from cinder_ext.drivers import capacity
 from cinder_ext.scheduler import request
 
@@ -20,7 +20,8 @@ class Backends:
 
     :param down_seconds: a service whose last heartbeat is older is down
 
-    What was placed since a report counts against it, until the next report.
+    What was placed since a report counts against it, until the next report; migrations that are
+    on their way count by their records.
     """
 
     def __init__(self, down_seconds):
@@ -62,10 +63,11 @@ class Backends:
     def pools(self, context):
         """Every known pool as it is now: a list of request.Pool."""
         rows = {row.host: row for row in services.list_all(context, binary=VOLUME_BINARY)}
+        loads = migration_claims.loads(context)
         with self._lock:
             known = [(report, dict(self._placed.get(report.host, {})))
                      for report in self._reports.values()]
-        return [pool for report, placed in known
+        return [_without_claims(pool, loads.get(pool.host)) for report, placed in known
                 for pool in self._pools_of(report, placed, rows.get(report.host))]
 
     def _pools_of(self, report, placed, service):
@@ -86,6 +88,18 @@ class Backends:
                 is_enabled=_is_enabled(service), fault=report.fault,
                 reported_at=_time(report.reported_at))
             yield _less(found, *placed.get(host, (0, 0)))
+
+
+def _without_claims(pool, load):
+    """A pool without what migrations are going to take of it."""
+    if load is None:
+        return pool
+    pool = _less(pool, *load.expected)
+    free = pool.free_bytes
+    if capacity.is_known(free):
+        free = max(0, free - load.claim.physical)
+    return dataclasses.replace(pool, free_bytes=free,
+                               provisioned_bytes=pool.provisioned_bytes + load.claim.virtual)
 
 
 def _is_enabled(service):

@@ -9,6 +9,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import placement, snapshots, volume_migrations, volume_types, volumes
 from cinder_ext.scheduler import pick, request
 from cinder_ext.scheduler.volumes import GIB, log_passed_over, log_refusals, properties, qos
+from cinder_ext.states import checks
 from cinder_ext.states import messages as words
 from cinder_ext.states import migration as states
 
@@ -112,18 +113,16 @@ class MigrationPlacer:
     def _send(self, context, record, volume, pool):
         if not placement.schedule(context, record.id, pool.host):
             return
-        self._backends.consume(pool, volume.size * GIB)
         LOG.info('migration %s: volume %s goes from %s to %s', record.id, volume.id, volume.host,
                  pool.host)
         self._volume_api.run_migration(context, volume.host, record.id)
 
-    def _end(self, context, record, event, fault, detail_id, checks=None):
-        if placement.end(context, record.id, event, fault, detail_id, checks):
+    def _end(self, context, record, event, fault, detail_id, refused=None):
+        if placement.end(context, record.id, event, fault, detail_id, refused):
             LOG.warning('migration %s is not begun: %s', record.id, fault.message)
 
 
 def refusals(choice):
     """The refusals in the form of the record's checks."""
-    return [{'name': 'destination', 'passed': False, 'detail': f'{host}: {reason}',
-             'remedy': exceptions.NoValidBackend.remedy}
+    return [checks.verdict('destination', False, f'{host}: {reason}').as_document()
             for host, reason in choice.refusals.items()]

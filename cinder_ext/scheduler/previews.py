@@ -4,9 +4,9 @@
 import oslo_messaging
 from oslo_log import log
 
-from cinder_ext import exceptions
 from cinder_ext.db import migration_preview, volumes
 from cinder_ext.scheduler import migrations
+from cinder_ext.states import checks
 
 LOG = log.getLogger(__name__)
 
@@ -38,14 +38,13 @@ class Previewer:
             reason = self._placer.reason_to_move(context, record, volume, here)
             if reason is None:
                 return _in_place(volume)
-        checks = [*_policy(record, reason)]
         choice = self._placer.choose(context, record, volume, pools)
         host = choice.pool.host if choice.pool is not None else None
-        checks += _destination(choice)
+        asked = [*_destination(choice), *_policy(record, reason)]
         found = self._examined(context, volume, pools, {**request, 'destination_host': host})
-        checks += found['checks']
-        return {**found, 'checks': checks, 'destination_host': host,
-                'passed': all(check['passed'] for check in checks)}
+        asked += found['checks']
+        return {**found, 'checks': asked, 'destination_host': host,
+                'passed': all(each['passed'] for each in asked)}
 
     def _examined(self, context, volume, pools, request):
         """What the source's service says; a check that failed when it does not answer."""
@@ -57,14 +56,12 @@ class Previewer:
         except (oslo_messaging.MessagingTimeout, oslo_messaging.MessageDeliveryFailure) as fault:
             LOG.warning('the preflight of volume %s got no answer: %s', volume.id, fault)
             return _unanswered(f'the volume service of {volume.host} did not answer')
-        found['checks'].insert(0, _check('source-answers', True,
-                                         f'the volume service of {volume.host}: found'))
-        return found
+        answers = _check('source-answers', True, f'the volume service of {volume.host}: found')
+        return {**found, 'checks': [answers, *found['checks']]}
 
 
 def _unanswered(detail):
-    return {'method': None, 'bytes_total': 0, 'checks': [_check(
-        'source-answers', False, detail, 'Start the volume service of the volume\'s backend.')]}
+    return {'method': None, 'bytes_total': 0, 'checks': [_check('source-answers', False, detail)]}
 
 
 def _in_place(volume):
@@ -78,17 +75,14 @@ def _policy(record, reason):
     if reason is None:
         return
     is_allowed = record.requested_policy != 'never'
-    yield _check('move-allowed', is_allowed, f'the new type needs another pool: {reason}',
-                 exceptions.MoveNotAskedFor.remedy)
+    yield _check('move-allowed', is_allowed, f'the new type needs another pool: {reason}')
 
 
 def _destination(choice):
     if choice.pool is not None:
         return [_check('destination', True, f'{choice.pool.host} was chosen')]
-    return migrations.refusals(choice) or [_check(
-        'destination', False, choice.summary, exceptions.NoValidBackend.remedy)]
+    return migrations.refusals(choice) or [_check('destination', False, choice.summary)]
 
 
-def _check(name, passed, detail, remedy=''):
-    return {'name': name, 'passed': passed, 'detail': detail,
-            'remedy': '' if passed else remedy}
+def _check(name, passed, detail):
+    return checks.verdict(name, passed, detail).as_document()

@@ -27,3 +27,14 @@ class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
     @pytest.fixture
     def driver(self, tmp_path):
         return workbench.started('file', file_path=tmp_path, file_reflink='off')
+
+
+class TestFileAsQcow2(suite.Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
+                      ranges.ChangedRangesCases, revert.RevertCases):
+    """On an ordinary file system: nothing is shared there but by layers."""
+
+    @pytest.fixture
+    def driver(self, tmp_path):
+        started = workbench.started('file', file_path=tmp_path, file_format='qcow2')
+        yield started
+        started.stop()

@@ -44,7 +44,7 @@ def test_plugin_moves_a_volume_with_its_snapshots(openstack, service):
         stream.write(b'one' * 1000000)
     service.api.detach(attachment_id, volume['id'])
     snapshot = service.api.create_snapshot(volume['id'], 'chain-1')
-    started = openstack('volume migration start --type beta --include-snapshots chain')
+    started = openstack('volume migration create --type beta --include-snapshots chain')
     assert started['volume_id'] == volume['id']
     watched = openstack('volume migration show --watch chain', as_json=False)
     assert 'finished' in watched
@@ -63,7 +63,7 @@ def test_plugin_moves_to_a_named_host_and_waits(openstack, service):
     volume = service.api.create_volume(1, name='there', volume_type='anywhere')
     here = volume['os-vol-host-attr:host']
     there = {'host@alpha#alpha': 'host@beta#beta', 'host@beta#beta': 'host@alpha#alpha'}[here]
-    said = openstack(f'volume migration start --host {there} --lock-volume --wait there',
+    said = openstack(f'volume migration create --host {there} --lock-volume --wait there',
                      as_json=False)
     assert 'finished' in said
     moved = service.api.volume(volume['id'])
@@ -73,7 +73,7 @@ def test_plugin_moves_to_a_named_host_and_waits(openstack, service):
 
 def test_plugin_says_what_the_service_says_when_it_refuses(openstack, service):
     service.api.create_volume(1, name='same', volume_type='alpha')
-    said = openstack('volume migration start --host host@alpha#alpha same', fails=True)
+    said = openstack('volume migration create --host host@alpha#alpha same', fails=True)
     assert 'is on host@alpha#alpha already' in said
     said = openstack('volume migration show same', fails=True)
     assert 'has never been migrated' in said

@@ -491,7 +491,7 @@ def test_commands_of_our_own_work_beside_the_others(openstack, cloud, api):
     volume_id = api.create_volume(1, name='ours', volume_type='anywhere')['id']
     here = api.volume(volume_id)['os-vol-host-attr:host']
     there, = {'host@alpha#alpha', 'host@beta#beta'} - {here}
-    started = openstack(f'volume migration start --host {there} ours')
+    started = openstack(f'volume migration create --host {there} ours')
     api.wait_migration(started['id'])
     assert openstack('volume migration show ours')['phase'] == 'finished'
     assert names(openstack('volume migration list --volume ours'), 'ID') == {started['id']}

@@ -5,17 +5,13 @@ from cinder_ext import exceptions
 from cinder_ext.db import qos_specs, volume_types
 from cinder_ext.states import volume as states
 
-LEAST = 'provisioning:min_vol_size'
-MOST = 'provisioning:max_vol_size'
-"""Extra specs with the sizes, in GiB, between which a type's volumes must be."""
-
 
 def refuse_size(specs, size_gib):
     """
     :param specs: extra specs of the volume type
     :raises InvalidInput: its volumes must be larger or smaller
     """
-    least, most = _number(specs.get(LEAST)), _number(specs.get(MOST))
+    least, most = volume_types.size_limits(specs)
     if least is not None and size_gib < least:
         raise exceptions.InvalidInput(
             reason=f'volumes of this type have at least {least} GiB, not {size_gib}.')
@@ -46,7 +42,3 @@ def refuse_new_limits(call, volume, new_type):
         if consumer != 'back-end':
             raise exceptions.InvalidInput(
                 reason=f'volume {volume.id} is in use: its front-end QoS specs cannot change.')
-
-
-def _number(text):
-    return int(text) if text and text.isascii() and text.isdecimal() else None

@@ -54,3 +54,17 @@ class CloneCases(workbench.Cases):
             bench.driver.clone_volume(made, bench.new_volume())
         with pytest.raises(exceptions.ResourceMissing):
             bench.driver.connect_volume(made, bench.connector)
+
+    def test_a_source_goes_before_its_clones_where_the_driver_says_so(self, bench):
+        if bench.driver.clones_need_their_source:
+            return
+        volume = bench.volume()
+        bench.write(volume, 8192, b'frozen')
+        snapshot = bench.snapshot(volume)
+        of_snapshot, of_volume = bench.new_volume(), bench.new_volume()
+        bench.driver.create_volume_from_snapshot(of_snapshot, snapshot)
+        bench.driver.clone_volume(of_volume, volume)
+        bench.driver.delete_snapshot(snapshot)
+        bench.driver.delete_volume(volume)
+        assert bench.read(of_snapshot, 8192, 6) == b'frozen'
+        assert bench.read(of_volume, 8192, 6) == b'frozen'

@@ -14,6 +14,9 @@ from oslo_utils import netutils
 
 from cinder_ext import exceptions
 
+RAW_VIEW = 'raw_view'
+"""A connector with this word asks for the bytes as they are, whatever consumers get."""
+
 _FAULTS = (brick_exception.BrickException, processutils.ProcessExecutionError, OSError,
            ValueError)
 
@@ -45,13 +48,14 @@ def connector_properties(host=None, ip=None, root_helper=None):
     ip = ip or netutils.get_my_ipv4()
     if root_helper is None:
         return {'platform': platform.machine(), 'os_type': sys.platform, 'ip': ip,
-                'host': host, 'multipath': False, 'do_local_attach': False}
+                'host': host, 'multipath': False, 'do_local_attach': False, RAW_VIEW: True}
     try:
-        return brick_connector.get_connector_properties(
+        found = brick_connector.get_connector_properties(
             root_helper, ip, multipath=False, enforce_multipath=False, host=host)
     except _FAULTS as fault:
         raise exceptions.DriverError(
             reason=f'the properties of host {host} cannot be collected: {fault}') from fault
+    return {**found, RAW_VIEW: True}
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ def examine(driver):
     return {
         'promises': driver.promises().as_dict(),
         'capabilities': capabilities.of(driver),
+        'calls': capabilities.calls_of(driver),
         'offers': transfer.destination_offers(driver),
         'copy_bytes_per_second': driver.copy_bytes_per_second,
         'pools': [{'name': pool.name, 'total_bytes': pool.total_bytes,

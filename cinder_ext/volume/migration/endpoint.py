@@ -59,8 +59,6 @@ class MigrationEndpoint:
         with self._lock:
             self._asked.add(migration_id)
         self._take_up(migration_id, self._places)
-        for places in (self._places, self._retries):
-            places.look_again(migration_id)
 
     def resume(self):
         """Take up what was recorded and is not being done; called at start and periodically."""
@@ -100,15 +98,22 @@ class MigrationEndpoint:
         return not any(thread.is_alive() for thread in threads)
 
     def _take_up(self, migration_id, places):
+        if not self._start(migration_id, places):
+            for each in (self._places, self._retries):
+                each.look_again(migration_id)
+
+    def _start(self, migration_id, places):
+        """Whether a thread was started, and none was there."""
         with self._lock:
             if self._stopping.is_set() or any(thread.name == migration_id
                                               for thread in self._running):
-                return
+                return False
             # A daemon: a step that hangs in a backend must not keep the process from ending.
             thread = threading.Thread(target=self._work, args=(migration_id, places),
                                       daemon=True, name=migration_id)
             self._running.add(thread)
             thread.start()
+            return True
 
     def _work(self, migration_id, places):
         is_parked = False

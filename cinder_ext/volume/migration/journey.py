@@ -8,10 +8,18 @@ where it stands is read from the record.
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import volume_migrations
+from cinder_ext.db import migration_claims, migration_facts, volume_migrations
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine as engines
-from cinder_ext.volume.migration import flow, leftovers, outcome, plan, preflight, takeover
+from cinder_ext.volume.migration import (
+    flow,
+    leftovers,
+    outcome,
+    plan,
+    preflight,
+    preflight_room,
+    takeover,
+)
 from cinder_ext.volume.migration import work as works
 
 LOG = log.getLogger(__name__)
@@ -107,22 +115,38 @@ def _tidy(work, engine, store):
 
 
 def prepare(work):
-    """Preflight and plan.  A failed preflight leaves no trace but the record."""
+    """Preflight, claim and plan.  A failed preflight leaves no trace but the record."""
     record = work.record()
-    subject = preflight.subject_of(work.context, record.volume_id)
-    links = plan.chain(subject.volume, subject.snapshots, record)
-    found = preflight.examine(record, subject, links, work.source.driver, work.destination)
-    method, totals = found.method, found.totals
-    volume_migrations.update(work.context, work.id, {'checks': preflight.documents(found.checks)})
-    if preflight.failed(found.checks):
-        fault = preflight.refusal(found.checks)
+    # Before the pool is asked what it has left: what was written since counts twice, not never.
+    seen = migration_claims.outstanding(work.context, record.destination_host, work.id)
+    subject = migration_facts.subject_of(work.context, record)
+    verify = record.verify or work.conf.migration.verify
+    found = preflight.examine(record, subject,
+                              preflight.Ends(work.source.driver, work.destination), verify, seen)
+    checks = found.checks
+    if not preflight.failed(checks):
+        checks = _claimed(work, record, subject, found, {'verify': verify, 'seen': seen})
+    if preflight.failed(checks):
+        volume_migrations.update(work.context, work.id, {'checks': preflight.documents(checks)})
+        fault = preflight.refusal(checks)
         outcome.fail(work.context, work.id, fault.message, fault.code, fault.remedy)
-        return
+
+
+def _claimed(work, record, subject, found, how):
+    """Store the plan with its claim.
+
+    :returns: the checks: those found, or one of room failed, since another migration was first
+    """
+    links = plan.chain(subject.volume, subject.snapshots, record)
     planned = [{**plan.columns(link), 'bytes_total': total}
-               for link, total in zip(links, totals, strict=True)]
-    volume_migrations.save_plan(work.context, work.id, planned, {
-        'method': method, 'bytes_total': sum(totals), 'percent': 0,
-        'promises': work.destination.examined['promises'],
-        'verify': record.verify or work.conf.migration.verify})
+               for link, total in zip(links, found.totals, strict=True)]
+    lacking = migration_claims.save_plan(work.context, record, planned, {
+        'method': found.method, 'bytes_total': sum(found.totals), 'percent': 0,
+        'checks': preflight.documents(found.checks),
+        'promises': work.destination.examined['promises'], 'verify': how['verify']},
+        found.claim, found.room, how['seen'])
+    if lacking:
+        return preflight_room.refused(found.checks, lacking, found.room, found.claim)
     LOG.info('migration %s of volume %s: %d links, %d bytes to look at, %s', work.id,
-             record.volume_id, len(links), sum(totals), method)
+             record.volume_id, len(links), sum(found.totals), found.method)
+    return found.checks

@@ -101,6 +101,8 @@ class LinkCopy:
         self._before = plan.bytes_below(self._blocks, self._row.position)
         self._counted = copy.CopyStats()
         self._last = {}
+        self._resumed = self._again = int(self._row.started_at is not None)
+        self._begun = self._row.started_at or timeutils.utcnow()
 
     def run(self):
         """Copy, then take the native snapshot at the destination that becomes the link.
@@ -155,6 +157,7 @@ class LinkCopy:
 
     def _store(self, position, deltas, stats, closing):
         before, self._counted = self._counted, stats
+        row = self._row
         added = {'bytes_read': stats.read - before.read,
                  'bytes_written': stats.written - before.written,
                  'bytes_skipped': (stats.skipped + stats.zeroed
@@ -162,8 +165,12 @@ class LinkCopy:
         volume_migrations.checkpoint(
             self._work.context, self._work.id, self._link.number, deltas,
             {'position': position, 'bytes_done': plan.bytes_below(self._blocks, position),
-             'bytes_written': self._row.bytes_written + stats.written, **closing},
-            added, self._work.attempt)
+             'bytes_read': row.bytes_read + stats.read,
+             'bytes_written': row.bytes_written + stats.written,
+             'bytes_skipped': row.bytes_skipped + stats.skipped + stats.zeroed,
+             'started_at': self._begun, 'retries': row.retries + self._resumed, **closing},
+            {**added, 'retries': self._again}, self._work.attempt)
+        self._again = 0
         for what, count in added.items():
             metrics.BYTES.labels(self._work.source_host, what.partition('_')[2]).inc(count)
 

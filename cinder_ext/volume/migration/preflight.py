@@ -1,203 +1,95 @@
-"""What must hold before a byte moves: a list of checks, each with a verdict and a remedy.
+"""What must hold before a byte moves: every check, each with a verdict and a remedy.
 
-The checks look and change nothing.  Their names are stable.
+The checks look and change nothing.  All of them are listed, also when one has failed; what could
+not be looked at says so.  Names, meanings and remedies stand in states/checks.py.
 """
 # SPDX-License-Identifier: Apache-2.0
 
 import dataclasses
 
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, snapshots, volume_migrations, volumes
-from cinder_ext.drivers import capacity, transfer, values
-from cinder_ext.drivers.generic import copy, digests, units
-from cinder_ext.volume.migration import plan
-
-
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """One verdict."""
-
-    name: str
-    passed: bool
-    detail: str
-    remedy: str = ''
-
-
-@dataclasses.dataclass(frozen=True)
-class Subject:
-    """What the database knows of a migration's volume.
-
-    :ivar volume, snapshots, attachments: rows
-    :ivar clones: ids of volumes that are being created from it
-    """
-
-    volume: object
-    snapshots: list
-    attachments: list
-    clones: list
+from cinder_ext.db import migration_claims as claims
+from cinder_ext.drivers import transfer
+from cinder_ext.states.checks import unknown
+from cinder_ext.volume.migration import plan, preflight_ends, preflight_records, preflight_room
 
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
     """What an examination found.
 
+    :ivar checks: a list of states.checks.Check
     :ivar method: the agreed one, or None
     :ivar totals: bytes to look at per link; empty when it is not known
+    :ivar claim, room: migration_claims.Claim and Room of the destination's pool, or None
     """
 
     checks: list
     method: str | None
     totals: list
+    claim: claims.Claim | None = None
+    room: claims.Room | None = None
 
 
-def subject_of(context, volume_id):
-    """What the database knows of a volume: Subject."""
-    return Subject(
-        volume=volumes.get(context, volume_id),
-        snapshots=snapshots.of_volume(context, volume_id),
-        attachments=attachments.of_volume(context, volume_id),
-        clones=volume_migrations.being_cloned(context, volume_id))
+@dataclasses.dataclass(frozen=True)
+class Ends:
+    """Who is asked.
+
+    :ivar driver: the source backend's, started
+    :ivar destination: ends.Destination, or None while there is none
+    """
+
+    driver: object
+    destination: object
 
 
-def examine(record, subject, links, driver, destination):
-    """Ask everything that can be asked; nothing is changed.
+def examine(record, subject, ends, verify, seen=None):
+    """Ask everything that can be asked.
 
     :param record: models.VolumeMigration, in the database or not
-    :param links: plan.chain's
-    :param driver: the source backend's, started
-    :param destination: ends.Destination, or None while there is none
+    :param subject: db.migration_facts.Subject
+    :param ends: Ends
+    :param verify: ``written``, ``full`` or ``off``
+    :param seen: migration_claims.outstanding() of the destination's pool
     :returns: Findings
     """
-    checks = list(state_checks(record, subject))
-    if destination is None:
-        return Findings(checks, None, [])
-    found, method, totals = end_checks(driver, destination, links)
-    return Findings([*checks, *found], method, totals)
-
-
-def state_checks(record, subject):
-    """Checks that need only the records."""
-    volume = subject.volume
-    yield Check('volume-status', record.previous_status == 'available',
-                f'the volume was {record.previous_status} when the migration was asked for',
-                'Only an available volume can be migrated: detach it first.')
-    yield Check('volume-detached', not subject.attachments,
-                f'the volume has {len(subject.attachments)} attachments',
-                'Detach the volume from its servers.')
-    broken = [row.id for row in subject.snapshots if row.status != 'available']
-    yield Check('snapshots-available', not broken,
-                f'snapshots that are not available: {", ".join(broken) or "none"}',
-                'Delete the snapshots that are in error, or wait until they are available.')
-    yield Check('snapshots-included', record.include_snapshots or not subject.snapshots,
-                f'the volume has {len(subject.snapshots)} snapshots',
-                'Ask for them to be included: migration_policy on-demand-include-snapshots, '
-                'or include_snapshots.')
-    yield Check('no-clone-in-progress', not subject.clones,
-                f'volumes being created from it: {", ".join(subject.clones) or "none"}',
-                'Wait until these volumes are created.')
-    if record.destination_host is not None:
-        yield Check('destination-differs', record.destination_host != volume.host,
-                    f'source {volume.host}, destination {record.destination_host}',
-                    'Name another destination.')
-
-
-def end_checks(driver, destination, links):
-    """Checks that ask both ends; with them come the method and the size of the work.
-
-    :param driver: the source backend's, started
-    :param destination: ends.Destination
-    :returns: (list of Check, method or None, bytes to look at per link)
-    """
-    checks = []
-    if not _asked(checks, 'destination-answers', lambda: destination.examined,
-                  f'the volume service of {destination.host}'):
-        return checks, None, []
-    method = transfer.agree(transfer.source_offers(driver),
-                            destination.examined['offers'])
-    checks.append(Check('transfer-method', True, f'agreed on {method}'))
-    totals = []
-    if not _asked(checks, 'source-readable',
-                  lambda: totals.extend(_totals(driver, method, links)),
-                  'the source and every snapshot'):
-        return checks, None, []
-    checks.extend(_room(destination, links, totals, _written(driver, links)))
-    return checks, method, totals
-
-
-def _asked(checks, name, question, what):
-    """Ask an end; note whether it answered."""
-    try:
-        question()
-    except exceptions.CinderExtError as fault:
-        checks.append(Check(name, False, f'{what}: {fault.message}', fault.remedy))
-        return False
-    checks.append(Check(name, True, f'{what}: found'))
-    return True
-
-
-def _totals(driver, method, links):
-    """Bytes that the copy of each link has to look at; an estimate, since it may follow a zero map."""
-    older = None
-    for link in links:
-        digest_map = digests.DigestMap.zeros(link.size_bytes)
-        differing = transfer.changed(driver, method, older, link.source)
-        found, _ = transfer.ranges(driver, method, differing, link.source, digest_map)
-        yield sum(part.length for part in
-                  units.coalesced(found, values.BLOCK_BYTES, link.size_bytes))
-        older = link.source
-
-
-def _written(driver, links):
-    """Bytes that each link holds on its own; its size where nobody knows."""
-    offers = transfer.source_offers(driver)
-    for link in links:
-        if transfer.ALLOCATED_RANGES not in offers:
-            yield link.size_bytes
-            continue
-        found = copy.needed_ranges(driver.allocated_ranges(link.source),
-                                   digests.DigestMap.zeros(link.size_bytes))
-        yield sum(part.length for part in found)
-
-
-def _room(destination, links, totals, held):
-    """Whether the chain fits: its bytes on the medium, its virtual size under the limits."""
-    pool_name = plan.pool_of(destination.host)
-    pools = [pool for pool in destination.examined['pools'] if pool['name'] == pool_name]
-    if not pools:
-        yield Check('destination-pool', False, f'there is no pool {pool_name}',
-                    'Name a pool that the backend reports.')
-        return
-    pool, promises = pools[0], destination.promises
-    if not promises.thin:
-        needed = sum(link.size_bytes for link in links)
-    elif promises.snapshots_share_blocks:
-        needed = sum(totals)
+    driver, destination = ends.driver, ends.destination
+    links = plan.chain(subject.volume, subject.snapshots, record)
+    asked, answers = preflight_ends.destination_answers(destination)
+    method = None
+    if answers:
+        calls, method = preflight_ends.destination_calls(driver, destination, links, verify)
     else:
-        needed = sum(held)
-    if not capacity.is_known(pool['total_bytes'], pool['free_bytes']):
-        yield Check('physical-capacity', True, f'free are {pool["free_bytes"]} bytes')
-        return
-    yield Check('physical-capacity', needed <= pool['free_bytes'],
-                f'the chain takes up to {needed} bytes, free are {pool["free_bytes"]}',
-                'Free or add space at the destination, or name another one.')
-    ratio = capacity.over_subscription(
-        pool['capabilities'].get('max_over_subscription_ratio', 1), pool['total_bytes'],
-        pool['free_bytes'], pool['provisioned_bytes'])
-    limit = pool['total_bytes'] * (ratio if promises.thin else 1)
-    virtual = pool['provisioned_bytes'] + links[-1].size_bytes
-    yield Check('virtual-capacity', virtual <= limit,
-                f'provisioned would be {virtual} bytes, allowed are {int(limit)}',
-                'Raise max_over_subscription_ratio, delete volumes, or name another destination.')
+        calls = _unasked(preflight_ends.ASKED_OF_DESTINATION)
+    readable, totals, held = preflight_ends.source_bytes(
+        driver, links, method or transfer.source_offers(driver)[0])
+    found = [*preflight_records.checks(record, subject, driver),
+             *preflight_ends.source_calls(driver, links),
+             preflight_ends.source_room(driver, links, record.source_host, held), readable,
+             *asked, *calls]
+    if not answers:
+        return Findings([*found, *_unasked(('destination-pool', *preflight_room.NAMES.values()))],
+                        None, totals or [])
+    room, is_there = preflight_room.room_of(destination)
+    claim = None if totals is None else preflight_room.claim_of(
+        destination, links, totals, held, verify)
+    claimed = sum((seen or {}).values(), claims.NOTHING)
+    return Findings([*found, is_there, *preflight_room.checks(room, claim, claimed)],
+                    method, totals or [], claim, room)
+
+
+def _unasked(names):
+    return [unknown(name, 'the destination cannot be asked') for name in names]
 
 
 def documents(checks):
     """Checks as the record and the API have them."""
-    return [dataclasses.asdict(check) for check in checks]
+    return [check.as_document() for check in checks]
 
 
 def failed(checks):
-    """The checks that did not pass."""
-    return [check for check in checks if not check.passed]
+    """The checks that did not pass; what could not be looked at is so because of one of them."""
+    return [check for check in checks if check.passed is False]
 
 
 def refusal(checks):
@@ -205,5 +97,5 @@ def refusal(checks):
     bad = failed(checks)
     fault = exceptions.PreflightFailed(
         reason='; '.join(f'{check.name}: {check.detail}' for check in bad))
-    fault.remedy = ' '.join(check.remedy for check in bad if check.remedy)
+    fault.remedy = ' '.join(dict.fromkeys(check.remedy for check in bad if check.remedy))
     return fault

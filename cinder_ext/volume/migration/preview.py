@@ -3,9 +3,9 @@
 
 import oslo_messaging
 
-from cinder_ext.db import migration_preview
+from cinder_ext.db import migration_claims, migration_facts, migration_preview
 from cinder_ext.rpc import destination as destination_rpc
-from cinder_ext.volume.migration import ends, plan, preflight
+from cinder_ext.volume.migration import ends, preflight
 
 
 class PreviewEndpoint:
@@ -21,6 +21,7 @@ class PreviewEndpoint:
     target = oslo_messaging.Target(version='1.1')
 
     def __init__(self, conf, driver):
+        self._conf = conf
         self._driver = driver
         self._api = destination_rpc.DestinationAPI(lambda: conf.migration.destination_timeout)
 
@@ -28,10 +29,12 @@ class PreviewEndpoint:
         """As rpc.volume.VolumeAPI.preflight_migration says."""
         context = context.elevated()
         record = migration_preview.record_of(context, request)
-        subject = preflight.subject_of(context, record.volume_id)
+        host = record.destination_host
+        seen = migration_claims.outstanding(context, host) if host is not None else {}
         found = preflight.examine(
-            record, subject, plan.chain(subject.volume, subject.snapshots, record), self._driver,
-            self._destination(context, record.destination_host))
+            record, migration_facts.subject_of(context, record),
+            preflight.Ends(self._driver, self._destination(context, host)),
+            record.verify or self._conf.migration.verify, seen)
         return {'passed': not preflight.failed(found.checks), 'method': found.method,
                 'bytes_total': sum(found.totals), 'checks': preflight.documents(found.checks)}
 

@@ -138,6 +138,26 @@ def test_snapshots_own_their_names_and_those_of_their_links(ctxt, make_volume):
     assert managed.volumes_of_snapshots(ctxt, [snapshot_id]) == {snapshot_id: volume_id}
 
 
+def test_what_a_migration_has_yet_to_remove_is_not_to_be_had(ctxt, make_volume):
+    """A temporary volume while it is read, and what a failed migration left: it will be removed."""
+    temporary, left, kept = (str(uuid.uuid4()) for _ in range(3))
+    volume_id = make_volume()
+    record = volume_migrations.start(ctxt, volume_id, {'operation': 'retype'}, 'retype')
+    for name_id, more in ((temporary, {'temporary': True}), (left, {}),
+                          (kept, {'acknowledged': True})):
+        volume_migrations.note_leftover(ctxt, record.id, {
+            'host': 'node@alpha#alpha', 'kind': 'volume', 'name_id': name_id, 'size_bytes': 1,
+            'reason': 'it is used', **more})
+    wanted = [temporary, left, kept]
+    assert managed.owners(ctxt, 'volume', wanted) == {temporary: volume_id, left: volume_id}
+    assert managed.owners(ctxt, 'snapshot', wanted) == {}
+    volume_migrations.fail(ctxt, record.id, 'fail', 'it', 'code', 'none')
+    assert managed.owners(ctxt, 'volume', wanted) == {temporary: volume_id, left: volume_id}
+    volume_migrations.drop_leftover(ctxt, record.id, {
+        'host': 'node@alpha#alpha', 'kind': 'volume', 'name_id': left})
+    assert managed.owners(ctxt, 'volume', wanted) == {temporary: volume_id}
+
+
 def _planned(ctxt, record, snapshot_id, destination_name_id):
     transition.move(ctxt, volume_migrations.states.MACHINE, record.id, 'schedule')
     volume_migrations.save_plan(ctxt, record.id, [

@@ -156,10 +156,10 @@ class Cloud:
         return sorted(path.name for path in (self.directory / backend).rglob('*')
                       if path.is_file())
 
-    def migrate(self, volume_id, to='beta', wait=True, **columns):
+    def migrate(self, volume_id, to='beta', wait=True, lock='retype', **columns):
         """Record a migration, place it and hand it to the source; returns its id."""
         record = volume_migrations.start(self.context, volume_id, {
-            'operation': 'retype', 'include_snapshots': True, **columns}, 'retype')
+            'operation': 'retype', 'include_snapshots': True, **columns}, lock)
         transition.move(self.context, states.MACHINE, record.id, 'schedule',
                         {'destination_host': f'host@{to}#{to}'})
         source = volumes.get(self.context, volume_id).host.partition('#')[2]
@@ -188,6 +188,22 @@ class Cloud:
 
     def record(self, migration_id):
         return volume_migrations.get(self.context, migration_id)
+
+    def rows(self, volume_id):
+        """All columns of a volume and of its snapshots, but when they were changed last."""
+        found = []
+        with session.get_engine().connect() as connection:
+            for model, column in ((models.Volume, 'id'), (models.Snapshot, 'volume_id')):
+                table = model.__table__
+                found += connection.execute(
+                    table.select().where(table.c[column] == volume_id)
+                    .order_by(table.c.id)).mappings().all()
+        return [{**row, 'updated_at': None} for row in found]
+
+    def bytes_of_files(self, backend):
+        """Every file of a backend: name -> its digest and size."""
+        return {path.name: digest(path) for path in (self.directory / backend).rglob('*')
+                if path.is_file()}
 
     def messages(self):
         with session.get_engine().connect() as connection:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from cinder_ext import exceptions
 from cinder_ext.db import models, services, session, volume_types, volumes
+from cinder_ext.states import checks
 
 
 def rows():
@@ -72,11 +73,31 @@ def test_the_migration_itself_agrees(cloud, preview):
         check['name'] for check in told['checks']][2:]
 
 
+def test_every_check_of_the_table_is_made_in_its_order(cloud, preview):
+    volume_id = cloud.volume()
+    cloud.snapshot(volume_id)
+    found = preview(volume_id, operation='retype', include_snapshots=True,
+                    destination_type_id=cloud.types['beta'])
+    assert [check['name'] for check in found['checks']] == [kind.name for kind in checks.ALL]
+    assert found['passed']
+
+
+def test_checks_that_cannot_be_made_are_listed_all_the_same(cloud, preview):
+    nowhere = volume_types.create(cloud.context, {'name': 'x'}, {'volume_backend_name': 'x'}).id
+    found = preview(cloud.volume(), operation='retype', destination_type_id=nowhere)
+    names = [check['name'] for check in found['checks']]
+    assert names[:2] == ['destination', 'destination']
+    assert names[1:] == [kind.name for kind in checks.ALL]
+    unknown = {check['name'] for check in found['checks'] if check['passed'] is None}
+    assert {'destination-answers', 'virtual-capacity'} <= unknown
+    assert 'source-readable' not in unknown
+
+
 def test_every_backend_says_why_it_is_no_destination(cloud, preview):
     nowhere = volume_types.create(cloud.context, {'name': 'x'}, {'volume_backend_name': 'x'}).id
     found = preview(cloud.volume(), operation='retype', destination_type_id=nowhere)
     assert found['passed'] is False
-    assert (found['destination_host'], found['method'], found['bytes_total']) == (None, None, 0)
+    assert (found['destination_host'], found['method']) == (None, None)
     assert [check['detail'] for check in found['checks'] if check['name'] == 'destination'] == [
         'node@alpha#alpha: the volume is there already',
         'node@beta#beta: its volume_backend_name is beta, the volume type asks for x']

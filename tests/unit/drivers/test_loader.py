@@ -35,6 +35,11 @@ def test_the_defaults_need_no_line(tmp_path):
     assert made.settings.options.max_over_subscription_ratio == 20.0
 
 
+def test_the_format_chooses_the_class(tmp_path):
+    made = loader.load(conf_of(tmp_path, '[alpha]\nfile_format=qcow2\n'), 'alpha')
+    assert type(made).__name__ == 'Qcow2FileDriver'
+
+
 def test_a_driver_can_be_built_twice(tmp_path):
     conf = conf_of(tmp_path, '[alpha]\n')
     assert loader.load(conf, 'alpha') is not loader.load(conf, 'alpha')
@@ -42,7 +47,7 @@ def test_a_driver_can_be_built_twice(tmp_path):
 
 @pytest.mark.parametrize('line', [
     'volume_driver=nowhere', 'reserved_percentage=many', 'reserved_percentage=101',
-    'file_reflink=maybe', 'max_over_subscription_ratio=0.5'])
+    'file_reflink=maybe', 'file_format=vmdk', 'max_over_subscription_ratio=0.5'])
 def test_wrong_options_are_misconfigured(tmp_path, line):
     with pytest.raises(exceptions.Misconfigured, match='alpha'):
         loader.load(conf_of(tmp_path, f'[alpha]\n{line}\n'), 'alpha')

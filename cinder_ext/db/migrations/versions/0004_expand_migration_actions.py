@@ -42,3 +42,9 @@ def upgrade():
             sa.Column('retries', sa.Integer(), server_default='0', nullable=False),
             sa.Column('started_at', TIME)):
         op.add_column('volume_migration_links', column)
+    op.create_table('pool_locks',
+        sa.Column('host', sa.String(length=255), nullable=False),
+        sa.Column('created_at', TIME, nullable=False),
+        sa.Column('updated_at', TIME),
+        sa.PrimaryKeyConstraint('host', name=op.f('pk_pool_locks')),
+        mysql_engine='InnoDB', mysql_charset='utf8mb4')

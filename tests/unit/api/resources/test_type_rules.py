@@ -5,17 +5,19 @@ import pytest
 
 from cinder_ext import exceptions
 from cinder_ext.api.resources import type_rules
+from cinder_ext.db.volume_types import LEAST_SIZE as LEAST
+from cinder_ext.db.volume_types import MOST_SIZE as MOST
 
 
 @pytest.mark.parametrize('specs', [
-    {}, {type_rules.LEAST: '3'}, {type_rules.MOST: '3'}, {type_rules.LEAST: 'many'},
-    {type_rules.MOST: None}, {type_rules.LEAST: '1', type_rules.MOST: '9'}])
+    {}, {LEAST: '3'}, {MOST: '3'}, {LEAST: 'many'},
+    {MOST: None}, {LEAST: '1', MOST: '9'}])
 def test_a_size_within_the_bounds_is_taken(specs):
     type_rules.refuse_size(specs, 3)
 
 
 @pytest.mark.parametrize(('specs', 'reason'), [
-    ({type_rules.LEAST: '4'}, 'at least 4 GiB'), ({type_rules.MOST: '2'}, 'at most 2 GiB')])
+    ({LEAST: '4'}, 'at least 4 GiB'), ({MOST: '2'}, 'at most 2 GiB')])
 def test_another_is_refused(specs, reason):
     with pytest.raises(exceptions.InvalidInput, match=reason):
         type_rules.refuse_size(specs, 3)

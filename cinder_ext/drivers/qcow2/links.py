@@ -1,0 +1,115 @@
+"""Which layer a volume or a snapshot is: a symbolic link per resource, changed atomically."""
+# SPDX-License-Identifier: Apache-2.0
+
+import contextlib
+import os
+import re
+
+from cinder_ext import exceptions
+from cinder_ext.drivers import values
+from cinder_ext.drivers.generic import directories
+from cinder_ext.drivers.qcow2 import layers
+
+VOLUMES = 'volumes'
+SNAPSHOTS = 'snapshots'
+_NAME_ID = re.compile(r'[0-9A-Za-z][0-9A-Za-z-]{0,63}')
+_PARTIAL = '.partial'
+
+
+class Links:
+    """``BASE/volumes/volume-NAME_ID`` and ``BASE/snapshots/snapshot-NAME_ID``."""
+
+    def __init__(self, base):
+        self._base = base
+
+    def start(self):
+        """Make the directories; remove what killed changes left.  Idempotent."""
+        for room in (VOLUMES, SNAPSHOTS):
+            directory = os.path.join(self._base, room)
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            for name in os.listdir(directory):
+                if name.endswith(_PARTIAL):
+                    os.unlink(os.path.join(directory, name))
+
+    def find(self, resource):
+        """The layer of a volume or snapshot, None when it has none."""
+        return _target(self._path(resource))
+
+    def get(self, resource):
+        """The layer of a volume or snapshot.
+
+        :raises ResourceMissing: it is not there
+        """
+        found = self.find(resource)
+        if found is None:
+            path = self._path(resource)
+            os.stat(os.path.dirname(path))
+            raise exceptions.ResourceMissing(name=os.path.basename(path))
+        return found
+
+    def set(self, resource, layer):
+        """Let a resource be a layer, in one step."""
+        self._point(self._path(resource), layer)
+
+    def remove(self, resource):
+        """Idempotent."""
+        path = self._path(resource)
+        os.stat(os.path.dirname(path))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        directories.sync(os.path.dirname(path))
+
+    def move(self, layer, to):
+        """Let whatever is one layer be another one.  Repeatable."""
+        for path, found in self._all():
+            if found == layer:
+                self._point(path, to)
+
+    def names(self, layer):
+        """Base names of the links to a layer."""
+        return [os.path.basename(path) for path, found in self._all() if found == layer]
+
+    def used(self):
+        """The layers that have a link: a set."""
+        return {found for _, found in self._all()}
+
+    def of_volumes(self):
+        """The layers of all volumes."""
+        return [found for path, found in self._all() if f'/{VOLUMES}/' in path]
+
+    def _all(self):
+        for room in (VOLUMES, SNAPSHOTS):
+            directory = os.path.join(self._base, room)
+            for name in os.listdir(directory):
+                found = _target(os.path.join(directory, name))
+                if found is not None:
+                    yield os.path.join(directory, name), found
+
+    def _path(self, resource):
+        """
+        :raises DriverError: the name could lead elsewhere
+        """
+        if not _NAME_ID.fullmatch(resource.name_id):
+            raise exceptions.DriverError(
+                reason=f'{resource.name_id!r} is not fit for a file name')
+        if isinstance(resource, values.Snapshot):
+            return os.path.join(self._base, SNAPSHOTS, f'snapshot-{resource.name_id}')
+        return os.path.join(self._base, VOLUMES, f'volume-{resource.name_id}')
+
+    @staticmethod
+    def _point(path, layer):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + _PARTIAL)
+        os.symlink(os.path.join('..', layers.ROOM, layer), path + _PARTIAL)
+        os.rename(path + _PARTIAL, path)
+        directories.sync(os.path.dirname(path))
+
+
+def _target(path):
+    """The layer that a link names; None where there is no link of ours."""
+    try:
+        found = os.readlink(path)
+    except OSError:
+        return None
+    directory, name = os.path.split(found)
+    return name if directory == os.path.join('..', layers.ROOM) else None
