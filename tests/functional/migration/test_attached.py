@@ -254,6 +254,7 @@ def test_while_a_server_swaps_both_volumes_are_kept_for_it(story):
                 ('POST', f'{shadow}/action', {'os-extend': {'new_size': 2}}),
                 ('POST', f'{shadow}/action', {'os-reserve': {}}),
                 ('POST', f'{shadow}/action', {'os-retype': {'new_type': 'alpha'}}),
+                ('POST', f'{shadow}/action', {'os-reset_status': {'status': 'error'}}),
                 ('POST', '/snapshots', {'snapshot': {'volume_id': story.shadow(), 'force': True}}),
                 ('POST', '/volumes', {'volume': {'size': 1, 'source_volid': story.shadow()}}),
                 ('POST', '/attachments', {'attachment': {
