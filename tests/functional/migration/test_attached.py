@@ -332,6 +332,13 @@ def test_compute_service_that_fails_is_asked_a_few_times(story):
             if story.volume_id in path and method == 'PUT'] == ['PUT'] * 3
 
 
+def test_question_that_finds_nobody_is_repeated(story):
+    story.compute.unavailable = 2
+    story.migrate()
+    story.has_moved()
+    assert story.compute.unavailable == 0
+
+
 def test_answer_that_is_lost_changes_nothing(story):
     story.compute.loses_answers = True
     story.migrate()
