@@ -24,6 +24,7 @@ SWAPPABLE = ('active', 'paused', 'resized')
 """States (``vm_state``) of a server that can swap a volume."""
 STOPPED = ('stopped', 'shelved_offloaded', 'soft-delete', 'deleted')
 """States in which no guest of the server runs."""
+_GATEWAY_FAULTS = (502, 503, 504)
 _LOADING = 'keystoneauth1.loading'
 _FAULTS = 'keystoneauth1.exceptions'
 _CATALOG = 'keystoneauth1.access.service_catalog'
@@ -61,10 +62,14 @@ class Compute:
     """The compute service, as the configuration knows it.
 
     :param conf: parsed options
+    :param retries: how often a question is repeated that finds nobody, or a gateway that does not
+        find the service; what changes something is never repeated here
     """
 
-    def __init__(self, conf):
+    def __init__(self, conf, retries=0):
         self._conf = conf
+        self._patience = {'connect_retries': retries, 'status_code_retries': retries,
+                          'retriable_status_codes': _GATEWAY_FAULTS}
 
     @property
     def is_known(self):
@@ -150,7 +155,7 @@ class Compute:
         """
         faults = importutils.import_module(_FAULTS)
         try:
-            answer = self._ask(context, 'GET', _path(words))
+            answer = self._ask(context, 'GET', _path(words), **self._patience)
         except faults.NotFound:
             return None
         except faults.NotAcceptable as fault:

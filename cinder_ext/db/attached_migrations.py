@@ -99,6 +99,7 @@ def go_back(context, migration_id, error, code, remedy, even_connected=False):
         return False
     transition.move(context, states.MACHINE, migration_id, 'revert',
                     {'error': error, 'error_code': code, 'remedy': remedy})
+    shadow_volumes.take_back(context, record.shadow_volume_id)
     attachments.settle(context, record.volume_id)
     return True
 

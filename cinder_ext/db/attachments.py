@@ -114,7 +114,8 @@ def reserve(context, volume_id, instance_id=None, attach_mode=None):
     :raises VolumeNotFound: there is no such volume
     """
     migration_actions.yield_to_attach(context, volume_id)
-    volumes.hold(context, volume_id, 'be attached', volume_states.MACHINE.states, even_shadow=True)
+    volumes.hold(context, volume_id, 'be attached', volume_states.MACHINE.states,
+                 even_shadow=context.is_admin)
     volume = volumes.get(context, volume_id)
     if shadow_volumes.is_one(volume):
         shadow_volumes.admit(context, volume, instance_id)
@@ -157,7 +158,8 @@ def connect(context, attachment_id, connector):
     transition.move(context, states.MACHINE, attachment_id, 'connect', {
         'connector': connector, 'attached_host': connector.get('host'),
         'mountpoint': connector.get('mountpoint'),
-        'attach_mode': attachment.attach_mode or connector.get('mode') or 'rw'})
+        'attach_mode': attachment.attach_mode or connector.get('mode') or 'rw'},
+        (_Attachment.deleted_at.is_(None),))
     return get(context, attachment_id)
 
 
@@ -207,7 +209,8 @@ def complete(context, attachment_id):
     """
     attachment = _hold(context, attachment_id, 'be attached')
     _event(context, attachment, 'complete', {
-        'attached_at': attachment.attached_at or timeutils.utcnow()})
+        'attached_at': attachment.attached_at or timeutils.utcnow()},
+        (_Attachment.deleted_at.is_(None),))
     transition.move(context, volume_states.MACHINE, attachment.volume_id, 'attached')
     transition.move(context, volume_states.ATTACH, attachment.volume_id, 'attached')
     return get(context, attachment_id)
@@ -296,13 +299,13 @@ def _hold(context, attachment_id, action):
         # Letting go is allowed whatever the volume's status: only the lock is wanted.
         volumes.lock(context, attachment.volume_id)
     else:
-        volumes.hold(context, attachment.volume_id, action, _HELD, even_shadow=True)
+        volumes.hold(context, attachment.volume_id, action, _HELD, even_shadow=context.is_admin)
     return get(context, attachment_id)
 
 
-def _event(context, attachment, event, values=None):
+def _event(context, attachment, event, values=None, where=()):
     try:
-        transition.move(context, states.MACHINE, attachment.id, event, values)
+        transition.move(context, states.MACHINE, attachment.id, event, values, where)
     except exceptions.TransitionRefused as refusal:
         raise exceptions.InvalidState(
             kind='attachment', reason=(

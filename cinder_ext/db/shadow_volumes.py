@@ -2,7 +2,8 @@
 
 A server that swaps its volume for another one needs an id for the other one.  Its row has the
 ``migration_status`` ``target:ID``, with the id of the volume that moves; it consumes no quota, is
-in no list, and can be attached once, to the one server that is asked to swap.  With the commit the
+in no list, and can be attached once, by an administrator (as whom the compute service comes), to the
+one server that is asked to swap.  With the commit the
 two rows change places: the shadow volume then stands for the source, until that is removed.
 """
 # SPDX-License-Identifier: Apache-2.0
@@ -100,16 +101,23 @@ def progress(context, shadow_id):
 
 
 @session.writer
+def take_back(context, shadow_id):
+    """Remove the attachments of a shadow volume: what their consumer says then comes too late."""
+    now = timeutils.utcnow()
+    context.session.execute(
+        sa.update(_Attachment)
+        .where(_Attachment.volume_id == shadow_id, _Attachment.deleted_at.is_(None))
+        .values(deleted_at=now, detached_at=now, updated_at=now)
+        .execution_options(synchronize_session=False))
+
+
+@session.writer
 def discard(context, record):
     """Remove the shadow of a migration that is over, and what hangs on it.  Idempotent."""
     if record.shadow_volume_id is None:
         return
+    take_back(context, record.shadow_volume_id)
     now = timeutils.utcnow()
-    context.session.execute(
-        sa.update(_Attachment)
-        .where(_Attachment.volume_id == record.shadow_volume_id, _Attachment.deleted_at.is_(None))
-        .values(deleted_at=now, detached_at=now, updated_at=now)
-        .execution_options(synchronize_session=False))
     context.session.execute(
         sa.update(_Volume).where(_Volume.id == record.shadow_volume_id)
         .values(deleted_at=now, terminated_at=now, updated_at=now)

@@ -443,7 +443,8 @@ def refuse_active(context, volume_id, action):
     # A locking read: MariaDB's plain ones show the start of the transaction.
     found = context.session.execute(
         sa.select(_Record.id)
-        .where(_Record.volume_id == volume_id, _Record.phase.in_(states.ACTIVE))
+        .where(sa.or_(_Record.volume_id == volume_id, _Record.shadow_volume_id == volume_id),
+               _Record.phase.in_(states.ACTIVE))
         .limit(1).with_for_update(read=True)).scalar()
     if found is not None:
         raise exceptions.MigrationActive(volume_id=volume_id, migration_id=found, action=action)

@@ -125,6 +125,7 @@ class ComputeService:
     :ivar requests: (method, path) of what was asked of it
     :ivar swap_progress: what is said of a swap that runs, or None
     :ivar newest: the newest microversion that it speaks
+    :ivar unavailable: how many questions are not answered but by a gateway
     :ivar loses_answers: whether requests to swap are done and not answered
     """
 
@@ -133,7 +134,7 @@ class ComputeService:
         self.storage = Storage(endpoint, patience_seconds)
         self.servers, self.hooks, self.requests, self.threads = {}, {}, [], []
         self.swap_progress, self.newest = None, NEWEST
-        self.answers, self.loses_answers = {}, False
+        self.answers, self.loses_answers, self.unavailable = {}, False, 0
         self._disks = 0
         self._http = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Handler)
         self._http.daemon_threads = True
@@ -277,6 +278,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(self._put)
 
     def _get(self, server, volume_id):
+        if self.server.compute.unavailable:
+            self.server.compute.unavailable -= 1
+            raise Refused(503, 'no')
         if not self.path.partition('/os-volume_attachments')[1]:
             return 200, server.document()
         if volume_id is None:

@@ -24,7 +24,7 @@ class PreviewEndpoint:
     def __init__(self, conf, driver):
         self._conf = conf
         self._driver = driver
-        self._compute = compute.Compute(conf)
+        self._compute = compute.Compute(conf, retries=2)
         self._api = destination_rpc.DestinationAPI(lambda: conf.migration.destination_timeout)
 
     def preflight_migration(self, context, request):

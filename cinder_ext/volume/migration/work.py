@@ -26,7 +26,7 @@ class Tools:
     """
 
     def __init__(self, conf, driver, destination_api, connector, stopping, ownership):
-        self.compute = compute.Compute(conf)
+        self.compute = compute.Compute(conf, retries=2)
         self.conf = conf
         self.driver = driver
         self.destination_api = destination_api

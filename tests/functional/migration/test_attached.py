@@ -254,6 +254,7 @@ def test_while_a_server_swaps_both_volumes_are_kept_for_it(story):
                 ('POST', f'{shadow}/action', {'os-extend': {'new_size': 2}}),
                 ('POST', f'{shadow}/action', {'os-reserve': {}}),
                 ('POST', f'{shadow}/action', {'os-retype': {'new_type': 'alpha'}}),
+                ('POST', f'{shadow}/action', {'os-reset_status': {'status': 'error'}}),
                 ('POST', '/snapshots', {'snapshot': {'volume_id': story.shadow(), 'force': True}}),
                 ('POST', '/volumes', {'volume': {'size': 1, 'source_volid': story.shadow()}}),
                 ('POST', '/attachments', {'attachment': {
@@ -329,6 +330,13 @@ def test_compute_service_that_fails_is_asked_a_few_times(story):
     story.has_stayed()
     assert [method for method, path in story.compute.requests
             if story.volume_id in path and method == 'PUT'] == ['PUT'] * 3
+
+
+def test_question_that_finds_nobody_is_repeated(story):
+    story.compute.unavailable = 2
+    story.migrate()
+    story.has_moved()
+    assert story.compute.unavailable == 0
 
 
 def test_answer_that_is_lost_changes_nothing(story):
