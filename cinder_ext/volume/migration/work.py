@@ -123,10 +123,6 @@ class Work:
     def ahead(self):
         return links.Ahead(self)
 
-    @functools.cached_property
-    def ahead_memory(self):
-        return blockio.buffer(links.AHEAD_BYTES)
-
     @property
     def is_limited(self):
         """Whether a bandwidth is kept now."""
@@ -139,7 +135,7 @@ class Work:
         """
         self.ahead.close()
         self._buffers.clear()
-        self.__dict__.pop('ahead_memory', None)
+        self.__dict__.pop('ahead', None)
 
     @functools.cached_property
     def progress(self):
