@@ -85,6 +85,8 @@ class Engine:
         book, detail = self._open_book(backend, name, key)
         engine = engines.load(build(), flow_detail=detail, book=book, backend=backend,
                               engine='serial', store=store)
+        # Storing taskflow's own progress, which nobody reads, is half the cost of a step.
+        engine.storage.set_task_progress = lambda *args, **kwargs: None
         with (_Watch(engine, name, key, self._watchers),
               metrics.FLOWS_RUNNING.labels(name).track_inprogress()):
             try:

@@ -210,7 +210,7 @@ class RangeCopier:
         ``(segment, encoded)`` for the segments written since the last checkpoint, each
         complete for this link, so that it replaces what was stored for the segment
     :param on_progress: called in the copying thread with CopyStats, about once per unit
-    :param on_written: called in the copying thread when all is written, before the last checkpoint
+    :param on_sent: called in the copying thread when the last unit is on its way
     :param early: reading.ReadAhead of this source; what it has is not read again
     :param proven: set of targets that are known to take direct I/O; this one is added
     :param buffers: one blockio.buffer of units.UNIT_BYTES per worker, to be used again by the
@@ -224,7 +224,7 @@ class RangeCopier:
     def __init__(self, source_path, target_path, digests, *, size_bytes, control, workers=3,
                  written=None, source_direct=True, buffers=None, proven=None,
                  checkpoint_bytes=CHECKPOINT_BYTES, checkpoint_seconds=CHECKPOINT_SECONDS,
-                 on_checkpoint=None, on_progress=None, on_written=None, early=None):
+                 on_checkpoint=None, on_progress=None, on_sent=None, early=None):
         if digests.size_bytes != size_bytes:
             raise ValueError('the map is that of another size')
         if checkpoint_bytes < values.BLOCK_BYTES:
@@ -244,7 +244,7 @@ class RangeCopier:
         self.interval_seconds = checkpoint_seconds
         self.on_checkpoint = on_checkpoint or (lambda position, deltas, stats: None)
         self.on_progress = on_progress or (lambda stats: None)
-        self.on_written = on_written or (lambda: None)
+        self.on_sent = on_sent or (lambda: None)
         self.early = early
 
     def copy(self, ranges, start_offset=0, is_relative=False):
@@ -313,8 +313,8 @@ class _Run:
             self._wait(lambda: self.free)
             self._send(number, part)
             copier.on_progress(copier.stats)
+        copier.on_sent()
         self._wait(self._is_idle)
-        copier.on_written()
         self.gate.position = copier.size_bytes
         self._checkpoint()
         copier.on_progress(copier.stats)

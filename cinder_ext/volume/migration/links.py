@@ -12,14 +12,14 @@ from oslo_utils import timeutils
 from cinder_ext import exceptions, metrics
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import transfer, values
-from cinder_ext.drivers.generic import copy, digests, reading, units, verify
+from cinder_ext.drivers.generic import blockio, copy, digests, reading, units, verify
 from cinder_ext.volume.migration import plan
 
 ALGORITHM = 'sha256-blake3-1m'
 """SHA-256 over the BLAKE3 digests of the blocks of 1 MiB."""
 
-AHEAD_BYTES = 32 * values.MIB
-"""So much of the next link is read while the one before it is frozen."""
+AHEAD_BYTES = 24 * values.MIB
+"""So much of the next link is read while the one before it is ended."""
 
 
 class Maps:
@@ -121,7 +121,7 @@ class LinkCopy:
                 checkpoint_bytes=work.conf.migration.checkpoint_mib * values.MIB,
                 checkpoint_seconds=work.conf.migration.checkpoint_seconds,
                 on_checkpoint=self._checkpoint, on_progress=self._progress,
-                on_written=lambda: work.ahead.begin(link.number + 1))
+                on_sent=lambda: work.ahead.begin(link.number + 1))
             stats = copier.copy(self._ranges, self._row.position, self._is_relative)
         self._close(stats)
         work.maps.keep(link.number, self._map)
@@ -168,7 +168,7 @@ class LinkCopy:
 
 
 class Ahead:
-    """The source of the next link: open, and its first units read, while the last one is frozen.
+    """The source of the next link: open, and its first units read, while the last one is ended.
 
     Freezing and storing that take as long as reading what a small link changed.  Nothing of the
     next link is written meanwhile.  Only where the source is cheap to open, says what changed, and
@@ -177,7 +177,8 @@ class Ahead:
 
     def __init__(self, work):
         self._work = work
-        self._number = self._opened = self._path = self._reader = None
+        self._number = self._opened = self._found = None
+        self._memories = []
 
     def begin(self, number):
         """Begin with a link, if there is one; what goes wrong is for its copy to find."""
@@ -192,10 +193,18 @@ class Ahead:
                 return
             path = opened.enter_context(work.source.opened(link))
             blocks = units.coalesced(changed, values.BLOCK_BYTES, link.size_bytes)
-            reader = reading.ReadAhead(path, units.cut(blocks), work.ahead_memory)
+            reader = reading.ReadAhead(path, units.cut(blocks), self._memory())
             opened.callback(reader.close)
-            self._number, self._path, self._reader = number, path, reader
+            self._number, self._found = number, (path, reader)
             self._opened = opened.pop_all()
+
+    def _memory(self):
+        """One of two buffers, in turn: units of the link before may be on their way yet."""
+        if len(self._memories) < 2:
+            self._memories.append(blockio.buffer(AHEAD_BYTES))
+        else:
+            self._memories.reverse()
+        return self._memories[-1]
 
     @contextlib.contextmanager
     def opened(self, link):
@@ -205,16 +214,15 @@ class Ahead:
             with self._work.source.opened(link) as path:
                 yield path, None
             return
-        with self._opened:
-            self._number = self._opened = None
-            yield self._path, self._reader
+        opened, found = self._opened, self._found
+        self._number = self._opened = self._found = None
+        with opened:
+            yield found
 
     def close(self):
-        """Let go of what was begun.  Idempotent.  The memory is free for the next one."""
-        if self._reader is not None:
-            self._reader.close()
-        opened, self._opened = self._opened, None
-        self._number = self._reader = None
+        """Let go of what was begun and not taken up.  Idempotent."""
+        opened = self._opened
+        self._number = self._opened = self._found = None
         if opened is not None:
             opened.close()
 

@@ -177,10 +177,6 @@ class Work:
     def ahead(self):
         return links.Ahead(self)
 
-    @functools.cached_property
-    def ahead_memory(self):
-        return blockio.buffer(links.AHEAD_BYTES)
-
     @property
     def is_limited(self):
         """Whether a bandwidth is kept now."""
@@ -193,7 +189,7 @@ class Work:
         """
         self.ahead.close()
         self._buffers.clear()
-        self.__dict__.pop('ahead_memory', None)
+        self.__dict__.pop('ahead', None)
 
     @functools.cached_property
     def progress(self):

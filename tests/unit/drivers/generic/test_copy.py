@@ -274,12 +274,13 @@ def test_what_was_read_before_the_copy_is_not_read_again(source, target):
     assert stats.read == SIZE
 
 
-def test_all_is_written_when_it_is_said_so_and_no_checkpoint_covers_the_end_yet(source, target):
+def test_it_is_told_that_the_last_unit_is_on_its_way_before_a_checkpoint_covers_the_end(
+        source, target):
     seen = []
     made = copier(source, target, on_checkpoint=lambda position, *_: seen.append(position),
-                  on_written=lambda: seen.append(made.stats.read))
+                  on_sent=lambda: seen.append('sent'))
     made.copy([values.Range(0, SIZE)])
-    assert seen[-2:] == [SIZE, SIZE]
+    assert seen[-2:] == ['sent', SIZE]
     assert SIZE not in seen[:-2]
 
 
