@@ -18,6 +18,7 @@ wait, so that a count behind a lock counts too little.
 
 import contextlib
 import functools
+import math
 import threading
 import warnings
 
@@ -173,7 +174,32 @@ def _begin_immediate(writes):
         _local.writes = before
 
 
+def end_idle(engine, seconds):
+    """Have the server end a transaction in which nothing is asked for so long.
+
+    A process that is frozen in the middle of one would keep its rows locked for ever.  An SQLite
+    file has no server, and MySQL has no such limit.
+    """
+    whole = max(1, math.ceil(seconds))
+    if engine.dialect.name == 'postgresql':
+        statement = f"SET SESSION idle_in_transaction_session_timeout = '{whole}s'"
+    elif getattr(engine.dialect, 'is_mariadb', False):
+        statement = f'SET SESSION idle_write_transaction_timeout = {whole}'
+    else:
+        return
+
+    @event.listens_for(engine, 'connect')
+    def _limit(connection, _record):
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        connection.commit()
+
+
 def _prepare(engine):
+    end_idle(engine, _Database.conf.migration.lease_seconds)
+    if engine.dialect.name == 'postgresql':
+        # oslo.db has tried a connection before.
+        engine.dispose()
     if engine.dialect.name == 'sqlite':
         _prepare_sqlite(engine)
     elif engine.dialect.name in ('mysql', 'mariadb'):

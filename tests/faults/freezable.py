@@ -9,6 +9,7 @@ The directory of the environment's ``FREEZE`` says where and tells what happened
     ``write:N``          in the middle of the Nth write of copies, counted from here on
     ``begin:N``          before the Nth transaction of a migration's thread from here on
     ``end:N``            after it
+    ``commit:N``         before its commit, with what it has locked; not with SQLite
     ``answer:NAME``      when a migration's destination has done a call, before it answers
 
 ``events``
@@ -174,6 +175,8 @@ def listen(points, connections):
         if is_migration():
             points.reach('end')
 
+    event.listen(sqlalchemy.engine.Engine, 'commit',
+                 lambda *_: is_migration() and points.reach('commit'))
     event.listen(sqlalchemy.pool.Pool, 'checkout', begins)
     event.listen(sqlalchemy.pool.Pool, 'checkin', ends)
     event.listen(sqlalchemy.engine.Engine, 'after_cursor_execute', changed)
