@@ -181,18 +181,24 @@ def end_idle(engine, seconds):
     file has no server, and MySQL has no such limit.
     """
     whole = max(1, math.ceil(seconds))
-    if engine.dialect.name == 'postgresql':
-        statement = f"SET SESSION idle_in_transaction_session_timeout = '{whole}s'"
-    elif getattr(engine.dialect, 'is_mariadb', False):
-        statement = f'SET SESSION idle_write_transaction_timeout = {whole}'
-    else:
+    is_postgresql = engine.dialect.name == 'postgresql'
+    if not is_postgresql and engine.dialect.name not in ('mysql', 'mariadb'):
         return
 
     @event.listens_for(engine, 'connect')
     def _limit(connection, _record):
         with connection.cursor() as cursor:
-            cursor.execute(statement)
+            if is_postgresql:
+                cursor.execute(f"SET SESSION idle_in_transaction_session_timeout = '{whole}s'")
+            elif _is_mariadb(cursor):
+                cursor.execute(f'SET SESSION idle_write_transaction_timeout = {whole}')
         connection.commit()
+
+
+def _is_mariadb(cursor):
+    """Asked of the server: the dialect knows it after its first connection only."""
+    cursor.execute('SELECT VERSION()')
+    return 'MariaDB' in cursor.fetchone()[0]
 
 
 def _prepare(engine):

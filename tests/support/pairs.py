@@ -111,7 +111,8 @@ class Pair:
                     env={**os.environ, 'FREEZE': str(self.directory / name)},
                     stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
         for name in names:
-            self.until(lambda name=name: self._log(name).count(' is up') == len(BACKENDS), name=name)
+            self.until(lambda name=name: all(f'backend host@{each} is up' in self._log(name)
+                                             for each in BACKENDS), name=name)
 
     def _log(self, name):
         """What the running process of a name has logged."""
