@@ -18,6 +18,7 @@ wait, so that a count behind a lock counts too little.
 
 import contextlib
 import functools
+import math
 import threading
 import warnings
 
@@ -175,7 +176,38 @@ def _begin_immediate(writes):
         _local.writes = before
 
 
+def end_idle(engine, seconds):
+    """Have the server end a transaction in which nothing is asked for so long.
+
+    A process that is frozen in the middle of one would keep its rows locked for ever.  An SQLite
+    file has no server, and MySQL has no such limit.
+    """
+    whole = max(1, math.ceil(seconds))
+    is_postgresql = engine.dialect.name == 'postgresql'
+    if not is_postgresql and engine.dialect.name not in ('mysql', 'mariadb'):
+        return
+
+    @event.listens_for(engine, 'connect')
+    def _limit(connection, _record):
+        with connection.cursor() as cursor:
+            if is_postgresql:
+                cursor.execute(f"SET SESSION idle_in_transaction_session_timeout = '{whole}s'")
+            elif _is_mariadb(cursor):
+                cursor.execute(f'SET SESSION idle_write_transaction_timeout = {whole}')
+        connection.commit()
+
+
+def _is_mariadb(cursor):
+    """Asked of the server: the dialect knows it after its first connection only."""
+    cursor.execute('SELECT VERSION()')
+    return 'MariaDB' in cursor.fetchone()[0]
+
+
 def _prepare(engine):
+    end_idle(engine, _Database.conf.migration.lease_seconds)
+    if engine.dialect.name == 'postgresql':
+        # oslo.db has tried a connection before.
+        engine.dispose()
     if engine.dialect.name == 'sqlite':
         _prepare_sqlite(engine)
     elif engine.dialect.name in ('mysql', 'mariadb'):

@@ -353,9 +353,7 @@ def _made_whole(path):
     partial = path + _PARTIAL
     with contextlib.suppress(FileNotFoundError):
         os.unlink(partial)
-    descriptor = os.open(
-        partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    descriptor = _locked(partial)
     with contextlib.ExitStack() as undo:
         undo.callback(_unlink_quietly, partial)
         with contextlib.closing(os.fdopen(descriptor, 'rb+', buffering=0)):
@@ -364,6 +362,18 @@ def _made_whole(path):
         os.rename(partial, path)
         undo.pop_all()
     directories.sync(os.path.dirname(path))
+
+
+def _locked(partial):
+    """A descriptor of a new file, locked, so that a service that starts does not sweep it."""
+    while True:
+        descriptor = os.open(
+            partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        # Swept before it was locked.
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

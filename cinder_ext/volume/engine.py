@@ -25,6 +25,7 @@ from taskflow.persistence import models
 from taskflow.persistence.backends import impl_sqlalchemy
 
 from cinder_ext import metrics
+from cinder_ext.db import session
 
 LOG = log.getLogger(__name__)
 
@@ -215,6 +216,7 @@ def _database(conf):
     if not url:
         url = 'sqlite:///' + os.path.join(conf.state_path, 'flows.db')
     made = sa.create_engine(url, pool_pre_ping=not url.startswith('sqlite'))
+    session.end_idle(made, conf.migration.lease_seconds)
     if made.dialect.name == 'sqlite':
         event.listen(made, 'connect', _tune_sqlite)
     return made

@@ -9,6 +9,7 @@ The directory of the environment's ``FREEZE`` says where and tells what happened
     ``write:N``          in the middle of the Nth write of copies, counted from here on
     ``begin:N``          before the Nth transaction of a migration's thread from here on
     ``end:N``            after it
+    ``commit:N``         before its commit, with what it has locked; not with SQLite
     ``answer:NAME``      when a migration's destination has done a call, before it answers
 
 ``events``
@@ -91,25 +92,33 @@ class Points:
 
     def reach(self, kind, name=None):
         """Freeze here if this is the point."""
+        armed = self._is_reached(kind, name)
+        # Without the lock: whoever waits for it may have a connection.
+        if armed:
+            with self._connections.alone():
+                tell(f'frozen {armed}')
+                os.kill(os.getpid(), signal.SIGSTOP)
+                # The signal may reach this thread a moment after the call has returned.
+                time.sleep(0.05)
+
+    def _is_reached(self, kind, name):
+        """The point if this is it, else None."""
         with self._lock:
             try:
                 armed = (ROOM / 'armed').read_text()
             except FileNotFoundError:
-                return
+                return None
             if armed != self._seen:
                 self._seen, self._count = armed, 0
             wanted, _, what = armed.partition(':')
             if wanted != kind:
-                return
+                return None
             self._count += 1
-            if what == (name or str(self._count)):
-                (ROOM / 'armed').unlink()
-                self._seen = None
-                with self._connections.alone():
-                    tell(f'frozen {armed}')
-                    os.kill(os.getpid(), signal.SIGSTOP)
-                    # The signal may reach this thread a moment after the call has returned.
-                    time.sleep(0.05)
+            if what != (name or str(self._count)):
+                return None
+            (ROOM / 'armed').unlink()
+            self._seen = None
+            return armed
 
 
 def tell(line):
@@ -165,15 +174,17 @@ def patch_endpoints(points):
 def listen(points, connections):
     """Follow connections and statements."""
     def begins(*_):
-        connections.take()
         if is_migration():
             points.reach('begin')
+        connections.take()
 
     def ends(*_):
         connections.give()
         if is_migration():
             points.reach('end')
 
+    event.listen(sqlalchemy.engine.Engine, 'commit',
+                 lambda *_: is_migration() and points.reach('commit'))
     event.listen(sqlalchemy.pool.Pool, 'checkout', begins)
     event.listen(sqlalchemy.pool.Pool, 'checkin', ends)
     event.listen(sqlalchemy.engine.Engine, 'after_cursor_execute', changed)

@@ -30,6 +30,7 @@ from cinder_ext.drivers import loader, values
 from cinder_ext.states import migration as states
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
+from cinder_ext.volume import engine
 
 MIB, GIB = values.MIB, values.GIB
 FREEZABLE = pathlib.Path(__file__).parents[1] / 'faults' / 'freezable.py'
@@ -71,14 +72,14 @@ class Pair:
 
     :param directory: empty; on a file system that shares blocks or not
     :param url: of an empty database
-    :param flows: of the database of the flows
+    :param flows_url: of the database of the flows
     :param lease_seconds: of both
     """
 
-    def __init__(self, directory, url=None, flows=None, lease_seconds=1, more=''):
+    def __init__(self, directory, url=None, flows_url=None, lease_seconds=1, more=''):
         self.directory = directory
         self.url = url or f'sqlite:///{directory}/shared.db'
-        self.flows = flows or f'sqlite:///{directory}/flows.db'
+        self.flows_url = flows_url or f'sqlite:///{directory}/flows.db'
         self.context = context.RequestContext(user_id='user', project_id='project', is_admin=True,
                                               overwrite=False)
         self.processes, self._told = {}, {}
@@ -86,12 +87,15 @@ class Pair:
             (directory / name).mkdir()
         for name in ('one', 'two'):
             (directory / f'{name}.conf').write_text(CONFIGURATION.format(
-                state=directory, log=directory / f'{name}.log', url=self.url, flows=self.flows,
+                state=directory, log=directory / f'{name}.log', url=self.url, flows=self.flows_url,
                 lease=lease_seconds, directory=directory, more=more))
         conf = options.new()
         options.parse(conf, ['--config-file', str(directory / 'one.conf')])
         session.configure(conf)
         schema.sync()
+        flows = engine.Engine(conf)
+        flows.prepare()
+        flows.close()
         self.drivers = {}
         for name in BACKENDS:
             self.drivers[name] = loader.load(conf, name)
@@ -107,7 +111,8 @@ class Pair:
                     env={**os.environ, 'FREEZE': str(self.directory / name)},
                     stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
         for name in names:
-            self.until(lambda name=name: self._log(name).count(' is up') == len(BACKENDS), name=name)
+            self.until(lambda name=name: all(f'backend host@{each} is up' in self._log(name)
+                                             for each in BACKENDS), name=name)
 
     def _log(self, name):
         """What the running process of a name has logged."""
