@@ -393,6 +393,17 @@ def test_server_that_is_deleted_leaves_a_detached_volume(story):
     story.has_stayed(status='available')
 
 
+def test_server_that_is_deleted_when_its_guest_has_moved(story):
+    story.at('completed', lambda: story.compute.delete(story.server))
+    story.migrate()
+    record = story.wait('finished', 'failed')
+    assert record['phase'] == 'finished', record['error']
+    volume = story.api.wait_volume(story.volume_id)
+    assert (volume['status'], volume['attachments']) == ('available', [])
+    assert (story.added('alpha'), story.added('beta')) == (0, 3)
+    assert story.guest.missing(story.disk.path) == []
+
+
 def test_volume_that_is_detached_while_its_snapshots_move_is_moved_detached(story):
     story.api.post('/volume-migrations', {'volume_migration': {
         'volume_id': story.volume_id, 'destination_type': 'beta', 'include_snapshots': True,
