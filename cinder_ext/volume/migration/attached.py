@@ -223,11 +223,13 @@ class Swap:
         """Ask for the swap; noted before, so that whoever follows knows."""
         work = self._work
         known = record.compute or {}
-        attached_migrations.note_request(work.context, work.id, work.attempt, {
-            **known, 'requests': known.get('requests', 0) + 1})
         try:
+            attached_migrations.note_request(work.context, work.id, work.attempt, {
+                **known, 'requests': known.get('requests', 0) + 1})
             work.tools.compute.swap_volume(work.context, self._server_id, self._volume_id,
                                            self._shadow_id)
+        except exceptions.RecordLost as fault:
+            LOG.info('migration %s: the swap is not asked for: %s', work.id, fault.message)
         except exceptions.SwapRefused as fault:
             self._refusal = fault.facts['reason']
         except exceptions.ServiceUnavailable as fault:
