@@ -435,6 +435,26 @@ def test_completion_that_nobody_waits_for(story):
     assert story.api.volume(story.volume_id)['status'] == 'in-use'
 
 
+def test_administrator_moves_it_to_a_backend_that_is_named(story):
+    """The volume keeps its status and its type all the time; one check refuses it locked."""
+    story.api.create_type('loose', {})
+    story.api.retype(story.volume_id, 'loose', policy='never')
+    story.wait('unneeded')
+    move = {'host': 'host@beta#beta', 'include_snapshots': True}
+    action = f'/volumes/{story.volume_id}/action'
+    assert story.status_of('POST', action, {
+        'os-migrate_volume': {**move, 'lock_volume': True}}) == 400
+    seen = story.at('ready', lambda: story.api.volume(story.volume_id)['status'])
+    story.api.post(action, {'os-migrate_volume': move})
+    deadline = time.monotonic() + 60
+    while story.record()['operation'] != 'migrate' or story.record()['phase'] != 'finished':
+        assert time.monotonic() < deadline, story.record()
+        time.sleep(0.05)
+    story.has_moved()
+    assert seen == ['in-use']
+    assert story.api.volume(story.volume_id)['volume_type'] == 'loose'
+
+
 def test_only_the_client_of_our_own_needs_a_new_version(story):
     """A stock client moves an attached volume as upstream."""
     for snapshot_id in story.snapshots:
