@@ -158,10 +158,18 @@ def _held(context, migration_id):
 def note_request(context, migration_id, attempt, compute):
     """Store what is known of the request to swap.
 
-    :raises RecordLost: another attempt has begun
+    :raises RecordLost: another attempt has begun, or the swap is over
     """
-    transition.move(context, states.MACHINE, migration_id, 'swap', {'compute': compute},
-                    (_Record.attempt == attempt,))
+    changed = context.session.execute(
+        sa.update(_Record)
+        .where(_Record.id == migration_id, _Record.attempt == attempt,
+               _Record.phase == states.SWAPPING)
+        .values(compute=compute, updated_at=timeutils.utcnow())
+        .execution_options(synchronize_session=False)).rowcount
+    if not changed:
+        raise exceptions.RecordLost(
+            id=migration_id, phase=volume_migrations.get(context, migration_id).phase,
+            expected=f'{states.SWAPPING} in attempt {attempt}')
 
 
 @session.reader

@@ -16,6 +16,7 @@ attachment     what it means
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import dataclasses
 import time
 
@@ -200,6 +201,8 @@ class Swap:
         elif decision == FORWARD:
             LOG.warning('migration %s goes forward: %s', self._work.id, reason)
             attached_migrations.commit(self._work.context, self._work.id)
+            if facts.is_gone:
+                self._let_go()
         elif decision == BACK:
             fault = exceptions.SwapFailed(reason=reason)
             attached_migrations.go_back(
@@ -208,15 +211,25 @@ class Swap:
         else:
             self._tell(reason or self._word)
 
+    def _let_go(self):
+        """The server was deleted after its guest had moved: nobody else takes its attachment away.
+
+        The destination's service disconnects what is detaching.
+        """
+        for each in attachments.of_volume(self._work.context, self._volume_id):
+            attachments.begin_detach(self._work.context, each.id)
+
     def _request(self, record):
         """Ask for the swap; noted before, so that whoever follows knows."""
         work = self._work
         known = record.compute or {}
-        attached_migrations.note_request(work.context, work.id, work.attempt, {
-            **known, 'requests': known.get('requests', 0) + 1})
         try:
+            attached_migrations.note_request(work.context, work.id, work.attempt, {
+                **known, 'requests': known.get('requests', 0) + 1})
             work.tools.compute.swap_volume(work.context, self._server_id, self._volume_id,
                                            self._shadow_id)
+        except exceptions.RecordLost as fault:
+            LOG.info('migration %s: the swap is not asked for: %s', work.id, fault.message)
         except exceptions.SwapRefused as fault:
             self._refusal = fault.facts['reason']
         except exceptions.ServiceUnavailable as fault:
@@ -292,7 +305,8 @@ class ReleaseSource(tasks.TidyStep):
         source = work.links[-1].source
         for each in shadow_volumes.attachments(work.context, record.shadow_volume_id or ''):
             if each.deleted_at is None and each.connector:
-                work.source.driver.disconnect_volume(source, each.connector)
+                with _tolerated(work, each):
+                    work.source.driver.disconnect_volume(source, each.connector)
         shadow_volumes.discard(work.context, record)
 
 
@@ -303,7 +317,18 @@ def disconnect(work):
         return
     for each in shadow_volumes.attachments(work.context, record.shadow_volume_id):
         if each.connector and each.connection_info:
-            work.destination.disconnect(work.links[-1].destination_volume, each.connector)
+            with _tolerated(work, each):
+                work.destination.disconnect(work.links[-1].destination_volume, each.connector)
+
+
+@contextlib.contextmanager
+def _tolerated(work, attachment):
+    """A backend that does not disconnect keeps nothing from being removed: that shows by itself."""
+    try:
+        yield
+    except exceptions.DriverError as fault:
+        LOG.warning('migration %s: the host of attachment %s is not disconnected: %s', work.id,
+                    attachment.id, fault.message)
 
 
 def swap_server(work):

@@ -193,9 +193,19 @@ def test_begin_is_refused_to_a_former_attempt_and_of_a_volume_with_another_attac
     context = contexts.RequestContext(user_id='admin', is_admin=True, overwrite=False)
     swap = Swap(context, make_volume(), None)
     assert attached_migrations.begin_swap(context, swap.id, 0).shadow_volume_id == swap.shadow_id
-    volume_migrations.begin_attempt(context, swap.id)
+    volume_migrations.update(context, swap.id, {'attempt': 1})
     with pytest.raises(exceptions.TransitionRefused):
         attached_migrations.begin_swap(context, swap.id, 0)
+
+
+def test_request_is_noted_by_the_present_attempt_while_it_is_swapped(swap):
+    attached_migrations.note_request(swap.context, swap.id, 0, {'requests': 1})
+    assert volume_migrations.get(swap.context, swap.id).compute == {'requests': 1}
+    with pytest.raises(exceptions.RecordLost):
+        attached_migrations.note_request(swap.context, swap.id, 1, {'requests': 2})
+    swap.back()
+    with pytest.raises(exceptions.RecordLost):
+        attached_migrations.note_request(swap.context, swap.id, 0, {'requests': 2})
 
 
 @pytest.mark.parametrize('round_', range(5))

@@ -393,6 +393,17 @@ def test_server_that_is_deleted_leaves_a_detached_volume(story):
     story.has_stayed(status='available')
 
 
+def test_server_that_is_deleted_when_its_guest_has_moved(story):
+    story.at('completed', lambda: story.compute.delete(story.server))
+    story.migrate()
+    record = story.wait('finished', 'failed')
+    assert record['phase'] == 'finished', record['error']
+    volume = story.api.wait_volume(story.volume_id)
+    assert (volume['status'], volume['attachments']) == ('available', [])
+    assert (story.added('alpha'), story.added('beta')) == (0, 3)
+    assert story.guest.missing(story.disk.path) == []
+
+
 def test_volume_that_is_detached_while_its_snapshots_move_is_moved_detached(story):
     story.api.post('/volume-migrations', {'volume_migration': {
         'volume_id': story.volume_id, 'destination_type': 'beta', 'include_snapshots': True,
@@ -422,6 +433,26 @@ def test_completion_that_nobody_waits_for(story):
         'os-migrate_volume_completion': {'new_volume': story.volume_id}})
     assert answer.status_code == 400
     assert story.api.volume(story.volume_id)['status'] == 'in-use'
+
+
+def test_administrator_moves_it_to_a_backend_that_is_named(story):
+    """The volume keeps its status and its type all the time; one check refuses it locked."""
+    story.api.create_type('loose', {})
+    story.api.retype(story.volume_id, 'loose', policy='never')
+    story.wait('unneeded')
+    move = {'host': 'host@beta#beta', 'include_snapshots': True}
+    action = f'/volumes/{story.volume_id}/action'
+    assert story.status_of('POST', action, {
+        'os-migrate_volume': {**move, 'lock_volume': True}}) == 400
+    seen = story.at('ready', lambda: story.api.volume(story.volume_id)['status'])
+    story.api.post(action, {'os-migrate_volume': move})
+    deadline = time.monotonic() + 60
+    while story.record()['operation'] != 'migrate' or story.record()['phase'] != 'finished':
+        assert time.monotonic() < deadline, story.record()
+        time.sleep(0.05)
+    story.has_moved()
+    assert seen == ['in-use']
+    assert story.api.volume(story.volume_id)['volume_type'] == 'loose'
 
 
 def test_only_the_client_of_our_own_needs_a_new_version(story):
