@@ -283,6 +283,27 @@ class Chronicle:
             migration_id, = self.service.migration_ids(volume.id) - before
             self._migrations[migration_id] = (volume, phase)
 
+    def _steer(self, operation, volume):
+        """Cancel, pause, resume; what was accepted holds, whoever dies.  None stays paused."""
+        found = [each for each, (moved, _) in self._migrations.items() if moved is volume]
+        if not found:
+            return
+        for events, verb in operation.steps:
+            self.service.pass_events(events)
+            accepted, _ = self._ask(
+                f'{verb} of {found[-1]}', None, functools.partial(self._ask_of, found[-1], verb),
+                lambda verb=verb: self._phase(found[-1]) in _SHOWS[verb])
+            if accepted and verb == 'cancel':
+                self._migrations[found[-1]] = (volume, 'cancelled')
+        self.service.alive(lambda: self._phase(found[-1]) != 'paused'
+                           or self._ask_of(found[-1], 'resume'))
+
+    def _ask_of(self, migration_id, verb):
+        return self.api.post(f'/volume-migrations/{migration_id}/action', {verb: {}})
+
+    def _phase(self, migration_id):
+        return self.api.migration(migration_id)['phase']
+
     # Comparing
 
     def _settle(self):
@@ -370,9 +391,14 @@ class Chronicle:
         self.compare()
 
 
+_SHOWS = {'cancel': ('cancelling', 'cancelled'), 'pause': ('paused',),
+          'resume': ('preflight', 'copying', 'verifying')}
+"""Phases that show that a verb was heard, when its answer was lost."""
+
 _HANDLERS = {
     histories.Create: '_create', histories.Write: '_write', histories.Snapshot: '_snapshot',
     histories.DeleteSnapshot: '_delete_snapshot', histories.DeleteVolume: '_delete_volume',
     histories.Extend: '_extend', histories.Revert: '_revert', histories.Clone: '_clone',
     histories.Rename: '_rename', histories.Retype: '_retype', histories.Migrate: '_migrate',
+    histories.Steer: '_steer',
 }

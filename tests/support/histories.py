@@ -89,6 +89,17 @@ class Migrate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Steer:
+    """What is asked of a migration that was begun in the same round.
+
+    :ivar steps: (events of the service to wait for, verb) each
+    """
+
+    volume: int
+    steps: tuple
+
+
+@dataclasses.dataclass(frozen=True)
 class Round:
     """Operations that are begun one after the other without waiting; then all is compared.
 
@@ -126,10 +137,26 @@ _operations = st.one_of(
     st.builds(DeleteVolume, _volumes, st.booleans()),
 )
 
+_verbs = st.sampled_from((('cancel',), ('pause', 'resume'), ('pause', 'cancel'), ('pause',),
+                          ('cancel', 'cancel'), ('pause', 'resume', 'cancel')))
+
+
+@st.composite
+def _steered(draw):
+    """A move that is steered, and something else now and then."""
+    volume = draw(st.integers(0, 1))
+    verbs = draw(_verbs)
+    move = draw(st.sampled_from((Migrate(volume, True, False), Migrate(volume, True, True),
+                                 Retype(volume, 1, 'on-demand-include-snapshots'))))
+    steer = Steer(volume, tuple((draw(st.integers(0, 40)), verb) for verb in verbs))
+    return (*draw(st.lists(_operations, max_size=1)), move, steer)
+
+
 _kills = st.one_of(st.just(()), st.just(()), st.just(()), st.tuples(st.integers(1, 70)),
                    st.tuples(st.integers(1, 70), st.integers(1, 40)))
 
-_rounds = st.builds(Round, st.lists(_operations, min_size=1, max_size=4).map(tuple), _kills)
+_some = st.lists(_operations, min_size=1, max_size=4).map(tuple)
+_rounds = st.builds(Round, st.one_of(_some, _some, _some, _steered()), _kills)
 
 
 def histories(rounds):

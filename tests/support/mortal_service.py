@@ -92,6 +92,12 @@ class MortalService(embedded.EmbeddedService):
             except requests.RequestException:
                 self.succeed()
 
+    def pass_events(self, count, seconds=0.5):
+        """Return when so many events have come, or none come any more."""
+        goal, deadline = self.events + count, time.monotonic() + seconds
+        while self.events < goal and time.monotonic() < deadline and self.is_running:
+            time.sleep(0.005)
+
     def settle(self):
         """Return when all is done that was asked for; nothing kills the service afterwards.
 
