@@ -266,7 +266,7 @@ class Traveller:
     def arrive(self):
         """It ends whole at its goal, and nothing of it is left elsewhere; returns the record."""
         record = self.wait()
-        assert record['phase'] == 'finished', record
+        assert record['phase'] == 'finished', (record['error'], record)
         assert record['leftovers'] == []
         self._migrations.add(record['id'])
         self.place = self.goal
