@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+import os
 import random
 import time
 
@@ -11,6 +12,7 @@ import servers
 import sqlalchemy as sa
 
 DATABASES = servers.database_urls() if servers.transport_urls() else []
+LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 MIB = 1024 ** 2
 
 
@@ -27,9 +29,9 @@ def proxy(service):
 @pytest.mark.parametrize('service', DATABASES, indirect=True, ids=servers.kind)
 def test_the_commit_of_the_swap_is_cut(service, proxy, travel, record_property):
     """Before it reaches the server and after; with the service killed in that moment, and without."""
-    traveller = travel()
+    traveller, is_first = travel(), service.database_url.startswith('mysql')
     for moment in (cutting.BEFORE, cutting.AFTER):
-        for is_killed in (False, True):
+        for is_killed in (False, True) if is_first or LONG else (moment == cutting.BEFORE,):
             def when_cut(name=traveller.place, is_killed=is_killed):
                 if is_killed:
                     service.processes[name].kill()
@@ -44,7 +46,7 @@ def test_the_commit_of_the_swap_is_cut(service, proxy, travel, record_property):
                 service.launch(traveller.place)
             record = traveller.arrive()
             assert record['attempt'] >= 1 + is_killed
-    assert service.kills == 2
+    assert service.kills == (2 if is_first or LONG else 1)
     record_property('kills', service.kills)
 
 
@@ -53,7 +55,7 @@ def test_every_connection_is_cut_again_and_again(service, proxy, travel, record_
     service.options = {**service.options, 'alpha': {'file_copy_bytes_per_second': 12 * MIB}}
     moments, traveller, during = random.Random(3), travel(), 0
     traveller.depart()
-    for number in range(12):
+    for number in range(60 if LONG else 12):
         time.sleep(moments.uniform(0.05, 0.5))
         record = traveller.record()
         during += record is None or record['phase'] != 'finished'

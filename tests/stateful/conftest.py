@@ -80,7 +80,7 @@ def run_all(request, is_long, record_property):
         @hypothesis.settings(max_examples=count, deadline=None, derandomize=True, database=None,
                              suppress_health_check=list(hypothesis.HealthCheck),
                              report_multiple_bugs=False, print_blob=False)
-        @hypothesis.given(history=histories.histories(12 if is_long else 6))
+        @hypothesis.given(history=histories.histories(12 if is_long else 5))
         def check(history):
             stage.run(history)
 
