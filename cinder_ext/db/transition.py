@@ -6,6 +6,7 @@ first.  Of several racers one wins, and no lock is held between their requests.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import datetime
 import functools
 
 import sqlalchemy as sa
@@ -59,6 +60,18 @@ _MODELS = {
 }
 
 
+_ORDERED = (models.Snapshot, models.VolumeMigration)
+"""Of a volume these are told apart by their age: which one is the latest matters."""
+
+
+def _next_moment(context, model, volume_id):
+    """Now; but later than all of the volume's, should the clock have been set back."""
+    latest = context.session.execute(
+        sa.select(sa.func.max(model.created_at)).where(model.volume_id == volume_id)).scalar()
+    now = timeutils.utcnow()
+    return now if latest is None else max(now, latest + datetime.timedelta(microseconds=1))
+
+
 @session.writer
 def insert(context, machine, values, state=None, also=None):
     """Insert a row in an initial state of its machine.
@@ -71,7 +84,10 @@ def insert(context, machine, values, state=None, also=None):
     state = state or machine.initial[0]
     if state not in machine.initial:
         raise ValueError(f'{state} is no initial state of {machine.kind}')
-    row = _MODELS[machine.kind](**values, **{machine.column: state}, **(also or {}))
+    model = _MODELS[machine.kind]
+    row = model(**values, **{machine.column: state}, **(also or {}))
+    if model in _ORDERED:
+        row.created_at = _next_moment(context, model, row.volume_id)
     context.session.add(row)
     context.session.flush()
     LOG.info('%s %s is new: %s %s', machine.kind, row.id, machine.column, state)

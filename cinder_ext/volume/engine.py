@@ -17,7 +17,7 @@ import uuid
 import sqlalchemy as sa
 from oslo_log import log
 from sqlalchemy import event
-from taskflow import engines
+from taskflow import engines, storage
 from taskflow import exceptions as taskflow_exceptions
 from taskflow import states as taskflow_states
 from taskflow.listeners import base as listeners
@@ -129,13 +129,27 @@ class Engine:
     @staticmethod
     def _open_book(backend, name, key):
         connection, book_id = backend.get_connection(), _book_id(name, key)
-        try:
+        with contextlib.suppress(taskflow_exceptions.NotFound):
             book = connection.get_logbook(book_id)
-        except taskflow_exceptions.NotFound:
-            book = models.LogBook(name, uuid=book_id)
-            book.add(models.FlowDetail(name, uuid=book_id))
-            connection.save_logbook(book)
+            detail = book.find(book_id)
+            if _is_loadable(detail):
+                return book, detail
+            LOG.warning('flow %s of %s was never begun: it begins now', name, key)
+            connection.destroy_logbook(book_id)
+        book = models.LogBook(name, uuid=book_id)
+        book.add(models.FlowDetail(name, uuid=book_id))
+        connection.save_logbook(book)
         return book, book.find(book_id)
+
+
+def _is_loadable(detail):
+    """False for what a kill left in the middle of the first store of a flow.
+
+    taskflow stores that there are values for the steps before it stores them, and cannot load a
+    flow without.  No step has run by then.
+    """
+    return all(atom.results is not None for atom in detail
+               if atom.name == storage.Storage.injector_name)
 
 
 class _Watch(listeners.Listener):

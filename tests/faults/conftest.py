@@ -13,6 +13,7 @@ import daemons
 import embedded
 import pytest
 import requests
+import rest
 import servers
 import sqlalchemy
 
@@ -29,8 +30,10 @@ class Kills:
 
     :ivar kills: how often it was killed
     :ivar process: the one that kills itself, or None
+    :ivar lasting: variables of every process
     """
 
+    lasting = {}
     options_of_all = {'migration': {'checkpoint_mib': 4}, 'DEFAULT': {'sweep_interval': 5}}
     daemon = 'all'
 
@@ -41,8 +44,8 @@ class Kills:
 
     def begin(self, kill_at='', fill_at=''):
         """Start it with a point at which it dies; it may die before its first answer."""
-        self.environment = {'DAEMON': self.daemon, 'KILL_AT': kill_at, 'FILL_AT': fill_at or ':',
-                            'COUNTER': str(self.counter)}
+        self.environment = {**self.lasting, 'DAEMON': self.daemon, 'KILL_AT': kill_at,
+                            'FILL_AT': fill_at or ':', 'COUNTER': str(self.counter)}
         try:
             self.start()
         except embedded.NotStarted as fault:
@@ -114,9 +117,9 @@ class Kills:
             found[snapshot_id] = digest(self.path('alpha', 'snapshot', snapshot_id))
         return found
 
-    def moved_contents(self, volume_id):
+    def moved_contents(self, volume_id, backend='beta'):
         """Digests of what the destination holds, by the ids, read off the names of the records."""
-        return {row_id: digest(self.path('beta', kind, name_id))
+        return {row_id: digest(self.path(backend, kind, name_id or row_id))
                 for kind, row_id, name_id in self._names(volume_id)}
 
     def _names(self, volume_id):
@@ -219,6 +222,76 @@ class Story:
         return record
 
 
+class Traveller:
+    """One chain that goes there and back again, whole each time, whatever happens on its ways.
+
+    :ivar place: the backend where it is
+    """
+
+    def __init__(self, service, noise):
+        self.service = service
+        service.begin()
+        service.create_types()
+        self.volume_id, self.snapshot_ids, _ = service.chain(noise)
+        self.before = service.contents(self.volume_id, self.snapshot_ids)
+        self.place, self._migrations = 'alpha', set()
+
+    @property
+    def goal(self):
+        return 'beta' if self.place == 'alpha' else 'alpha'
+
+    def depart(self):
+        """Ask for the way to the other backend."""
+        self.service.api.retype(self.volume_id, self.goal)
+
+    def record(self):
+        """The record of this way; None when it cannot be asked for."""
+        api = self.service.api
+        try:
+            found = api.get(f'/volume-migrations?volume_id={self.volume_id}')['volume_migrations']
+            new = [each['id'] for each in found if each['id'] not in self._migrations]
+            return api.migration(new[0]) if new else None
+        except (requests.RequestException, rest.ApiError):
+            return None
+
+    def wait(self, phases=(), copied=0):
+        """The record when it is in one of some phases and so many bytes are done, or has ended."""
+        def reached():
+            found = self.record()
+            ended = found and found['phase'] in (*rest.ENDED_PHASES, 'cancelled')
+            return found if ended or (found and found['phase'] in phases
+                                      and found['bytes']['done'] >= copied) else None
+        return rest.wait_for(reached, f'a migration of {self.volume_id} to be {phases}', 90, 0.02)
+
+    def arrive(self):
+        """It ends whole at its goal, and nothing of it is left elsewhere; returns the record."""
+        record = self.wait()
+        assert record['phase'] == 'finished', (record['error'], record)
+        assert record['leftovers'] == []
+        self._migrations.add(record['id'])
+        self.place = self.goal
+        self.is_whole()
+        assert self.service.api.volume(self.volume_id)['migration_status'] == 'success'
+        return record
+
+    def stays(self, phase):
+        """It ends where it was, and nothing is at its goal; returns the record."""
+        record = self.wait()
+        assert (record['phase'], record['leftovers']) == (phase, []), record
+        self._migrations.add(record['id'])
+        self.is_whole()
+        return record
+
+    def is_whole(self):
+        service, volume = self.service, self.service.api.volume(self.volume_id)
+        assert service.moved_contents(self.volume_id, self.place) == self.before
+        assert service.files(self.goal) == []
+        assert len(service.files(self.place)) == 1 + len(self.snapshot_ids)
+        assert (volume['status'], volume['volume_type']) == ('available', self.place)
+        for snapshot_id in self.snapshot_ids:
+            assert service.api.snapshot(snapshot_id)['status'] == 'available'
+
+
 def write(path, offset, content):
     with open(path, 'r+b') as stream:
         stream.seek(offset)
@@ -269,6 +342,12 @@ def service(request, tmp_path):
                                    servers.transport_urls()[0])
         stack.callback(made.kill)
         yield made
+
+
+@pytest.fixture
+def travel(service, noise):
+    """travel() -> Traveller, begun."""
+    return lambda: Traveller(service, noise)
 
 
 @pytest.fixture

@@ -19,19 +19,24 @@ which, where, and counts:
 ``FILL_AT``
     ``NAME:DIRECTORY``  fill the file system of a directory when a step begins, so that the
     flow is undone
+``OFFSET``
+    a file with the seconds that the clock of the process is off; may change at any moment
 ``COUNTER``
     a file of 8 bytes that holds how much was copied by all processes together
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import datetime
 import mmap
 import os
 import re
 import signal
 import sys
 import threading
+import time
 
 import sqlalchemy
+from oslo_utils import timeutils
 from sqlalchemy import event
 
 import cinder_ext  # noqa: F401 - before oslo.messaging
@@ -124,6 +129,29 @@ def dying(function):
     return call
 
 
+class OffClock:
+    """The wall clock, off by the seconds in a file; what measures a duration goes right.
+
+    Every time that the service stores or compares comes from timeutils.utcnow() or time.time().
+    It stands where timeutils looks for a list of times to be told one by one.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.true_time = time.time
+
+    def time(self):
+        with open(self.path, encoding='ascii') as file:
+            return self.true_time() + float(file.read())
+
+    def pop(self, _index):
+        return datetime.datetime.fromtimestamp(self.time(), datetime.UTC).replace(tzinfo=None)
+
+    def rule(self):
+        time.time = self.time
+        timeutils._override_time = self
+
+
 def fill(directory):
     """Leave no room in a file system."""
     with open(os.path.join(directory, 'ballast'), 'wb') as ballast:
@@ -159,6 +187,8 @@ def main():
         setattr(volume_migrations, POINT, dying(getattr(volume_migrations, POINT)))
     blockio.write_from = Copied(os.environ['COUNTER']).write_from
     os.rename = rename
+    if 'OFFSET' in os.environ:
+        OffClock(os.environ['OFFSET']).rule()
     run, compose = RUN[os.environ['DAEMON']]
     return process.run(run, sys.argv[1:], compose)
 

@@ -1,6 +1,7 @@
 """How a migration moves through its phases and ends: record, message, log."""
 # SPDX-License-Identifier: Apache-2.0
 
+import sqlalchemy as sa
 from oslo_db import exception as oslo_db_exception
 from oslo_log import log
 from oslo_utils import timeutils
@@ -13,12 +14,12 @@ from cinder_ext.states import migration as states
 
 LOG = log.getLogger(__name__)
 
-DATABASE_FAULTS = (oslo_db_exception.DBError,)
+DATABASE_FAULTS = (oslo_db_exception.DBError, sa.exc.OperationalError)
 """What a lost connection looks like; the transaction may have been committed."""
 
 DATABASE_AWAY = (oslo_db_exception.DBConnectionError, oslo_db_exception.DBDeadlock,
-                 oslo_db_exception.CantStartEngineError)
-"""What passes; nothing can be decided before."""
+                 oslo_db_exception.CantStartEngineError, sa.exc.OperationalError)
+"""What passes, a full disk of the database among it; nothing can be decided before."""
 
 _DETAILS = {
     exceptions.PreflightFailed.code: words.PREFLIGHT_FAILED,

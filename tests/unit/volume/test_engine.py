@@ -1,7 +1,10 @@
 """Flows on a real store: ended, parked, and undone in vain."""
 # SPDX-License-Identifier: Apache-2.0
 
+import itertools
+
 import pytest
+from sqlalchemy.engine import default
 from taskflow import task
 from taskflow.patterns import linear_flow
 
@@ -51,7 +54,7 @@ def run(flows):
             return flow.add(Step('one', seen, faults), Step('two', seen, faults))
         seen.clear()
         try:
-            return flows.run('flow', 'key', build, {}), list(seen)
+            return flows.run('flow', 'key', build, {'value': 1}), list(seen)
         except (engine.Parked, ValueError, OSError) as fault:
             return type(fault), list(seen)
     return go
@@ -83,4 +86,22 @@ def test_undoing_that_fails_begins_anew(run):
     found, seen = run(do_two=ValueError(), undo_two=OSError())
     assert found in (ValueError, OSError)
     assert seen == ['do one', 'do two', 'undo two']
+    assert run() == (True, ['do one', 'do two'])
+
+
+@pytest.mark.parametrize('number', range(6))
+def test_flow_that_was_killed_at_its_first_stores_is_begun(flows, run, monkeypatch, number):
+    """Each of taskflow's stores is a transaction of its own."""
+    commits = itertools.count()
+
+    def do_commit(dialect, connection, commit=default.DefaultDialect.do_commit):
+        if next(commits) == number:
+            raise KeyboardInterrupt
+        commit(dialect, connection)
+
+    flows.prepare()
+    with monkeypatch.context() as patched:
+        patched.setattr(default.DefaultDialect, 'do_commit', do_commit)
+        with pytest.raises(KeyboardInterrupt):
+            run()
     assert run() == (True, ['do one', 'do two'])

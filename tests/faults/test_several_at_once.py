@@ -1,0 +1,126 @@
+"""Several processes die at once, the database server and the broker among them: nothing is lost."""
+# SPDX-License-Identifier: Apache-2.0
+
+import contextlib
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import cutting
+import pytest
+import servers
+import sqlalchemy as sa
+
+LONG = bool(os.environ.get('CINDER_EXT_LONG'))
+FIRST = (servers.database_urls() if servers.transport_urls() else [])[:1]
+MIB = 1024 ** 2
+TOGETHER = (('alpha', 'beta'), ('api', 'alpha'), ('scheduler', 'beta'),
+            ('alpha', 'beta', 'scheduler', 'api'))
+SERVICES = pathlib.Path(__file__).parents[2] / 'tools' / 'services.sh'
+
+
+def slow(service):
+    """Long enough ways to be interrupted in, and patience with whoever starts meanwhile."""
+    service.options = {
+        **service.options, 'migration': {'checkpoint_mib': 4},
+        **{name: {'file_copy_bytes_per_second': 16 * MIB} for name in service.backends}}
+
+
+def kill_together(service, names):
+    for name in names:
+        service.processes[name].kill()
+    for name in names:
+        service.kill_one(name)
+        service.kills += 1
+
+
+@pytest.mark.parametrize('service', FIRST, indirect=True, ids=servers.kind)
+def test_processes_are_killed_together(service, travel, record_property):
+    slow(service)
+    moments, traveller = random.Random(9), travel()
+    for names in TOGETHER * (5 if LONG else 1):
+        traveller.depart()
+        traveller.wait(('copying', 'verifying', 'committing', 'tidying'),
+                       moments.choice((0, 3, 9, 20)) * MIB)
+        kill_together(service, names)
+        for name in names:
+            service.launch(name)
+        traveller.arrive()
+    assert service.kills == 10 * (5 if LONG else 1)
+    record_property('kills', service.kills)
+
+
+class OwnServer:
+    """A server of this test alone, that is killed and started again; a proxy keeps its port."""
+
+    def __init__(self, directory, name, variable):
+        self.directory, self.name, self._variable = directory, name, variable
+        self._start()
+        self.proxy = cutting.Proxy(self._address())
+
+    def _start(self):
+        subprocess.run([SERVICES, 'start', self.directory, self.name], check=True, timeout=120,
+                       stdout=subprocess.DEVNULL)
+
+    @property
+    def url(self):
+        lines = (self.directory / self.name / 'env').read_text().splitlines()
+        return dict(line.removeprefix('export ').split('=', 1) for line in lines)[self._variable]
+
+    def _address(self):
+        found = sa.make_url(self.url)
+        return found.host, found.port
+
+    @contextlib.contextmanager
+    def dead(self):
+        """Killed at once; started again when the block ends."""
+        with self.proxy.away():
+            os.killpg(int((self.directory / self.name / 'process').read_text().split()[0]),
+                      signal.SIGKILL)
+            yield
+            self._start()
+            self.proxy.address = self._address()
+
+
+@pytest.fixture
+def own_servers():
+    """(MariaDB, RabbitMQ)."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix='own-servers-'))
+    # They do not run as root, and enter.
+    directory.chmod(0o711)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory)
+        stack.callback(subprocess.run, [SERVICES, 'stop', directory], check=True, timeout=120)
+        made = [OwnServer(directory, 'mariadb', 'MARIADB_URL_BASE'),
+                OwnServer(directory, 'rabbitmq', 'RABBIT_URL')]
+        for each in made:
+            stack.callback(each.proxy.close)
+        yield made
+
+
+@pytest.mark.parametrize('service', FIRST, indirect=True, ids=servers.kind)
+def test_the_servers_are_killed_and_started_again(service, own_servers, travel, record_property):
+    """The database while it copies, the broker, and both with the source's service."""
+    database, broker = own_servers
+    service.database_url = database.proxy.url(database.url + '/cinder_ext')
+    service.flows_url = database.proxy.url(database.url + '/cinder_ext_flows')
+    service.transport_url = broker.proxy.url(broker.url)
+    slow(service)
+    traveller = travel()
+    for victims, daemons in (([database], ()), ([broker], ()), ([database, broker], ('alpha',))):
+        traveller.depart()
+        traveller.wait(('copying', 'verifying'), 3 * MIB)
+        with contextlib.ExitStack() as dead:
+            for each in victims:
+                dead.enter_context(each.dead())
+            kill_together(service, daemons)
+            service.kills += len(victims)
+        for name in daemons:
+            service.launch(name)
+        traveller.arrive()
+    assert service.kills == 5
+    record_property('kills', service.kills)

@@ -1,0 +1,9 @@
+"""Random histories where snapshots are copies: every byte and every row is as a model has it."""
+# SPDX-License-Identifier: Apache-2.0
+
+import pytest
+
+
+@pytest.mark.timeout(3000)
+def test_histories(on_plain, run_all):
+    assert run_all(on_plain, 25) > 0.5
