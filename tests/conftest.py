@@ -55,6 +55,11 @@ def pytest_configure(config):
         config.pluginmanager.register(Kills(200 if config.getoption('--long') else 60))
 
 
+def pytest_collection_modifyitems(items):
+    """The file that takes longest first: at the end the other process would wait for it."""
+    items.sort(key=lambda item: item.path.name != 'test_tempest.py')
+
+
 @pytest.fixture(scope='session')
 def is_long(request):
     """True when the long variants are asked for."""
