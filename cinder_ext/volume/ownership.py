@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 
+import sqlalchemy as sa
 from oslo_db import exception as oslo_db_exception
 from oslo_log import log
 
@@ -25,6 +26,9 @@ from cinder_ext import periodic
 from cinder_ext.db import lease
 
 LOG = log.getLogger(__name__)
+
+_DATABASE_FAULTS = (oslo_db_exception.DBError, sa.exc.OperationalError)
+"""oslo.db does not translate all of them: a full disk of SQLite is one."""
 
 TICKS = 5
 """Signs of an owner, and looks of a candidate, per lease."""
@@ -232,10 +236,12 @@ class Ownership:
     def _release(self, context, fence):
         try:
             lease.release(context, fence)
-        except oslo_db_exception.DBError as fault:
+        except _DATABASE_FAULTS as fault:
             LOG.warning('%s could not be given back: %s', fence, fault)
-        with self._lock:
-            self._held.pop(fence.migration_id, None)
+        finally:
+            # Whatever the record says: this process works on it no more, and may take it again.
+            with self._lock:
+                self._held.pop(fence.migration_id, None)
 
     def _tick(self):
         self._thread.interval_seconds = self._tick_seconds

@@ -113,7 +113,7 @@ def test_one_that_refuses_does_not_keep_the_others_from_it(service, openstack, v
 def litter(service, openstack, volume):
     """litter(name): a migrated volume whose source cannot be removed; the path that resists."""
     def make(name):
-        volume_id = volume(name, 8)
+        volume_id = volume(name, 32)
         made = openstack(f'create --type beta --bandwidth 4M --verification off {name}')
         rest.wait_for(lambda: service.api.migration(made['id'])['bytes']['done'], 'the first bytes')
         path = service.state_dir / 'alpha' / 'volumes' / f'volume-{volume_id}.raw'

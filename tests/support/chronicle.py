@@ -262,6 +262,9 @@ class Chronicle:
         moves = operation.policy == POLICY_MOVES[1] or (
             operation.policy == POLICY_MOVES[0] and not volume.snapshots)
         phase = {True: 'finished' if moves else 'refused', False: 'unneeded'}.get(needs_move)
+        if certain is None:
+            # It may be on its way elsewhere, or to another type.
+            phase = None
         self._begin_move(volume, certain, {'os-retype': {
             'new_type': wanted, 'migration_policy': operation.policy}}, phase)
 
@@ -274,7 +277,8 @@ class Chronicle:
         self._begin_move(volume, certain, {'os-migrate_volume': {
             'host': f'host@{backend}#{backend}', 'include_snapshots': operation.include,
             'lock_volume': operation.lock}},
-            'finished' if volume.row['volume_type'] == 'any' else 'failed')
+            # Its type may be being changed.
+            None if not idle else 'finished' if volume.row['volume_type'] == 'any' else 'failed')
 
     def _begin_move(self, volume, certain, body, phase):
         before = self.service.migration_ids(volume.id)
