@@ -180,22 +180,24 @@ class Ownership:
                 if self._claim(each) is not None]
 
     @contextlib.contextmanager
-    def held(self, context, migration_id):
+    def held(self, context, migration_id, has_work=lambda: True):
         """Own a migration while the block runs.
 
+        :param has_work: asked after it was seen how the lease stands: what another process has
+            ended since is not taken
         :returns: lease.Fence; None when another process owns it, or was faster
         """
-        fence = self._take(context, migration_id)
+        fence = self._take(context, migration_id, has_work)
         try:
             yield fence
         finally:
             if fence is not None:
                 self._release(context, fence)
 
-    def _take(self, context, migration_id):
+    def _take(self, context, migration_id, has_work):
         standing = next(iter(lease.standings(context, [migration_id])), None)
         claim = None if standing is None else self._claim(standing)
-        if claim is None:
+        if claim is None or not has_work():
             return None
         is_doubtful = claim == 'expired'
         with self._lock:

@@ -39,9 +39,9 @@ def go(tools, engine, context, migration_id):
 
     Does nothing while another process owns it.
     """
-    if not has_work(volume_migrations.get(context, migration_id)):
-        return
-    with tools.ownership.held(context, migration_id) as fence:
+    with tools.ownership.held(
+            context, migration_id,
+            lambda: has_work(volume_migrations.get(context, migration_id))) as fence:
         if fence is not None:
             with contextlib.closing(works.Work(tools, context, migration_id, fence)) as work:
                 _owned(work, engine)

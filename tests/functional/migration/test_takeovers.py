@@ -192,6 +192,17 @@ def test_owner_that_lives_is_let_alone(cloud, fill):
     assert (record.attempt, record.owner, record.phase) == (1, 'frozen', 'copying')
 
 
+def test_what_somebody_else_has_ended_is_not_taken(cloud, fill):
+    """Who was frozen before it looked at the lease must look at the work again."""
+    migration_id = cloud.migrate(fill(cloud))
+    before = cloud.record(migration_id).as_dict()
+    tools = cloud.endpoints['alpha']._tools
+    journey.go(tools, cloud.engine, cloud.context, migration_id)
+    with tools.ownership.held(cloud.context, migration_id, lambda: False) as fence:
+        assert fence is None
+    assert cloud.record(migration_id).as_dict() == before
+
+
 def test_each_transaction_of_a_worker_begins_with_its_fence(cloud_of, fill):
     """Whatever it stores: links, figures, phases, leftovers, messages, the volume."""
     cloud = cloud_of(alpha=NoSnapshotConnect, beta=NoSnapshotConnect)
