@@ -10,16 +10,21 @@ class RequestContext(oslo_context.RequestContext):
     """oslo.context's request context; also the carrier of a database transaction.
 
     :ivar service_catalog: the catalog that came with the token, as text; only in the API
+    :ivar fence: db.lease.Fence that what is written with this context is held to, or None; it
+        does not travel
     """
 
     service_catalog = None
+    fence = None
 
     def elevated(self):
         """A copy of this context that is an admin's, with the same request id."""
         values = self.to_dict()
         values['is_admin'] = True
         values['roles'] = sorted({*self.roles, 'admin', 'member', 'reader'})
-        return type(self).from_dict(values)
+        made = type(self).from_dict(values)
+        made.fence = self.fence
+        return made
 
 
 def admin_context(request_id=None):

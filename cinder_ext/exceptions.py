@@ -6,6 +6,7 @@
     ├── BadRequest                     400
     │   ├── InvalidInput
     │   ├── InvalidState               a status that does not allow the call
+    │   ├── VolumeIsMigrating          MigrationActive, as upstream's versions know it
     │   ├── InvalidAuthKey             not the key of the transfer
     │   └── InvalidPage                a marker, limit or sort key
     ├── Forbidden                      403
@@ -39,6 +40,8 @@
     │   ├── MoveNotAskedFor            the policy is never, the type needs another backend
     │   ├── SnapshotsNotIncluded       names the word to use
     │   ├── VerifyFailed               destination differs from the source
+    │   ├── SwapRefused                the compute service does not move the server
+    │   ├── SwapFailed                 the server stayed with the source
     │   ├── MigrationYielded           the volume was taken by a consumer
     │   └── RecordLost                 the record is not in the expected state
     └── DriverError                    500
@@ -107,6 +110,11 @@ class InvalidInput(BadRequest):
 class InvalidState(BadRequest):
     template = 'Invalid {kind}: {reason}'
     code = 'cinder_ext.invalid_state'
+
+
+class VolumeIsMigrating(BadRequest):
+    template = 'Invalid volume: {reason}'
+    code = 'cinder_ext.migration_active'
 
 
 class InvalidAuthKey(BadRequest):
@@ -386,6 +394,20 @@ class VerifyFailed(MigrationError):
     code = 'cinder_ext.verify_failed'
     remedy = ('The destination does not give back what was written to it: check its medium. '
               'The volume is unchanged at its source.')
+
+
+class SwapRefused(MigrationError):
+    template = 'The compute service does not move server {server_id} to the new volume: {reason}'
+    code = 'cinder_ext.swap_refused'
+    remedy = ('Look at the state of the server, and start the migration again, or detach the volume '
+              'first. The volume is unchanged at its source.')
+
+
+class SwapFailed(MigrationError):
+    template = 'The server was not moved to the new volume: {reason}'
+    code = 'cinder_ext.swap_failed'
+    remedy = ('The log of the compute service says more. The server uses the volume at its source; '
+              'start the migration again.')
 
 
 class MigrationYielded(MigrationError):

@@ -7,7 +7,7 @@ import requests
 
 LATEST = '3.74'
 
-ENDED_PHASES = ('finished', 'failed', 'refused', 'unneeded')
+ENDED_PHASES = ('finished', 'failed', 'refused', 'unneeded', 'cancelled')
 
 CONNECTOR = {'host': 'quickstart', 'ip': '127.0.0.1', 'initiator': None, 'multipath': False,
              'platform': 'x86_64', 'os_type': 'linux', 'do_local_attach': False}

@@ -34,9 +34,12 @@ def order(machine):
     return sorted(found, key=lambda state: state not in going)
 
 
-def svg(machine):
-    """The diagram of a machine."""
-    states = order(machine)
+def svg(machine, states=None):
+    """The diagram of a machine.
+
+    :param states: from top to bottom; by default in the order of ``order``
+    """
+    states = states or order(machine)
     place = {state: number for number, state in enumerate(states)}
     middle = HALF + 80 + 12 * len(states)
     parts = [_arc(middle, place[source], place[row.target], row.event)
@@ -82,7 +85,7 @@ def phases(module):
     lines = ['.. Written by tools/state_pages.py from cinder_ext/states/migration.py.', '',
              '.. list-table::', '   :header-rows: 1', '   :widths: 12 40 12 14 10 30', '',
              *_row('Phase', 'Meaning', '``migration_status``', 'Volume', 'Actions', 'What follows')]
-    for state in order(machine):
+    for state in texts:
         rows = [row for row in machine if state in row.sources and row.target != state]
         asked = dict.fromkeys(ASKED[row.event] for row in rows if row.event in ASKED)
         lines += _row(
@@ -98,8 +101,8 @@ def _row(first, *others):
 
 
 def pages():
-    """path -> text of every file that is written."""
-    return {PAGES / 'migration-phases.svg': svg(migration.MACHINE),
+    """path -> text of every file that is written; phases as the source has them."""
+    return {PAGES / 'migration-phases.svg': svg(migration.MACHINE, list(docstrings(migration))),
             PAGES / 'migration-phases.inc': phases(migration)}
 
 

@@ -9,7 +9,7 @@ compute service says that it does not use the attachment.
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import attachments
+from cinder_ext.db import attached_migrations, attachments
 
 LOG = log.getLogger(__name__)
 
@@ -32,6 +32,10 @@ def refuse_if_used(call, attachment):
     if attachment is None or not attachment.instance_id or not attachment.connection_info:
         return
     if is_service(call) or not call.compute.is_known:
+        return
+    if attached_migrations.has_swapped(call.context, attachment.volume_id):
+        LOG.info('attachment %s of volume %s goes: server %s has swapped it', attachment.id,
+                 attachment.volume_id, attachment.instance_id)
         return
     used = call.compute.attachment_of(call.context, attachment.instance_id, attachment.volume_id)
     if used == attachment.id:

@@ -116,7 +116,13 @@ def _handled(call, chosen):
     schema = chosen.body and chosen.body.at(call.version)
     if schema:
         schema.check(call.body)
-    return _response(chosen.success, chosen.handler(call), call.headers)
+    try:
+        document = chosen.handler(call)
+    except exceptions.MigrationActive as refusal:
+        if chosen.migrating is None:
+            raise
+        raise call.at(chosen.migrating)(refusal)
+    return _response(chosen.success, document, call.headers)
 
 
 def _choose(entry, body):

@@ -89,7 +89,7 @@ HISTORY = (
     ('3.71', 'os-extend_volume_completion.'),
     ('3.72', 'migration_progress of a volume, to administrators.'),
     ('3.73', 'on-demand-include-snapshots in os-retype, include_snapshots in os-migrate_volume.'),
-    ('3.74', 'volume-migrations.'),
+    ('3.74', 'volume-migrations: a resource, and what can be done with it.'),
 )
 """Every version and what it brought, oldest first.  From 3.72 on they are this service's own."""
 

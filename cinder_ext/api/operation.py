@@ -18,6 +18,12 @@ from cinder_ext.api import microversion
 LOG = log.getLogger(__name__)
 
 
+MIGRATING = microversion.ByVersion({
+    '3.0': lambda refusal: exceptions.VolumeIsMigrating(reason=refusal.message),
+    '3.72': lambda refusal: refusal})
+"""For ``Operation.migrating``, where upstream has a 400: so at its own versions; from ours on 409."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Operation:
     """One call, as data; dispatch.py carries it out in the order of the fields.
@@ -30,6 +36,7 @@ class Operation:
     ``body``     validation.schemas by version, of an action for what stands under its name;
                  None: a body is ignored
     ``variant``  ByVersion table of what the handler does differently by version (``call.variant``)
+    ``migrating``  ByVersion table of function(MigrationActive) -> what is raised in its place
     ``handler``  function(call) -> the answer's body as plain data, or None
     ``success``  status of the answer
     ``reads``    whether target and handler read the database and nothing else: one transaction
@@ -42,6 +49,7 @@ class Operation:
     target: abc.Callable | None = None
     body: microversion.ByVersion | None = None
     variant: microversion.ByVersion | None = None
+    migrating: microversion.ByVersion | None = None
     since: str = microversion.MIN
     reads: bool = False
 

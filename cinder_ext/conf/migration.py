@@ -23,12 +23,23 @@ OPTS = [
     cfg.IntOpt('tidy_retry_interval', default=60, min=1, mutable=True,
                help='Seconds between attempts to remove what could not be removed at either end; '
                     'looked at with each sweep.'),
+    cfg.IntOpt('swap_report_timeout', default=60, min=1, mutable=True,
+               help='Seconds that the compute service may take to report a swap of an attached '
+                    'volume once the guest is at the destination; then it is taken as reported.'),
+    cfg.IntOpt('swap_timeout', default=3600, min=1, mutable=True,
+               help='Seconds after which a swap of an attached volume that shows no sign of life '
+                    'is given up, where it is certain that the guest is at the source.'),
     cfg.IntOpt('bandwidth', default=0, min=0, mutable=True,
                help='Bytes per second that a migration may copy or read back when it has no limit '
                     'of its own; 0 for no limit.'),
     cfg.IntOpt('backend_bandwidth', default=0, min=0, mutable=True,
                help='Bytes per second that all migrations of the volumes of one backend may copy '
                     'or read back together; 0 for no limit.'),
+    cfg.FloatOpt('lease_seconds', default=15.0, min=0.5, mutable=True,
+                 help='How long a volume service that works on a migration may give no sign before '
+                      'another one of the same backend takes the migration over. One that is known '
+                      'to be dead, since it ran on this machine with this state_path, is succeeded '
+                      'at once. The same on all services of a backend.'),
 ]
 
 

@@ -7,19 +7,24 @@ left, else ``available``.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
 import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    compact,
     migration_actions,
     models,
     session,
+    shadow_volumes,
     transition,
     volume_properties,
     volumes,
 )
 from cinder_ext.states import attachment as states
+from cinder_ext.states import migration as migration_states
 from cinder_ext.states import volume as volume_states
 
 _Attachment = models.Attachment
@@ -30,8 +35,9 @@ _HELD = (volume_states.AVAILABLE, volume_states.RESERVED, volume_states.ATTACHIN
 """Statuses of a volume that has, or may get, attachments."""
 
 
-_SHOWN = (_Attachment.id, _Attachment.volume_id, _Attachment.instance_id, _Attachment.mountpoint,
-          _Attachment.attached_host, _Attachment.attach_status, _Attachment.attached_at)
+_SHOWN = compact.of_table(_Attachment.__table__, (
+    'id', 'volume_id', 'instance_id', 'mountpoint', 'attached_host', 'attach_status',
+    'attached_at'))
 
 
 @session.reader
@@ -74,16 +80,24 @@ def _latest_of_volume(context, volume_id):
 def of_volumes(context, volume_ids):
     """Attachments of several volumes in one statement: volume id -> list, oldest first.
 
-    Core rows without connector and connection info, which are long and not shown in lists.
+    Rows without connector and connection info, which are long and not shown in lists.
     """
     found = {volume_id: [] for volume_id in volume_ids}
-    rows = context.session.execute(
-        sa.select(*_SHOWN)
-        .where(_Attachment.volume_id.in_(found), _Attachment.deleted_at.is_(None))
-        .order_by(_Attachment.created_at, _Attachment.id))
-    for row in rows:
+    as_document = compact.is_compact(context)
+    rows = context.session.execute(_of_volumes(as_document), {'volume_ids': list(found)})
+    for row in _SHOWN.rows(rows, as_document):
         found[row.volume_id].append(row)
     return found
+
+
+@functools.cache
+def _of_volumes(as_document):
+    """Made once: making a statement costs what its execution does."""
+    table = _Attachment.__table__.c
+    return (sa.select(*_SHOWN.selected(as_document))
+            .where(table.volume_id.in_(sa.bindparam('volume_ids', expanding=True)),
+                   table.deleted_at.is_(None))
+            .order_by(table.created_at, table.id))
 
 
 @session.writer
@@ -100,8 +114,11 @@ def reserve(context, volume_id, instance_id=None, attach_mode=None):
     :raises VolumeNotFound: there is no such volume
     """
     migration_actions.yield_to_attach(context, volume_id)
-    volumes.hold(context, volume_id, 'be attached', volume_states.MACHINE.states)
+    volumes.hold(context, volume_id, 'be attached', volume_states.MACHINE.states,
+                 even_shadow=context.is_admin)
     volume = volumes.get(context, volume_id)
+    if shadow_volumes.is_one(volume):
+        shadow_volumes.admit(context, volume, instance_id)
     allowed = ((volume_states.AVAILABLE, volume_states.IN_USE) if volume.multiattach
                else (volume_states.AVAILABLE,))
     if volume.status in allowed:
@@ -141,7 +158,8 @@ def connect(context, attachment_id, connector):
     transition.move(context, states.MACHINE, attachment_id, 'connect', {
         'connector': connector, 'attached_host': connector.get('host'),
         'mountpoint': connector.get('mountpoint'),
-        'attach_mode': attachment.attach_mode or connector.get('mode') or 'rw'})
+        'attach_mode': attachment.attach_mode or connector.get('mode') or 'rw'},
+        (_Attachment.deleted_at.is_(None),))
     return get(context, attachment_id)
 
 
@@ -191,7 +209,8 @@ def complete(context, attachment_id):
     """
     attachment = _hold(context, attachment_id, 'be attached')
     _event(context, attachment, 'complete', {
-        'attached_at': attachment.attached_at or timeutils.utcnow()})
+        'attached_at': attachment.attached_at or timeutils.utcnow()},
+        (_Attachment.deleted_at.is_(None),))
     transition.move(context, volume_states.MACHINE, attachment.volume_id, 'attached')
     transition.move(context, volume_states.ATTACH, attachment.volume_id, 'attached')
     return get(context, attachment_id)
@@ -280,13 +299,13 @@ def _hold(context, attachment_id, action):
         # Letting go is allowed whatever the volume's status: only the lock is wanted.
         volumes.lock(context, attachment.volume_id)
     else:
-        volumes.hold(context, attachment.volume_id, action, _HELD)
+        volumes.hold(context, attachment.volume_id, action, _HELD, even_shadow=context.is_admin)
     return get(context, attachment_id)
 
 
-def _event(context, attachment, event, values=None):
+def _event(context, attachment, event, values=None, where=()):
     try:
-        transition.move(context, states.MACHINE, attachment.id, event, values)
+        transition.move(context, states.MACHINE, attachment.id, event, values, where)
     except exceptions.TransitionRefused as refusal:
         raise exceptions.InvalidState(
             kind='attachment', reason=(
@@ -298,12 +317,23 @@ def _event(context, attachment, event, values=None):
 def _derive(context, volume_id):
     """Set the volume's statuses from its attachments.
 
-    A status that has nothing to do with attachments (``error``, ``retyping``) stays.
+    A status that has nothing to do with attachments (``error``, ``retyping``) stays.  So do both
+    while a server swaps the volume: it lets the old place go before the new one is the volume's.
     """
+    if _is_swapped(context, volume_id):
+        return
     remaining = {each.attach_status for each in _latest_of_volume(context, volume_id)}
     transition.try_move(context, volume_states.MACHINE, volume_id, _derived_event(remaining))
     transition.move(context, volume_states.ATTACH, volume_id,
                     'attached' if states.ATTACHED in remaining else 'detached')
+
+
+def _is_swapped(context, volume_id):
+    record = models.VolumeMigration
+    return context.session.execute(
+        sa.select(record.id).where(record.volume_id == volume_id,
+                                   record.phase == migration_states.SWAPPING)
+        .limit(1).with_for_update(read=True)).first() is not None
 
 
 def _derived_event(remaining):

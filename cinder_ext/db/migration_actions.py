@@ -97,7 +97,7 @@ def _call_off(context, record, event, why):
               {**why, 'finished_at': timeutils.utcnow()})
         _free(context, record)
     else:
-        _move(context, record, 'cancelled', event, {**why, **_unpaused(record)})
+        _move(context, record, 'cancelled', event, {**why, **unpaused(record)})
     return volume_migrations.get(context, record.id)
 
 
@@ -148,11 +148,11 @@ def resume(context, migration_id):
     record = volume_migrations.lock(context, migration_id)
     is_planned = bool(volume_migrations.links(context, migration_id))
     _move(context, record, 'resumed', 'resume' if is_planned else 'resume-unplanned',
-          _unpaused(record))
+          unpaused(record))
     return volume_migrations.get(context, migration_id)
 
 
-def _unpaused(record):
+def unpaused(record):
     """Columns of a record that is no longer paused."""
     if record.paused_at is None:
         return {}

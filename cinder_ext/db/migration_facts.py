@@ -34,6 +34,7 @@ class Subject:
     :ivar source_encryption, destination_encryption: models of type encryptions, or None
     :ivar specs: extra specs of the type that it will have
     :ivar lacking: sentences: what the project may not have of that type
+    :ivar server: what the compute service says of the server that uses it; None when it was not asked
     """
 
     volume: object
@@ -48,6 +49,7 @@ class Subject:
     destination_encryption: object
     specs: dict
     lacking: list
+    server: object = None
 
 
 @session.reader

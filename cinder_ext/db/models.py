@@ -244,6 +244,8 @@ class VolumeMigration(Base):
 
     ``requested_policy`` is the word of os-retype; ``attempt`` counts the processes that have
     worked on it: the fencing number of its lease, which ``owner`` holds as long as ``beat`` grows.
+    ``doubtful_attempt`` is the last one that began although the owner before it may live; the
+    destination's names are free of such owners since ``superseded_attempt``.
     ``bandwidth`` is in bytes per second.  Figures are bytes and cover the whole chain.
     ``claimed_bytes`` and ``claimed_virtual_bytes`` are taken of the destination's pool.
     ``server_id``, ``shadow_volume_id`` and ``compute`` belong to an attached volume.
@@ -284,6 +286,8 @@ class VolumeMigration(Base):
     retry_of = orm.mapped_column(Id)
     owner = orm.mapped_column(Name)
     beat = orm.mapped_column(sa.Integer, default=0, server_default='0', nullable=False)
+    doubtful_attempt = orm.mapped_column(sa.Integer, default=0, server_default='0', nullable=False)
+    superseded_attempt = orm.mapped_column(sa.Integer, default=0, server_default='0', nullable=False)
     claimed_bytes = orm.mapped_column(sa.BigInteger)
     claimed_virtual_bytes = orm.mapped_column(sa.BigInteger)
     server_id = orm.mapped_column(Id)

@@ -18,6 +18,7 @@ wait, so that a count behind a lock counts too little.
 
 import contextlib
 import functools
+import math
 import threading
 import warnings
 
@@ -28,6 +29,8 @@ from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import event, pool
 
 _local = threading.local()
+_ENDED = 'cinder_ext.ended'
+"""In the notes of a connection: whether its last transaction was committed or rolled back."""
 _retry = oslo_db_api.wrap_db_retry(max_retries=20, retry_interval=0.05, inc_retry_interval=True,
                                    max_retry_interval=1, jitter=True, retry_on_deadlock=True)
 
@@ -89,7 +92,11 @@ def reader(function):
 
 
 def writer(function):
-    """Run ``function(context, ...)`` in a writing transaction; repeated after a deadlock."""
+    """Run ``function(context, ...)`` in a writing transaction; repeated after a deadlock.
+
+    It begins with the fence that the context carries, if any (db/lease.py): that is the one
+    place by which everything that a worker stores has to come.
+    """
     return _in_transaction(function, writes=True)
 
 
@@ -135,6 +142,8 @@ def _in_transaction(function, writes):
         manager = _Database.manager.writer if writes else _Database.manager.reader
         with _awaiting_commit() as awaiting:
             with _begin_immediate(writes), manager.using(context):
+                if writes and getattr(context, 'fence', None) is not None:
+                    context.fence.hold(context)
                 result = function(context, *args, **kwargs)
         for each in awaiting:
             each()
@@ -167,7 +176,38 @@ def _begin_immediate(writes):
         _local.writes = before
 
 
+def end_idle(engine, seconds):
+    """Have the server end a transaction in which nothing is asked for so long.
+
+    A process that is frozen in the middle of one would keep its rows locked for ever.  An SQLite
+    file has no server, and MySQL has no such limit.
+    """
+    whole = max(1, math.ceil(seconds))
+    is_postgresql = engine.dialect.name == 'postgresql'
+    if not is_postgresql and engine.dialect.name not in ('mysql', 'mariadb'):
+        return
+
+    @event.listens_for(engine, 'connect')
+    def _limit(connection, _record):
+        with connection.cursor() as cursor:
+            if is_postgresql:
+                cursor.execute(f"SET SESSION idle_in_transaction_session_timeout = '{whole}s'")
+            elif _is_mariadb(cursor):
+                cursor.execute(f'SET SESSION idle_write_transaction_timeout = {whole}')
+        connection.commit()
+
+
+def _is_mariadb(cursor):
+    """Asked of the server: the dialect knows it after its first connection only."""
+    cursor.execute('SELECT VERSION()')
+    return 'MariaDB' in cursor.fetchone()[0]
+
+
 def _prepare(engine):
+    end_idle(engine, _Database.conf.migration.lease_seconds)
+    if engine.dialect.name == 'postgresql':
+        # oslo.db has tried a connection before.
+        engine.dispose()
     if engine.dialect.name == 'sqlite':
         _prepare_sqlite(engine)
     elif engine.dialect.name in ('mysql', 'mariadb'):
@@ -185,8 +225,35 @@ def _prepare_mysql(engine):
             cursor.execute('SET NAMES utf8mb4')
             cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
 
-    # oslo.db has tried a connection before this listener was there.
+    _end_transactions_once(engine)
+    # oslo.db has tried a connection before these listeners were there.
     engine.dispose()
+
+
+def _end_transactions_once(engine):
+    """Let a connection whose transaction has ended go back without being rolled back again.
+
+    A session ends its transaction before it lets go of the connection, of which the pool does not
+    know: a statement to the server for every transaction.  What did not end its transaction
+    through SQLAlchemy is rolled back as ever.
+    """
+    # What the listener below does instead.
+    engine.pool._reset_on_return = pool.reset_none
+
+    def ended(connection):
+        connection.info[_ENDED] = True
+
+    event.listen(engine, 'commit', ended)
+    event.listen(engine, 'rollback', ended)
+
+    @event.listens_for(engine, 'begin')
+    def _begun(connection):
+        connection.info[_ENDED] = False
+
+    @event.listens_for(engine, 'reset')
+    def _reset(connection, record, _state):
+        if connection is not None and not record.info.pop(_ENDED, False):
+            connection.rollback()
 
 
 def _prepare_sqlite(engine):

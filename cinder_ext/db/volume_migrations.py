@@ -5,7 +5,16 @@ import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, quotas, services, session, transition, volume_types, volumes
+from cinder_ext.db import (
+    models,
+    quotas,
+    services,
+    session,
+    shadow_volumes,
+    transition,
+    volume_types,
+    volumes,
+)
 from cinder_ext.states import migration as states
 from cinder_ext.states import volume as volume_states
 
@@ -206,22 +215,24 @@ def update(context, migration_id, values):
 
 
 @session.writer
-def begin_attempt(context, migration_id):
-    """Another process goes on with the work: count it.
-
-    :returns: the number of this attempt; what holds an earlier one stores nothing any more
-    """
-    update(context, migration_id, {'attempt': _Record.attempt + 1})
-    return context.session.execute(
-        sa.select(_Record.attempt).where(_Record.id == migration_id)).scalar_one()
-
-
-@session.writer
 def update_link(context, migration_id, number, values):
     """Set columns of one link."""
     context.session.execute(
         sa.update(_Link).where(_Link.migration_id == migration_id, _Link.number == number)
         .values({**values, 'updated_at': timeutils.utcnow()}))
+
+
+@session.writer
+def note_verified(context, migration_id, numbers, how):
+    """These links were read back.
+
+    :param how: how the page cache was passed; None when nothing had to be read
+    """
+    context.session.execute(
+        sa.update(_Link).where(_Link.migration_id == migration_id, _Link.number.in_(numbers))
+        .values(verified_at=timeutils.utcnow()))
+    if how is not None:
+        update(context, migration_id, {'read_back': how})
 
 
 @session.writer
@@ -334,6 +345,7 @@ def fail(context, migration_id, event, error, code, remedy):
         'error': error, 'error_code': code, 'remedy': remedy,
         'finished_at': timeutils.utcnow()})
     record = get(context, migration_id)
+    shadow_volumes.discard(context, record)
     release(context, record)
     return record
 
@@ -431,7 +443,8 @@ def refuse_active(context, volume_id, action):
     # A locking read: MariaDB's plain ones show the start of the transaction.
     found = context.session.execute(
         sa.select(_Record.id)
-        .where(_Record.volume_id == volume_id, _Record.phase.in_(states.ACTIVE))
+        .where(sa.or_(_Record.volume_id == volume_id, _Record.shadow_volume_id == volume_id),
+               _Record.phase.in_(states.ACTIVE))
         .limit(1).with_for_update(read=True)).scalar()
     if found is not None:
         raise exceptions.MigrationActive(volume_id=volume_id, migration_id=found, action=action)

@@ -7,11 +7,12 @@ clones.
 # SPDX-License-Identifier: Apache-2.0
 
 import dataclasses
+import functools
 
 import sqlalchemy as sa
 
 from cinder_ext import exceptions
-from cinder_ext.db import group_models, group_types, models, session, volumes
+from cinder_ext.db import compact, group_models, group_types, models, session, volumes
 
 READONLY = 'readonly'
 ATTACHED_MODE = 'attached_mode'
@@ -131,18 +132,11 @@ def beside(context, volume_ids, type_ids, group_ids=()):
     """Metadata of all kinds of some volumes, the names of their types, and which of their groups
     are consistency groups, in one statement.
     """
-    found = Beside()
-    parts = [_part(kind, model, volume_ids) for kind, model in (
-        ('metadata', models.VolumeMetadata), ('admin', _Admin), ('image', _Image))]
-    wanted = set(type_ids) - {None}
-    if wanted:
-        table = models.VolumeType
-        parts.append(sa.select(sa.literal_column("'types'").label('kind'), table.id, table.name,
-                               sa.cast(sa.null(), sa.Text)).where(table.id.in_(wanted)))
-    grouped = set(group_ids) - {None}
-    if grouped:
-        parts.append(_legacy(grouped))
-    for kind, owner, key, value in context.session.execute(sa.union_all(*parts)):
+    found, as_document = Beside(), compact.is_compact(context)
+    wanted = {'volumes': list(volume_ids), 'types': list(set(type_ids) - {None}),
+              'groups': list(set(group_ids) - {None})}
+    query = _beside(as_document, bool(wanted['types']), bool(wanted['groups']))
+    for kind, owner, key, value in _NOTED.rows(context.session.execute(query, wanted), as_document):
         if kind == 'types':
             found.types[owner] = key
         elif kind == 'legacy':
@@ -152,14 +146,41 @@ def beside(context, volume_ids, type_ids, group_ids=()):
     return found
 
 
-def _part(kind, model, volume_ids):
-    return sa.select(sa.literal_column(f"'{kind}'").label('kind'), model.volume_id, model.key,
-                     model.value).where(model.volume_id.in_(volume_ids))
+_NOTED = compact.Shape(*(sa.column(name, sa.Text()) for name in ('kind', 'owner', 'key', 'value')))
 
 
-def _legacy(group_ids):
-    group, kind = group_models.Group, group_models.GroupType
-    return (sa.select(sa.literal_column("'legacy'").label('kind'), group.id, kind.name,
-                      sa.cast(sa.null(), sa.Text))
-            .join(kind, kind.id == group.group_type_id)
-            .where(group.id.in_(group_ids), kind.live_name == group_types.LEGACY))
+@functools.cache
+def _beside(as_document, with_types, with_groups):
+    """Made once: making a statement costs what its execution does."""
+    parts = [_part(as_document, kind, model.__table__) for kind, model in (
+        ('metadata', models.VolumeMetadata), ('admin', _Admin), ('image', _Image))]
+    if with_types:
+        table = models.VolumeType.__table__
+        parts.append(_noted(as_document, 'types', table.c.id, table.c.name).where(
+            _is_in(table.c.id, 'types')))
+    if with_groups:
+        parts.append(_legacy(as_document))
+    return sa.union_all(*parts)
+
+
+def _noted(as_document, kind, owner, key, value=None):
+    value = sa.cast(sa.null(), sa.Text) if value is None else value
+    shape = compact.Shape(sa.literal_column(f"'{kind}'").label('kind'), owner.label('owner'),
+                          key.label('key'), value.label('value'))
+    return sa.select(*shape.selected(as_document))
+
+
+def _is_in(column, name):
+    return column.in_(sa.bindparam(name, expanding=True))
+
+
+def _part(as_document, kind, table):
+    return _noted(as_document, kind, table.c.volume_id, table.c.key, table.c.value).where(
+        _is_in(table.c.volume_id, 'volumes'))
+
+
+def _legacy(as_document):
+    group, kind = group_models.Group.__table__, group_models.GroupType.__table__
+    return (_noted(as_document, 'legacy', group.c.id, kind.c.name)
+            .select_from(group.join(kind, kind.c.id == group.c.group_type_id))
+            .where(_is_in(group.c.id, 'groups'), kind.c.live_name == group_types.LEGACY))

@@ -15,6 +15,7 @@ from cinder_ext.db import (
     quotas,
     services,
     session,
+    shadow_volumes,
     snapshots,
     transition,
     volume_migrations,
@@ -202,7 +203,7 @@ def totals(context, project_id=None, hidden=True):
 
 
 def _summed(project_id, hidden):
-    where = [models.Volume.deleted_at.is_(None)]
+    where = [models.Volume.deleted_at.is_(None), shadow_volumes.is_not_one()]
     if project_id is not None:
         where.append(models.Volume.project_id == project_id)
     if not hidden:

@@ -1,20 +1,28 @@
 """Volumes: one row each, and what may begin on them."""
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
 import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, project_models, quotas, session, transition
+from cinder_ext.db import compact, models, project_models, quotas, session, transition
 from cinder_ext.states import volume as states
 
 MIGRATING = ('starting', 'migrating', 'completing')
 """Words of ``migration_status`` while a migration keeps everything else away."""
 
 
-def _not_migrating():
+SHADOW = 'target:'
+"""How the ``migration_status`` of a shadow volume begins (shadow_volumes.py)."""
+
+
+def _not_migrating(even_shadow=False):
     word = models.Volume.migration_status
-    return sa.or_(word.is_(None), word.not_in(MIGRATING))
+    free = word.not_in(MIGRATING)
+    return sa.or_(word.is_(None), free if even_shadow
+                  else sa.and_(free, word.not_like(f'{SHADOW}%')))
 
 
 @session.reader
@@ -32,6 +40,35 @@ def get(context, volume_id, project_id=None):
     if found is None:
         raise exceptions.VolumeNotFound(id=volume_id)
     return found
+
+
+@session.reader
+def row(context, volume_id, columns, project_id=None):
+    """Some columns of one volume, for an answer.
+
+    :param columns: names, a tuple
+    :param project_id: only if it belongs to this project
+    :raises VolumeNotFound: as get
+    """
+    shape = compact.of_table(models.Volume.__table__, columns)
+    as_document = compact.is_compact(context)
+    query = _one(shape, as_document, project_id is not None)
+    found = shape.rows(context.session.execute(
+        query, {'volume_id': volume_id, 'project_id': project_id}), as_document)
+    if not found:
+        raise exceptions.VolumeNotFound(id=volume_id)
+    return found[0]
+
+
+@functools.cache
+def _one(shape, as_document, of_project):
+    """Made once: making a statement costs what its execution does."""
+    table = models.Volume.__table__.c
+    query = sa.select(*shape.selected(as_document)).where(
+        table.id == sa.bindparam('volume_id'), table.deleted_at.is_(None))
+    if of_project:
+        query = query.where(table.project_id == sa.bindparam('project_id'))
+    return query
 
 
 @session.writer
@@ -77,18 +114,19 @@ def begin(context, volume_id, event, action, values=None, where=()):
 
 
 @session.writer
-def hold(context, volume_id, action, statuses):
+def hold(context, volume_id, action, statuses, even_shadow=False):
     """Lock the volume's row until the transaction ends, in one of ``statuses`` and not migrating.
 
     For what happens beside a volume (a snapshot made or deleted, a clone) without changing
     its status: a migration that starts meanwhile waits, or is refused by what was inserted.
 
+    :param even_shadow: a shadow volume too
     :raises MigrationActive, InvalidState, VolumeNotFound: as begin
     """
     held = context.session.execute(
         sa.update(models.Volume)
         .where(models.Volume.id == volume_id, models.Volume.deleted_at.is_(None),
-               models.Volume.status.in_(statuses), _not_migrating())
+               models.Volume.status.in_(statuses), _not_migrating(even_shadow))
         .values(updated_at=models.Volume.updated_at)
         .execution_options(synchronize_session=False)).rowcount
     if not held:
@@ -166,10 +204,12 @@ def _explained(context, volume_id, action, refusal):
         .with_for_update(read=True)).first()
     if volume is None:
         return exceptions.VolumeNotFound(id=volume_id)
-    if volume.migration_status in MIGRATING:
+    word = volume.migration_status or ''
+    if word in MIGRATING or word.startswith(SHADOW):
+        record = models.VolumeMigration
         migration_id = context.session.execute(
-            sa.select(models.VolumeMigration.id)
-            .where(models.VolumeMigration.volume_id == volume_id)
+            sa.select(record.id)
+            .where(sa.or_(record.volume_id == volume_id, record.shadow_volume_id == volume_id))
             .order_by(models.VolumeMigration.created_at.desc()).limit(1)
             .with_for_update(read=True)).scalar()
         return exceptions.MigrationActive(volume_id=volume_id, migration_id=migration_id,

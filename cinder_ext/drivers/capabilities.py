@@ -166,8 +166,35 @@ class GroupSnapshots(abc.ABC):
         """
 
 
+class Supersede(abc.ABC):
+    """A volume and its snapshots get other names, out of the reach of whoever writes to them."""
+
+    word = 'supersede'
+
+    @abc.abstractmethod
+    def supersede(self, pairs):
+        """Give volumes and snapshots other names, so that nobody who has them open reaches them.
+
+        Each new one holds what the old one held at some moment of the call.  What is written
+        to an old one afterwards, also by whoever opened or connected it before, never arrives in
+        a new one.  The old ones stay, and are deleted by the caller, in any order.  A new volume
+        and its new snapshots belong together as the old ones did; they are as large.
+
+        Of a snapshot nobody writes, so it may be the same thing under a second name.
+
+        Idempotent: what has its new name already is left as it is.
+
+        :param pairs: a list of (old, new): values.Volume first, then values.Snapshot of that volume
+        :returns: a list of the new locations (str or None), in the same order
+        :raises ResourceMissing: one of the old ones is not there
+        :raises NoSpace: the backend cannot hold both
+
+        After an error some of the new ones may be there; the caller deletes them.
+        """
+
+
 ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, Revert, GroupSnapshots, ManageVolumes,
-       ManageSnapshots)
+       ManageSnapshots, Supersede)
 
 
 def of(driver):

@@ -11,6 +11,7 @@ the extents, without reading data.
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 
@@ -33,7 +34,7 @@ _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConnect,
                  capabilities.ChangedRanges, capabilities.AllocatedRanges, capabilities.Revert,
-                 capabilities.GroupSnapshots):
+                 capabilities.GroupSnapshots, capabilities.Supersede):
     """The embedded default: needs no privilege and no daemon.
 
     Consumers must be on this host, or mount the directory at the same path.
@@ -207,6 +208,22 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
               _made_whole(path) as target):
             self._fill(origin, target)
 
+    def supersede(self, pairs):
+        """A volume is another file from then on; a snapshot, which nobody writes, stays the same."""
+        for old, new in pairs:
+            if isinstance(new, values.Snapshot):
+                self._name_again(old, new)
+            else:
+                self._create(new, old, old.size_bytes)
+        return [None] * len(pairs)
+
+    def _name_again(self, old, new):
+        path = self._path(new)
+        with self._lock(path), self._opened(old, os.O_RDONLY), self._mapped(f'naming {new.name_id}'):
+            with contextlib.suppress(FileExistsError):
+                os.link(self._path(old), path, follow_symlinks=False)
+            directories.sync(os.path.dirname(path))
+
     def extend_volume(self, volume, size_bytes):
         path = self._path(volume)
         with self._lock(path), self._opened(volume, os.O_RDWR) as descriptor:
@@ -336,8 +353,7 @@ def _made_whole(path):
     partial = path + _PARTIAL
     with contextlib.suppress(FileNotFoundError):
         os.unlink(partial)
-    descriptor = os.open(
-        partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = _locked(partial)
     with contextlib.ExitStack() as undo:
         undo.callback(_unlink_quietly, partial)
         with contextlib.closing(os.fdopen(descriptor, 'rb+', buffering=0)):
@@ -346,6 +362,18 @@ def _made_whole(path):
         os.rename(partial, path)
         undo.pop_all()
     directories.sync(os.path.dirname(path))
+
+
+def _locked(partial):
+    """A descriptor of a new file, locked, so that a service that starts does not sweep it."""
+    while True:
+        descriptor = os.open(
+            partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        # Swept before it was locked.
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -367,6 +395,8 @@ def _made_whole_together(paths):
         with contextlib.ExitStack() as opened:
             files = [opened.enter_context(open(path + _PARTIAL, 'xb+', buffering=0, opener=_private))
                      for path in paths]
+            for file in files:
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield [file.fileno() for file in files]
             for file in files:
                 os.fsync(file.fileno())
@@ -394,11 +424,16 @@ def _unlink_quietly(path):
 
 
 def _sweep(directory):
-    """Remove the temporary files of creates that were killed."""
+    """Remove the temporary files of creates that were killed.
+
+    One that is locked is being made, by another service of this backend.
+    """
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.endswith('.raw' + _PARTIAL):
-                os.unlink(entry.path)
+                with open(entry.path, 'rb') as file, contextlib.suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(entry.path)
 
 
 def _sizes(directory):

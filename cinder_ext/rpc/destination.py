@@ -4,6 +4,7 @@ Version history of the namespace ``destination``::
 
     1.0 - examine, create, extend, delete, create_snapshot, delete_snapshot,
           create_from_snapshot, connect, disconnect
+    1.1 - supersede; all but examine take ``fence``
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -17,7 +18,7 @@ from cinder_ext.objects import backend_resource, base
 from cinder_ext.rpc import transport
 
 NAMESPACE = 'destination'
-VERSION = '1.0'
+VERSION = '1.1'
 
 LONGEST_SECONDS = 24 * 3600
 """A call that takes longer is given up; a message that nobody takes is dropped after it."""
@@ -53,7 +54,7 @@ class _Translated:
         if isinstance(fault, oslo_messaging.MessagingTimeout | oslo_messaging.MessageDeliveryFailure):
             raise exceptions.BackendDown(reason=f'the volume service of {self._backend} did not '
                                                 f'answer {self._method}') from fault
-        if getattr(fault, 'exc_type', type(fault).__name__) == 'UnsupportedVersion':
+        if transport.is_unsupported(fault):
             raise exceptions.NotCapable(
                 backend=self._backend,
                 capability=f'serve {self._method} of version {VERSION}') from fault
@@ -72,7 +73,7 @@ class DestinationAPI:
         may take its time.
 
     Every method raises BackendDown when there is no answer, else what the driver raised; what
-    is no error of ours becomes a DriverError.
+    is no error of ours becomes a DriverError.  RecordLost: the context's fence does not hold.
     """
 
     def __init__(self, timeout_seconds, transport_=None):
@@ -81,6 +82,14 @@ class DestinationAPI:
             oslo_messaging.Target(topic=transport.VOLUME_TOPIC, namespace=NAMESPACE,
                                   version=VERSION),
             serializer=transport.ContextSerializer(base.Serializer()), transport=transport_)
+
+    def _fenced(self, ctxt, host, method, **arguments):
+        """Call for whoever works on a migration: refused when that is another one by now.
+
+        A context without a fence is of nobody's attempt, and is served.
+        """
+        fence = ctxt.fence and [ctxt.fence.migration_id, ctxt.fence.attempt]
+        return self._call(ctxt, host, method, fence=fence, **arguments)
 
     def _call(self, ctxt, host, method, **arguments):
         backend = host.partition('#')[0]
@@ -105,35 +114,44 @@ class DestinationAPI:
 
     def create(self, ctxt, host, volume):
         """Create an empty volume; returns its location or None."""
-        return self._call(ctxt, host, 'create', volume=_object(volume))
+        return self._fenced(ctxt, host, 'create', volume=_object(volume))
 
     def extend(self, ctxt, host, volume, size_bytes):
         """Make a volume at least so large."""
-        return self._call(ctxt, host, 'extend', volume=_object(volume), size_bytes=size_bytes)
+        return self._fenced(ctxt, host, 'extend', volume=_object(volume), size_bytes=size_bytes)
 
     def delete(self, ctxt, host, volume):
         """Delete a volume; an unknown one is a success."""
-        return self._call(ctxt, host, 'delete', volume=_object(volume))
+        return self._fenced(ctxt, host, 'delete', volume=_object(volume))
 
     def create_snapshot(self, ctxt, host, snapshot):
         """Freeze the volume as it is; returns the location or None."""
-        return self._call(ctxt, host, 'create_snapshot', snapshot=_object(snapshot))
+        return self._fenced(ctxt, host, 'create_snapshot', snapshot=_object(snapshot))
 
     def delete_snapshot(self, ctxt, host, snapshot):
         """Delete a snapshot; an unknown one is a success."""
-        return self._call(ctxt, host, 'delete_snapshot', snapshot=_object(snapshot))
+        return self._fenced(ctxt, host, 'delete_snapshot', snapshot=_object(snapshot))
 
     def create_from_snapshot(self, ctxt, host, volume, snapshot):
         """Create a volume with a snapshot's content."""
-        return self._call(ctxt, host, 'create_from_snapshot', volume=_object(volume),
+        return self._fenced(ctxt, host, 'create_from_snapshot', volume=_object(volume),
                           snapshot=_object(snapshot))
 
     def connect(self, ctxt, host, resource, connector):
         """Make a volume or snapshot reachable; returns values.ConnectionInfo."""
-        return self._call(ctxt, host, 'connect', resource=_object(resource),
+        return self._fenced(ctxt, host, 'connect', resource=_object(resource),
                           connector=connector).to_value()
 
     def disconnect(self, ctxt, host, resource, connector):
         """Take the reachability back."""
-        return self._call(ctxt, host, 'disconnect', resource=_object(resource),
+        return self._fenced(ctxt, host, 'disconnect', resource=_object(resource),
                           connector=connector)
+
+    def supersede(self, ctxt, host, pairs):
+        """Give volumes and snapshots other names, out of the reach of whoever writes to them.
+
+        :param pairs: a list of (old, new), as capabilities.Supersede takes them
+        :returns: a list of locations
+        """
+        return self._fenced(ctxt, host, 'supersede', old=[_object(old) for old, _ in pairs],
+                            new=[_object(new) for _, new in pairs])

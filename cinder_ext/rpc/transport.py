@@ -169,6 +169,11 @@ def get_client(target, *, serializer=None, version_cap=None, timeout_seconds=Non
         call_monitor_timeout=call_monitor_timeout_seconds)
 
 
+def is_unsupported(fault):
+    """Whether a call failed since the other service does not serve that version of the method."""
+    return getattr(fault, 'exc_type', type(fault).__name__) == 'UnsupportedVersion'
+
+
 def get_server(target, endpoints, *, serializer=None, transport=None):
     """A server on threads, not started.
 

@@ -5,6 +5,7 @@ import oslo_messaging
 from oslo_log import log
 
 from cinder_ext.db import migration_preview, volumes
+from cinder_ext.rpc import transport
 from cinder_ext.scheduler import migrations
 from cinder_ext.states import checks
 
@@ -56,6 +57,10 @@ class Previewer:
         except (oslo_messaging.MessagingTimeout, oslo_messaging.MessageDeliveryFailure) as fault:
             LOG.warning('the preflight of volume %s got no answer: %s', volume.id, fault)
             return _unanswered(f'the volume service of {volume.host} did not answer')
+        except oslo_messaging.RemoteError as fault:
+            if not transport.is_unsupported(fault):
+                raise
+            return _unanswered(f'the volume service of {volume.host} is of a version without it')
         answers = _check('source-answers', True, f'the volume service of {volume.host}: found')
         return {**found, 'checks': [answers, *found['checks']]}
 

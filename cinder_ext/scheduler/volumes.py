@@ -4,7 +4,7 @@
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import placement, qos_specs, volume_types, volumes
+from cinder_ext.db import placement, qos_specs, session, volume_types, volumes
 from cinder_ext.scheduler import filters, hints, pick, request
 from cinder_ext.states import volume as states
 
@@ -38,14 +38,18 @@ class VolumePlacer:
             return
         if volume.status != states.CREATING or volume.host is not None:
             return
+        # Outside of the transaction: the compute service may be asked.
+        places = hints.looked_up(context, volume, self._place_of)
         try:
-            wanted = self._request(context, volume)
+            with session.reading(context):
+                wanted = self._request(context, volume, places)
+                # Asked first: a report that comes in between must not make a refusal final.
+                is_settled = self._is_settled(context)
+                pools = self._backends.pools(context)
         except exceptions.NotFound as fault:
             placement.refuse_volume(context, volume_id, fault.message)
             return
-        # Asked first: a report that comes in between must not make a refusal final.
-        is_settled = self._is_settled(context)
-        choice = pick.pick(self._backends.pools(context), wanted, self._rules)
+        choice = pick.pick(pools, wanted, self._rules)
         if choice.pool is not None:
             log_passed_over('volume', volume_id, choice)
             self._send(context, volume, choice.pool)
@@ -53,7 +57,7 @@ class VolumePlacer:
             log_refusals('volume', volume_id, choice)
             placement.refuse_volume(context, volume_id, choice.summary)
 
-    def _request(self, context, volume):
+    def _request(self, context, volume, places):
         """What is looked for: request.Request."""
         return request.Request(
             size_bytes=volume.size * GIB,
@@ -61,7 +65,7 @@ class VolumePlacer:
             availability_zone=volume.availability_zone,
             named=placement.source_host(context, volume),
             tried=frozenset(placement.tried_hosts(volume)),
-            hints=hints.looked_up(context, volume, self._place_of), volume=properties(volume),
+            hints=places, volume=properties(volume),
             qos=qos(context, volume.volume_type_id))
 
     def _send(self, context, volume, pool):

@@ -30,10 +30,12 @@ ALL = (
     Kind('source-answers', "The volume service of the volume's backend answers.",
          "Start the volume service of the volume's backend."),
     # Read off the records.
-    Kind('volume-status', 'The volume is available.',
-         'Only an available volume can be migrated: detach it first.'),
-    Kind('volume-detached', 'The volume has no attachments.',
+    Kind('volume-status', 'The volume is available, or in use.',
+         'Only a volume that is available or in use can be migrated.'),
+    Kind('volume-detached', 'The volume has no attachments, or the one of a server.',
          'Detach the volume from its servers.'),
+    Kind('server-can-swap', 'The server that uses the volume can swap it.',
+         'Detach the volume, or wait until its server can swap it.'),
     Kind('no-other-migration', 'No other migration of the volume is on its way.',
          'Wait until the other migration has ended, or cancel it.'),
     Kind('source-not-frozen', "The volume's backend is not frozen.",
@@ -96,11 +98,11 @@ ALL = (
     Kind('transfer-method', 'Both ends offer a common method.', 'Name another destination.'),
     Kind('destination-pool', 'The destination reports the pool.',
          'Name a pool that the backend reports.'),
-    Kind('physical-capacity', 'The whole chain fits into what is free, less what other migrations '
-         'have claimed.',
+    Kind('physical-capacity', 'The whole chain fits into what is free, less the reserve and what '
+         'other migrations have claimed.',
          'Free or add space at the destination, or name another one.'),
-    Kind('virtual-capacity', 'The virtual size fits under the limit, with what other migrations '
-         'have claimed.',
+    Kind('virtual-capacity', 'The virtual size fits under the limit, less the reserve and what '
+         'other migrations have claimed.',
          'Raise max_over_subscription_ratio, delete volumes, or name another destination.'),
 )
 """In the order in which they are listed."""

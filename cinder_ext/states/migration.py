@@ -67,7 +67,7 @@ MACHINE = Machine('migration', 'phase', (SCHEDULING,), (
     Row('schedule', (SCHEDULING,), PREFLIGHT),
     Row('refuse', (SCHEDULING,), REFUSED),
     Row('retype-in-place', (SCHEDULING,), UNNEEDED),
-    Row('copy', (PREFLIGHT, COPYING), COPYING),
+    Row('copy', (PREFLIGHT, COPYING, VERIFYING), COPYING),
     Row('verify', (COPYING, VERIFYING), VERIFYING),
     Row('swap', (COPYING, VERIFYING, SWAPPING), SWAPPING),
     Row('commit', (COPYING, VERIFYING, SWAPPING, COMMITTING), COMMITTING),

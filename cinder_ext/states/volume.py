@@ -52,7 +52,7 @@ RESETTABLE = (CREATING, AVAILABLE, ERROR, ERROR_DELETING, ATTACHING, DETACHING, 
               MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING, AWAITING_TRANSFER)
 """What an administrator may set with os-reset_status; not ``deleting``, which would delete it."""
 
-MACHINE = Machine('volume', 'status', (CREATING, MANAGING), (
+MACHINE = Machine('volume', 'status', (CREATING, MANAGING, AVAILABLE), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
     Row('group-failed', (CREATING, AVAILABLE), ERROR),

@@ -17,7 +17,7 @@ from cinder_ext.drivers import loader
 from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.volume import backend as backends
-from cinder_ext.volume import engine, reports
+from cinder_ext.volume import engine, ownership, reports
 from cinder_ext.volume.attachments.endpoint import AttachmentEndpoint
 from cinder_ext.volume.groups.endpoint import GroupEndpoint
 from cinder_ext.volume.groups.snapshots import GroupSnapshotEndpoint
@@ -63,13 +63,15 @@ class VolumeService:
     :param conf: options; database and transport must be open before ``start()``
     :param section: the backend's section of the configuration
     :param flow_engine: volume.engine.Engine; runs the flows of all backends of the process
+    :param owner: volume.ownership.Ownership of the process
     """
 
-    def __init__(self, conf, section, flow_engine):
+    def __init__(self, conf, section, flow_engine, owner):
         backend_conf.register(conf, section)
         self._conf = conf
         self._section = section
         self._engine = flow_engine
+        self._owner = owner
         self.host = f'{conf.host}@{section}'
         self._lock = threading.Lock()
         self._server = None
@@ -178,7 +180,7 @@ class VolumeService:
             AttachmentEndpoint(backend),
             ManageEndpoint(backend),
             RevertEndpoint(backend),
-            MigrationEndpoint(self._conf, self.host, driver, self._engine),
+            MigrationEndpoint(self._conf, self.host, driver, self._engine, self._owner),
             PreviewEndpoint(self._conf, driver),
             DestinationEndpoint(driver),
         ]
@@ -204,13 +206,15 @@ class VolumeServices:
     def __init__(self, conf, sections=None, watchers=()):
         self._conf = conf
         self._engine = engine.Engine(conf, watchers)
-        self._services = [VolumeService(conf, section, self._engine)
+        self._owner = ownership.Ownership(conf)
+        self._services = [VolumeService(conf, section, self._engine, self._owner)
                           for section in sections or conf.enabled_backends]
 
     def start(self):
         """Announce all before one reports: the schedulers wait for the reports of all."""
         for service in self._services:
             service.announce()
+        self._owner.start()
         for service in self._services:
             service.start()
 
@@ -220,6 +224,7 @@ class VolumeServices:
             service.park()
         for service in self._services:
             service.stop()
+        self._owner.stop()
         self._engine.close()
 
     def reload(self):

@@ -3,7 +3,15 @@
 
 import pytest
 
-from cinder_ext.drivers.conformance import connect, manage, ranges, revert, suite, workbench
+from cinder_ext.drivers.conformance import (
+    connect,
+    manage,
+    ranges,
+    revert,
+    suite,
+    supersede,
+    workbench,
+)
 
 
 class TestFileOnSharedBlocks(suite.Conformance):
@@ -14,7 +22,8 @@ class TestFileOnSharedBlocks(suite.Conformance):
 
 class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
                                ranges.AllocatedRangesCases, revert.RevertCases,
-                               manage.ManageVolumesCases, manage.ManageSnapshotsCases):
+                               manage.ManageVolumesCases, manage.ManageSnapshotsCases,
+                               supersede.SupersedeCases):
     @pytest.fixture
     def driver(self, tmp_path):
         return workbench.started('file', file_path=tmp_path, file_reflink='off')

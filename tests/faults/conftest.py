@@ -314,6 +314,12 @@ def digest(path):
     return found.hexdigest(), size
 
 
+@pytest.fixture(scope='session')
+def killable():
+    """killable(state_dir): the embedded service, which dies where it is told to."""
+    return Killable
+
+
 @pytest.fixture
 def noise():
     return random.Random(11).randbytes

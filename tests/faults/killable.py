@@ -13,6 +13,8 @@ which, where, and counts:
     ``bytes:N``          in the middle of the write that copies the Nth byte of this process
     ``driver:N``         as bytes, of what the file driver writes by itself
     ``renamed:WORD``     when a file got a name with this word in it
+    ``phased:PHASE``     when a migration's phase was committed
+    ``within:NAME``      in a transaction, when a function of db.volume_migrations has done its part
     ``call:NAME``        when a migration's destination has taken a call, which is lost with it
 ``FILL_AT``
     ``NAME:DIRECTORY``  fill the file system of a directory when a step begins, so that the
@@ -41,6 +43,7 @@ import cinder_ext  # noqa: F401 - before oslo.messaging
 from cinder_ext.cmd import all as embedded
 from cinder_ext.cmd import process, volume
 from cinder_ext.cmd.api import ApiService
+from cinder_ext.db import transition, volume_migrations
 from cinder_ext.drivers.generic import attach, blockio
 from cinder_ext.scheduler.manager import SchedulerService
 from cinder_ext.volume.manager import VolumeServices
@@ -114,6 +117,18 @@ def rename(source, target, change=os.rename):
         die()
 
 
+def phased(_context, kind, _id, _event, state, _facts):
+    if kind == 'migration' and state == POINT:
+        die()
+
+
+def dying(function):
+    def call(*arguments):
+        function(*arguments)
+        die()
+    return call
+
+
 class OffClock:
     """The wall clock, off by the seconds in a file; what measures a duration goes right.
 
@@ -166,6 +181,10 @@ def main():
     event.listen(sqlalchemy.engine.Engine, 'begin', commits.after)
     if KIND == 'call':
         setattr(DestinationEndpoint, POINT, lambda *args, **kwargs: die())
+    if KIND == 'phased':
+        transition.watch(phased)
+    if KIND == 'within':
+        setattr(volume_migrations, POINT, dying(getattr(volume_migrations, POINT)))
     blockio.write_from = Copied(os.environ['COUNTER']).write_from
     os.rename = rename
     if 'OFFSET' in os.environ:

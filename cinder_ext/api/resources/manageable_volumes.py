@@ -9,7 +9,7 @@ import re
 
 from cinder_ext import exceptions
 from cinder_ext.api import microversion, pagination, rules, validation
-from cinder_ext.api.operation import Operation
+from cinder_ext.api.operation import MIGRATING, Operation
 from cinder_ext.api.resources import volume_view, volumes
 from cinder_ext.db import default_types, managed, services, type_encryptions, volume_types
 
@@ -223,5 +223,6 @@ OLD_CREATE = Operation('os-volume-manage.create', policy=MANAGE, body=MANAGE_BOD
                        success=202)
 ACTIONS = {
     'os-unmanage': Operation('manageable_volumes.unmanage', target=volumes.load, policy=UNMANAGE,
-                             body=UNMANAGE_BODY, handler=unmanage, success=202),
+                             body=UNMANAGE_BODY, handler=unmanage, success=202,
+                             migrating=MIGRATING),
 }

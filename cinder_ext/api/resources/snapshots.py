@@ -5,7 +5,7 @@ from oslo_utils import strutils
 
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
-from cinder_ext.api.operation import Operation
+from cinder_ext.api.operation import MIGRATING, Operation
 from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import listing, models, snapshots, volume_requests, volumes
 from cinder_ext.states import snapshot as states
@@ -254,7 +254,7 @@ LIST = Operation('snapshots.list', policy=POLICY_LIST, handler=index)
 LIST_DETAIL = Operation('snapshots.list_detail', policy=POLICY_LIST, handler=detail)
 SHOW = Operation('snapshots.show', target=load, policy=POLICY_GET, handler=show)
 CREATE = Operation('snapshots.create', policy=POLICY_CREATE, body=CREATE_BODY,
-                   variant=IN_USE_TOO, handler=create, success=202)
+                   variant=IN_USE_TOO, handler=create, success=202, migrating=MIGRATING)
 UPDATE = Operation('snapshots.update', target=load, policy=POLICY_UPDATE, body=UPDATE_BODY,
                    handler=update)
 DELETE = Operation('snapshots.delete', target=load, policy=POLICY_DELETE, handler=delete,

@@ -3,10 +3,11 @@
 
 from cinder_ext import exceptions
 from cinder_ext.api import microversion, pagination, rules, validation
-from cinder_ext.api.operation import Operation
+from cinder_ext.api.operation import MIGRATING, Operation
 from cinder_ext.api.resources import migration_rules, type_rules
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import (
+    attached_migrations,
     reverts,
     volume_requests,
     volumes,
@@ -204,10 +205,14 @@ def upload_image(call):
 
 
 def complete_migration(call):
-    """Report that a server has swapped a volume: none is ever waited for."""
-    volumes.get(call.context, call.body['new_volume'])
-    raise exceptions.InvalidState(
-        kind='volume', reason=f'no migration of volume {call.target.id} waits for a server.')
+    """Report that a server has swapped a volume, or could not.
+
+    The answer says under which id the server has its volume.  A report may come again.
+    """
+    return {'save_volume_id': attached_migrations.report(
+        call.context, call.target.id, call.body['new_volume'],
+        pagination.truth('error', str(call.body.get('error') or False)),
+        lambda record: call.tell(call.rpc.volume.run_migration, record.source_host, record.id))}
 
 
 def complete_extend(call):
@@ -225,13 +230,15 @@ def _action(name, policy, handler, body=None, success=202, **more):
 
 
 ACTIONS = {
-    'os-extend': _action('extend', 'volume:extend', extend, EXTEND_BODY, variant=EXTEND_EVENTS),
-    'os-retype': _action('retype', 'volume:retype', retype, RETYPE_BODY),
+    'os-extend': _action('extend', 'volume:extend', extend, EXTEND_BODY, variant=EXTEND_EVENTS,
+                         migrating=MIGRATING),
+    'os-retype': _action('retype', 'volume:retype', retype, RETYPE_BODY, migrating=MIGRATING),
     'os-migrate_volume': _action('migrate', f'{ADMIN_ACTIONS}:migrate_volume', migrate,
-                                 MIGRATE_BODY),
+                                 MIGRATE_BODY, migrating=MIGRATING),
     'os-reset_status': _action('reset_status', f'{ADMIN_ACTIONS}:reset_status', reset_status,
                                RESET_BODY),
-    'os-force_delete': _action('force_delete', f'{ADMIN_ACTIONS}:force_delete', force_delete),
+    'os-force_delete': _action('force_delete', f'{ADMIN_ACTIONS}:force_delete', force_delete,
+                               migrating=MIGRATING),
     'os-set_bootable': _action('set_bootable', 'volume:update', set_bootable, BOOTABLE_BODY,
                                success=200),
     'os-migrate_volume_completion': _action(

@@ -74,8 +74,10 @@ def _places(row, types):
 
 def _figures(row):
     seen = row.progress_updated_at
-    is_stalled = (row.phase in states.ACTIVE and row.phase != states.PAUSED and seen is not None
-                  and timeutils.is_older_than(seen, STALLED_SECONDS))
+    # A swap without figures may be as fast as any.
+    is_dark = row.phase == states.SWAPPING and row.percent is None
+    is_stalled = (row.phase in states.ACTIVE and row.phase != states.PAUSED and not is_dark
+                  and seen is not None and timeutils.is_older_than(seen, STALLED_SECONDS))
     return {
         'percent': row.percent, 'progress_note': row.progress_note,
         'bytes': {'total': row.bytes_total, 'done': row.bytes_done, 'read': row.bytes_read,

@@ -180,7 +180,8 @@ def cancel(call):
 
     Cancelling again changes nothing.
     """
-    return _woken(call, migration_actions.cancel(call.context, call.target.id))
+    record = migration_actions.cancel(call.context, call.target.id)
+    return _shown(call, record) if record.phase in states.ENDED else _woken(call, record)
 
 
 def pause(call):

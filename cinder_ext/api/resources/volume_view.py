@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from cinder_ext.api import microversion
-from cinder_ext.db import attachments, volume_migrations, volume_properties
+from cinder_ext.db import attachments, session, volume_migrations, volume_properties
 from cinder_ext.states import attachment as attachment_states
 
 HOST = 'volume_extension:volume_host_attribute'
@@ -144,7 +144,9 @@ def brief(call, row):
 
 def changed(call, row):
     """A volume that was just made or changed."""
-    return _entry(call, row, _Beside(call, [row]), VIEW.upto(call.version))
+    with session.reading(call.context):
+        beside = _Beside(call, [row])
+    return _entry(call, row, beside, VIEW.upto(call.version))
 
 
 def details(call, rows):

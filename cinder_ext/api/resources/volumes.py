@@ -3,7 +3,7 @@
 
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
-from cinder_ext.api.operation import Operation
+from cinder_ext.api.operation import MIGRATING, Operation
 from cinder_ext.api.resources import availability_zones, type_rules, volume_types, volume_view
 from cinder_ext.db import (
     group_requests,
@@ -11,6 +11,8 @@ from cinder_ext.db import (
     listing,
     managed,
     models,
+    session,
+    shadow_volumes,
     snapshots,
     type_encryptions,
     volume_requests,
@@ -121,6 +123,11 @@ def load(call):
     return volumes.get(call.context, call.path['volume_id'], call.scope)
 
 
+def _load_shown(call):
+    """As load, but what of it is shown only."""
+    return volumes.row(call.context, call.path['volume_id'], volume_view.COLUMNS, call.scope)
+
+
 # handlers
 
 
@@ -151,6 +158,7 @@ def _conditions(call):
     if not call.context.is_admin:
         # What the service makes for itself is nobody's business.
         found.append(listing.Condition('consumes_quota', 'eq', True))
+    found.append(listing.Condition('migration_status', 'clause', shadow_volumes.is_not_one()))
     return found
 
 
@@ -177,6 +185,15 @@ def create(call):
     """
     wanted = call.body['volume']
     _refuse_unserved(call, wanted)
+    with session.reading(call.context):
+        snapshot, source, values = _wanted(call, wanted)
+    volume = _record(call, snapshot, source, values, wanted.get('metadata'))
+    call.tell(call.rpc.scheduler.create_volume, volume.id)
+    return {'volume': volume_view.changed(call, volume)}
+
+
+def _wanted(call, wanted):
+    """Row of the snapshot and of the volume that it is made from, and the columns of a new volume."""
     snapshot, source = _origin(call, wanted)
     type_, specs = volume_types.chosen(call, wanted.get('volume_type'), snapshot or source)
     group_id = next((wanted[name] for name in call.at(GROUPS) if wanted.get(name)), None)
@@ -197,9 +214,7 @@ def create(call):
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')
     if hints:
         values['request'] = {'scheduler_hints': hints}
-    volume = _record(call, snapshot, source, values, wanted.get('metadata'))
-    call.tell(call.rpc.scheduler.create_volume, volume.id)
-    return {'volume': volume_view.changed(call, volume)}
+    return snapshot, source, values
 
 
 def _is_bootable(call, snapshot, source):
@@ -350,10 +365,10 @@ def remove(call, force, cascade):
 LIST = Operation('volumes.list', policy='volume:get_all', handler=index, reads=True)
 LIST_DETAIL = Operation('volumes.list_detail', policy='volume:get_all', handler=detail, reads=True)
 SUMMARY = Operation('volumes.summary', policy='volume:get_all', handler=summary, since='3.12')
-SHOW = Operation('volumes.show', target=load, policy='volume:get', handler=show, reads=True)
+SHOW = Operation('volumes.show', target=_load_shown, policy='volume:get', handler=show, reads=True)
 CREATE = Operation('volumes.create', policy='volume:create', body=CREATE_BODY, handler=create,
                    success=202)
 UPDATE = Operation('volumes.update', target=load, policy='volume:update', body=UPDATE_BODY,
                    handler=update)
 DELETE = Operation('volumes.delete', target=load, policy='volume:delete', handler=delete,
-                   success=202)
+                   success=202, migrating=MIGRATING)

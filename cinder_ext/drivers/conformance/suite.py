@@ -15,6 +15,7 @@ from cinder_ext.drivers.conformance import (
     ranges,
     revert,
     snapshots,
+    supersede,
     volumes,
 )
 
@@ -26,5 +27,6 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
                   ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases,
-                  manage.ManageVolumesCases, manage.ManageSnapshotsCases):
+                  manage.ManageVolumesCases, manage.ManageSnapshotsCases,
+                  supersede.SupersedeCases):
     """What a driver that serves every capability must pass."""

@@ -117,25 +117,6 @@ def write_from(descriptor, view, offset):
         done += os.pwrite(descriptor, view[done:], offset + done)
 
 
-def read_ahead(path, ranges, most_bytes):
-    """Let the kernel begin to read ranges of a device or file; a hint, its failure is ignored.
-
-    :param ranges: values.Range, the most wanted first
-    :param most_bytes: at most so much
-    """
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            for part in ranges:
-                length = min(part.length, most_bytes)
-                os.posix_fadvise(descriptor, part.offset, length, os.POSIX_FADV_WILLNEED)
-                most_bytes -= length
-                if not most_bytes:
-                    break
-        finally:
-            os.close(descriptor)
-
-
 def punch_hole(descriptor, offset, length):
     """Make a range read zeros and give its space back.
 

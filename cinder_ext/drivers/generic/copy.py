@@ -25,9 +25,8 @@ import threading
 import time
 import typing
 
-from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import blockio, faults, units
+from cinder_ext.drivers.generic import blockio, faults, reading, units
 from cinder_ext.drivers.generic import digests as digest_maps
 
 CHECKPOINT_BYTES = 64 * values.MIB
@@ -211,6 +210,8 @@ class RangeCopier:
         ``(segment, encoded)`` for the segments written since the last checkpoint, each
         complete for this link, so that it replaces what was stored for the segment
     :param on_progress: called in the copying thread with CopyStats, about once per unit
+    :param on_sent: called in the copying thread when the last unit is on its way
+    :param early: reading.ReadAhead of this source; what it has is not read again
     :param proven: set of targets that are known to take direct I/O; this one is added
     :param buffers: one blockio.buffer of units.UNIT_BYTES per worker, to be used again by the
         next copier: the pages of new ones cost as much as copying a small link
@@ -223,7 +224,7 @@ class RangeCopier:
     def __init__(self, source_path, target_path, digests, *, size_bytes, control, workers=3,
                  written=None, source_direct=True, buffers=None, proven=None,
                  checkpoint_bytes=CHECKPOINT_BYTES, checkpoint_seconds=CHECKPOINT_SECONDS,
-                 on_checkpoint=None, on_progress=None):
+                 on_checkpoint=None, on_progress=None, on_sent=None, early=None):
         if digests.size_bytes != size_bytes:
             raise ValueError('the map is that of another size')
         if checkpoint_bytes < values.BLOCK_BYTES:
@@ -243,6 +244,8 @@ class RangeCopier:
         self.interval_seconds = checkpoint_seconds
         self.on_checkpoint = on_checkpoint or (lambda position, deltas, stats: None)
         self.on_progress = on_progress or (lambda stats: None)
+        self.on_sent = on_sent or (lambda: None)
+        self.early = early
 
     def copy(self, ranges, start_offset=0, is_relative=False):
         """Make the ranges equal, and checkpoint at the end.
@@ -261,10 +264,9 @@ class RangeCopier:
         """
         parts = units.coalesced(ranges, values.BLOCK_BYTES, self.size_bytes)
         whole_blocks = self.interval_bytes - self.interval_bytes % values.BLOCK_BYTES
-        unit_bytes = min(units.UNIT_BYTES, whole_blocks)
         hints = _Hints(ranges, is_relative, self.size_bytes)
         with _Run(self, start_offset, hints) as run:
-            run.all(units.cut(parts, unit_bytes, start_offset))
+            run.all(units.cut(parts, min(units.UNIT_BYTES, whole_blocks), start_offset))
         return self.stats
 
 
@@ -311,6 +313,7 @@ class _Run:
             self._wait(lambda: self.free)
             self._send(number, part)
             copier.on_progress(copier.stats)
+        copier.on_sent()
         self._wait(self._is_idle)
         self.gate.position = copier.size_bytes
         self._checkpoint()
@@ -384,8 +387,10 @@ class _Run:
 
     def _unit(self, number, part, view):
         """Read, decide, wait for the turn, write.  Runs in a worker."""
-        self._read(part, view)
-        blocks = list(self._decide(part, view))
+        early = self.copier.early and self.copier.early.take(part)
+        view, found = early or (view, reading.read_unit(
+            self.source, self.copier.source_path, part, view))
+        blocks = list(self._decide(part, found))
         length = sum(block.length for block in blocks if block.action != _SKIP)
         with contextlib.ExitStack() as turn:
             self.gate.admit(number, length, part.end)
@@ -393,34 +398,24 @@ class _Run:
             for action, group in itertools.groupby(blocks, key=lambda block: block.action):
                 self._apply(action, list(group), view)
 
-    def _read(self, part, view):
-        """Fill the buffer from the source."""
-        path = self.copier.source_path
-        # Direct reads take whole pages, also where the source ends within one.
-        aligned = -(-part.length // blockio.ALIGNMENT) * blockio.ALIGNMENT
-        with faults.mapped(f'reading {path} at {part.offset}'):
-            count = blockio.read_into(self.source, view[:aligned], part.offset, part.length)
-        if count < part.length:
-            raise exceptions.BackendDown(
-                reason=f'reading {path}: it ends at {part.offset + count},'
-                       f' expected {self.copier.size_bytes}')
+    def _decide(self, part, found):
+        """Yield a _Block for each block of a unit.
 
-    def _decide(self, part, view):
-        """Yield a _Block for each block of a unit."""
-        for start in range(0, part.length, values.BLOCK_BYTES):
-            index = (part.offset + start) // values.BLOCK_BYTES
-            data = view[start:min(start + values.BLOCK_BYTES, part.length)]
-            value = digest_maps.digest(data)
+        :param found: digests of the source's blocks
+        """
+        first = part.offset // values.BLOCK_BYTES
+        for index, value in enumerate(found, first):
+            length = self.copier.digests.block_length(index)
             if value == self.copier.digests[index]:
                 action = _SKIP
-            elif value == digest_maps.zero_digest(len(data)):
+            elif value == digest_maps.zero_digest(length):
                 action = _ZERO
             elif self.hints.serve(self.copier.digests.is_zero(index),
                                   self.copier.digests.is_known(index)):
                 action = _PAGES
             else:
                 action = _WRITE
-            yield _Block(index, start, len(data), value, action)
+            yield _Block(index, (index - first) * values.BLOCK_BYTES, length, value, action)
 
     def _apply(self, action, blocks, view):
         """Do one thing to neighbouring blocks and note what the target holds."""

@@ -3,11 +3,12 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import os
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import blockio, extents, faults, units
+from cinder_ext.drivers.generic import blockio, extents, faults, reading, units
 from cinder_ext.drivers.generic import digests as digest_maps
 
 DIRECT = 'direct'
@@ -17,38 +18,91 @@ DROPPED = 'dropped'
 """Read after fsync and after dropping the pages; the kernel may have kept some."""
 
 
-def verify_blocks(path, size_bytes, digests, blocks, *, control, on_progress=None,
-                  link='volume', workers=3, buffers=None):
-    """Compare what a device gives back with what it should hold.
+class Device:
+    """One device or file that is to be compared.
 
-    :param path: device or file, at least ``size_bytes`` long
+    :param size_bytes: it is at least so long
     :param digests: DigestMap of ``size_bytes`` with what is expected
     :param blocks: indices of the 1 MiB blocks to read, in any order
+    :param link: what the fault names (``snapshot <id>``)
+    :ivar how: how the page cache was passed: DIRECT or DROPPED; known once it is opened
+    """
+
+    def __init__(self, path, size_bytes, digests, blocks, link='volume'):
+        if digests.size_bytes != size_bytes:
+            raise ValueError('the map is that of another size')
+        self.path = path
+        self.size_bytes = size_bytes
+        self.digests = digests
+        self.blocks = blocks
+        self.link = link
+        self.how = None
+        self.descriptor = None
+
+    def open(self):
+        """Open it past the page cache: direct where the path allows it, else its pages dropped."""
+        with faults.mapped(f'reading back {self.path}'):
+            self.descriptor, is_direct = blockio.open_source(self.path, direct=True)
+            self.how = DIRECT if is_direct else DROPPED
+            if not is_direct:
+                blockio.drop_cache(self.path)
+
+    def close(self):
+        """Idempotent."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+def verify_blocks(path, size_bytes, digests, blocks, *, link='volume', **options):
+    """Compare what one device gives back with what it should hold: see Device, verify_devices.
+
+    :returns: how the page cache was passed: DIRECT or DROPPED
+    """
+    device = Device(path, size_bytes, digests, blocks, link)
+    device.open()
+    try:
+        verify_devices([device], **options)
+    finally:
+        device.close()
+    return device.how
+
+
+def verify_devices(devices, *, control, on_progress=None, on_done=None, workers=3, buffers=None):
+    """Compare devices with what they should hold, one after the other.
+
+    :param devices: iterable of opened Device.  It is advanced while the last units of the one
+        before are in flight; who made them closes them
     :param control: ``check(length)`` is called before each unit; it may sleep, or raise to stop
     :param on_progress: called in the calling thread with the bytes compared so far
-    :param link: what the fault names (``snapshot <id>``)
+    :param on_done: called in the calling thread with each Device that was equal and is not read
+        any more, in their order; one without blocks may be left out
     :param buffers: one blockio.buffer of units.UNIT_BYTES per worker; new ones by default
-    :returns: how the page cache was passed: DIRECT or DROPPED
     :raises VerifyFailed: the first block that differs, by offset
-    :raises BackendDown: the device does not answer
+    :raises BackendDown: a device does not answer
 
     Writes nothing; repeating it is safe.
     """
-    if digests.size_bytes != size_bytes:
-        raise ValueError('the map is that of another size')
-    with faults.mapped(f'reading back {path}'):
-        descriptor, how = _open_past_cache(path)
-        try:
-            done = 0
-            ranges = units.of_blocks(blocks, size_bytes)
-            for part, found in _digested(descriptor, ranges, workers, control, buffers):
-                _compare(part, found, digests, link)
-                done += part.length
-                if on_progress:
-                    on_progress(done)
-        finally:
-            os.close(descriptor)
-    return how
+    done, last = 0, None
+    # Closed before the fault goes on: nothing may be in flight when the devices are closed.
+    with contextlib.closing(_digested(_parts(devices), workers, control, buffers)) as read:
+        for device, part, found in read:
+            if last not in (None, device) and on_done:
+                on_done(last)
+            last = device
+            _compare(part, found, device.digests, device.link)
+            done += part.length
+            if on_progress:
+                on_progress(done)
+    if last is not None and on_done:
+        on_done(last)
+
+
+def _parts(devices):
+    """Yield (Device, values.Range) of all units."""
+    for device in devices:
+        for part in units.cut(units.of_blocks(device.blocks, device.size_bytes)):
+            yield device, part
 
 
 def digest_of(path, size_bytes, *, control=None, workers=3):
@@ -60,64 +114,50 @@ def digest_of(path, size_bytes, *, control=None, workers=3):
     :raises BackendDown: the device does not answer
     """
     found_digests = digest_maps.DigestMap.zeros(size_bytes)
+    device = Device(path, size_bytes, found_digests, ())
     with faults.mapped(f'reading {path}'):
-        descriptor, _ = blockio.open_source(path)
+        device.descriptor, _ = blockio.open_source(path)
         try:
             ranges = [values.Range(0, size_bytes)]
-            if blockio.is_regular(descriptor):
-                ranges = extents.allocated(descriptor, size_bytes)
+            if blockio.is_regular(device.descriptor):
+                ranges = extents.allocated(device.descriptor, size_bytes)
             ranges = units.coalesced(ranges, values.BLOCK_BYTES, size_bytes)
-            for part, found in _digested(descriptor, ranges, workers, control):
-                for number, value in enumerate(found):
-                    found_digests[part.offset // values.BLOCK_BYTES + number] = value
+            parts = ((device, part) for part in units.cut(ranges))
+            with contextlib.closing(_digested(parts, workers, control)) as read:
+                for _, part, found in read:
+                    for number, value in enumerate(found, part.offset // values.BLOCK_BYTES):
+                        found_digests[number] = value
         finally:
-            os.close(descriptor)
+            device.close()
     return found_digests.root()
 
 
-def _open_past_cache(path):
-    """(descriptor, how): direct where the path allows it, else with its pages dropped."""
-    descriptor, is_direct = blockio.open_source(path, direct=True)
-    if is_direct:
-        return descriptor, DIRECT
-    blockio.drop_cache(path)
-    return descriptor, DROPPED
+def _digested(parts, workers, control, buffers=None):
+    """Yield (Device, values.Range, digests of its blocks) in order, reading ahead in threads.
 
-
-def _digested(descriptor, ranges, workers, control, buffers=None):
-    """Yield (values.Range, digests of its blocks) in order, reading ahead in threads."""
+    :param parts: iterable of (opened Device, values.Range of a unit)
+    """
     free = list(buffers or (blockio.buffer(units.UNIT_BYTES) for _ in range(workers)))
     pending = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers, 'verify') as pool:
-        for part in units.cut(ranges):
+        for device, part in parts:
             if control:
                 control.check(part.length)
             if not free:
                 yield _oldest(pending, free)
             view = free.pop()
-            pending.append((part, view, pool.submit(_read_unit, descriptor, part, view)))
+            pending.append((device, part, view, pool.submit(
+                reading.read_unit, device.descriptor, device.path, part, view)))
         while pending:
             yield _oldest(pending, free)
 
 
 def _oldest(pending, free):
     """The result of the unit that was sent first; its buffer is free again."""
-    part, view, future = pending.popleft()
+    device, part, view, future = pending.popleft()
     found = future.result()
     free.append(view)
-    return part, found
-
-
-def _read_unit(descriptor, part, view):
-    """The digests of the blocks of one unit.  Runs in a worker."""
-    # Direct reads take whole sectors; what lies past the range is cut off below.
-    aligned = -(-part.length // blockio.ALIGNMENT) * blockio.ALIGNMENT
-    count = blockio.read_into(descriptor, view[:aligned], part.offset, part.length)
-    if count < part.length:
-        raise exceptions.BackendDown(
-            reason=f'the device ends at {part.offset + count}, expected {part.end}')
-    return [digest_maps.digest(view[start:min(start + values.BLOCK_BYTES, part.length)])
-            for start in range(0, part.length, values.BLOCK_BYTES)]
+    return device, part, found
 
 
 def _compare(part, found, digests, link):

@@ -40,6 +40,11 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
         self._daemon = daemon.StorageDaemon(os.path.join(self._base, 'views'))
 
     @property
+    def clones_need_their_source(self):
+        """What is removed and still stood on is merged, or stays without a name."""
+        return False
+
+    @property
     def copy_bytes_per_second(self):
         return self.settings.options.file_copy_bytes_per_second
 

@@ -6,6 +6,7 @@ Every call is safe to repeat, as the driver's are.
 
 import oslo_messaging
 
+from cinder_ext.db import lease
 from cinder_ext.drivers import capabilities, transfer
 from cinder_ext.objects import backend_resource
 from cinder_ext.rpc import destination as destination_rpc
@@ -37,25 +38,32 @@ class DestinationEndpoint:
     def examine(self, context):
         return examine(self._driver)
 
-    def create(self, context, volume):
+    def create(self, context, volume, fence=None):
+        _check(context, fence)
         return self._driver.create_volume(volume.to_value())
 
-    def extend(self, context, volume, size_bytes):
+    def extend(self, context, volume, size_bytes, fence=None):
+        _check(context, fence)
         self._driver.extend_volume(volume.to_value(), size_bytes)
 
-    def delete(self, context, volume):
+    def delete(self, context, volume, fence=None):
+        _check(context, fence)
         self._driver.delete_volume(volume.to_value())
 
-    def create_snapshot(self, context, snapshot):
+    def create_snapshot(self, context, snapshot, fence=None):
+        _check(context, fence)
         return self._driver.create_snapshot(snapshot.to_value())
 
-    def delete_snapshot(self, context, snapshot):
+    def delete_snapshot(self, context, snapshot, fence=None):
+        _check(context, fence)
         self._driver.delete_snapshot(snapshot.to_value())
 
-    def create_from_snapshot(self, context, volume, snapshot):
+    def create_from_snapshot(self, context, volume, snapshot, fence=None):
+        _check(context, fence)
         return self._driver.create_volume_from_snapshot(volume.to_value(), snapshot.to_value())
 
-    def connect(self, context, resource, connector):
+    def connect(self, context, resource, connector, fence=None):
+        _check(context, fence)
         value = resource.to_value()
         if isinstance(resource, backend_resource.BackendSnapshot):
             found = self._driver.connect_snapshot(value, connector)
@@ -63,8 +71,24 @@ class DestinationEndpoint:
             found = self._driver.connect_volume(value, connector)
         return backend_resource.BackendConnection.from_value(found)
 
-    def disconnect(self, context, resource, connector):
+    def disconnect(self, context, resource, connector, fence=None):
+        _check(context, fence)
         if isinstance(resource, backend_resource.BackendSnapshot):
             self._driver.disconnect_snapshot(resource.to_value(), connector)
         else:
             self._driver.disconnect_volume(resource.to_value(), connector)
+
+    def supersede(self, context, old, new, fence=None):
+        _check(context, fence)
+        return self._driver.supersede([(before.to_value(), after.to_value())
+                                       for before, after in zip(old, new, strict=True)])
+
+
+def _check(context, fence):
+    """Refuse what a worker asked before it was succeeded, or without knowing it.
+
+    :param fence: [migration id, attempt] or None
+    :raises RecordLost: another attempt has begun
+    """
+    if fence is not None:
+        lease.check(context, *fence)

@@ -25,6 +25,7 @@ class MigrationEndpoint:
     :param host: ``host@backend``
     :param driver: the backend's, started
     :param engine: volume.engine.Engine
+    :param ownership: volume.ownership.Ownership of the process
 
     Version history::
 
@@ -33,7 +34,7 @@ class MigrationEndpoint:
 
     target = oslo_messaging.Target(version='1.0')
 
-    def __init__(self, conf, host, driver, engine):
+    def __init__(self, conf, host, driver, engine, ownership):
         self._host = host
         self._engine = engine
         self._stopping = threading.Event()
@@ -48,7 +49,10 @@ class MigrationEndpoint:
         self._tools = works.Tools(
             conf, driver,
             destination_rpc.DestinationAPI(lambda: conf.migration.destination_timeout),
-            attach.connector_properties(host=host.partition('@')[0]), self._stopping)
+            attach.connector_properties(host=host.partition('@')[0]), self._stopping,
+            ownership)
+        self._ownership = ownership
+        ownership.join(self._look)
 
     def run_migration(self, context, migration_id):
         """Take a migration up, or look at its record again.  Harmless while it runs already."""
@@ -58,19 +62,24 @@ class MigrationEndpoint:
 
     def resume(self):
         """Take up what was recorded and is not being done; called at start and periodically."""
-        context = request_context.admin_context()
-        for phases in (states.MOVING, (states.COMMITTED, states.TIDYING)):
-            for migration_id in volume_migrations.waiting(context, phases, self._host):
-                self._take_up(migration_id, self._places)
+        self._look()
         if time.monotonic() >= self._retry_at:
             self._retry_at = time.monotonic() + self._conf.migration.tidy_retry_interval
-            self._retry(context)
+            self._retry(request_context.admin_context())
+
+    def _look(self):
+        """Take up what nobody owns, or what its owner has lost."""
+        context = request_context.admin_context()
+        for phases in (states.MOVING, (states.COMMITTED, states.TIDYING)):
+            waiting = volume_migrations.waiting(context, phases, self._host)
+            for migration_id in self._ownership.open_to(context, waiting):
+                self._take_up(migration_id, self._places)
 
     def _retry(self, context):
         """Try again to remove what could not be removed, of one migration after the other."""
-        for migration_id in (
-                *volume_migrations.waiting(context, (states.LEFTOVERS,), self._host),
-                *volume_migrations.failed_with_leftovers(context, self._host)):
+        left = [*volume_migrations.waiting(context, (states.LEFTOVERS,), self._host),
+                *volume_migrations.failed_with_leftovers(context, self._host)]
+        for migration_id in self._ownership.open_to(context, left):
             self._take_up(migration_id, self._retries)
 
     def stop(self, timeout_seconds=5):
@@ -79,6 +88,7 @@ class MigrationEndpoint:
         :returns: whether all were parked in time; what was not dies with the process
         """
         self._stopping.set()
+        self._ownership.leave(self._look)
         for places in (self._places, self._retries):
             places.wake()
         with self._lock:

@@ -8,9 +8,12 @@ time, removed afterwards.
 
 import contextlib
 
-from cinder_ext.drivers import capabilities, values
+from cinder_ext.drivers import capabilities, transfer, values
 from cinder_ext.drivers.generic import attach
 from cinder_ext.volume.migration import plan
+
+_MOST_KEPT_RANGES = 4096
+"""What changed in more places is asked again: of a long chain all are kept."""
 
 
 class Source:
@@ -18,15 +21,30 @@ class Source:
 
     :param driver: the source backend's, started
     :param connector: properties of this host, as os-brick collects them
+    :param fence: db.lease.Fence: temporary volumes are named after it
     :param temporary: ``temporary(end, volume)``: a context in which the record names the volume,
         and which removes it
     """
 
-    def __init__(self, driver, connector, migration_id, temporary):
+    def __init__(self, driver, connector, fence, temporary):
         self.driver = driver
         self._connector = connector
-        self._migration_id = migration_id
+        self._fence = fence
         self._temporary = temporary
+        self._changed = {}
+
+    def changed(self, method, older, resource):
+        """What changed from one link to the next, as transfer.changed; asked once.
+
+        Snapshots and a locked volume stay as they are.
+        """
+        known = method, older, resource
+        if known in self._changed:
+            return self._changed[known]
+        found = transfer.changed(self.driver, method, older, resource)
+        if found is None or len(found) <= _MOST_KEPT_RANGES:
+            self._changed[known] = found
+        return found
 
     @contextlib.contextmanager
     def opened(self, link):
@@ -47,7 +65,7 @@ class Source:
         elif capabilities.has(driver, capabilities.SnapshotConnect):
             yield link.source, driver.connect_snapshot, driver.disconnect_snapshot
         else:
-            copy = values.Volume(plan.temporary_name(self._migration_id, link, 'source'),
+            copy = values.Volume(plan.temporary_name(self._fence, link, 'source'),
                                  link.size_bytes)
             with self._temporary(self, copy):
                 driver.create_volume_from_snapshot(copy, link.source)
@@ -70,15 +88,15 @@ class Destination:
 
     :param api: rpc.destination.DestinationAPI
     :param host: ``host@backend#pool``
-    :param temporary: as with Source
+    :param fence, temporary: as with Source
     """
 
-    def __init__(self, api, context, host, connector, migration_id, temporary):  # noqa: PLR0917
+    def __init__(self, api, context, host, connector, fence, temporary):  # noqa: PLR0917
         self._api = api
         self._context = context
         self.host = host
         self._connector = connector
-        self._migration_id = migration_id
+        self._fence = fence
         self._temporary = temporary
         self._examined = None
 
@@ -102,12 +120,20 @@ class Destination:
     def seal(self, snapshot):
         return self._api.create_snapshot(self._context, self.host, snapshot)
 
+    def supersede(self, pairs):
+        """As capabilities.Supersede; only where the destination serves it."""
+        return self._api.supersede(self._context, self.host, pairs)
+
     def remove(self, resource):
         """Delete a volume or a snapshot."""
         if isinstance(resource, values.Snapshot):
             self._api.delete_snapshot(self._context, self.host, resource)
         else:
             self._api.delete(self._context, self.host, resource)
+
+    def disconnect(self, resource, connector):
+        """Take a volume or snapshot back from the host of a connector."""
+        self._api.disconnect(self._context, self.host, resource, connector)
 
     @contextlib.contextmanager
     def opened(self, resource):
@@ -119,15 +145,19 @@ class Destination:
         finally:
             self._api.disconnect(self._context, self.host, resource, self._connector)
 
+    @property
+    def is_direct(self):
+        """Whether any link can be read without a temporary volume."""
+        return capabilities.SnapshotConnect.word in self.examined['capabilities']
+
     @contextlib.contextmanager
     def sealed(self, link):
         """A local path with what a link became at the destination; only to be read."""
-        direct = capabilities.SnapshotConnect.word in self.examined['capabilities']
-        if link.is_head or direct:
+        if link.is_head or self.is_direct:
             with self.opened(link.destination) as path:
                 yield path
             return
-        copy = values.Volume(plan.temporary_name(self._migration_id, link, 'destination'),
+        copy = values.Volume(plan.temporary_name(self._fence, link, 'destination'),
                              link.size_bytes)
         with self._temporary(self, copy):
             self._api.create_from_snapshot(self._context, self.host, copy, link.destination)

@@ -8,26 +8,32 @@ The names of the flows and their steps are stored and must not change.
 
 from taskflow.patterns import linear_flow
 
-from cinder_ext.volume.migration import tasks
+from cinder_ext.volume.migration import attached, tasks
 
 MOVE = 'move'
 TIDY = 'tidy'
 
 
 def move(work):
-    """Build the chain at the destination, prove it, swap the records."""
+    """Build the chain at the destination, prove it, swap the records.
+
+    A server that uses the volume moves its guest itself; with that the records are swapped.
+    """
     flow = linear_flow.Flow(MOVE)
     flow.add(tasks.own_failure(work), tasks.create_target(work))
-    for link in work.links:
+    for link in work.copied_links:
         flow.add(tasks.copy_link(work, link))
     if work.verify != 'off':
         flow.add(tasks.verify_chain(work))
-    flow.add(tasks.swap_records(work))
+    flow.add(attached.swap_server(work) if work.is_attached else tasks.swap_records(work))
     return flow
 
 
 def tidy(work):
     """Remove the source: snapshots newest to oldest, then the volume."""
     flow = linear_flow.Flow(TIDY)
-    flow.add(tasks.begin_tidy(work), tasks.remove_source(work), tasks.finish_migration(work))
+    flow.add(tasks.begin_tidy(work))
+    if work.is_attached:
+        flow.add(attached.release_source(work))
+    flow.add(tasks.remove_source(work), tasks.finish_migration(work))
     return flow

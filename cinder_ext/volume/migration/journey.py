@@ -5,6 +5,8 @@ where it stands is read from the record.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+
 from oslo_log import log
 
 from cinder_ext import exceptions
@@ -12,12 +14,15 @@ from cinder_ext.db import migration_claims, migration_facts, volume_migrations
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine as engines
 from cinder_ext.volume.migration import (
+    attached,
     flow,
     leftovers,
     outcome,
     plan,
     preflight,
+    preflight_attached,
     preflight_room,
+    takeover,
 )
 from cinder_ext.volume.migration import work as works
 
@@ -29,19 +34,40 @@ def go(tools, engine, context, migration_id):
 
     :param tools: work.Tools
     :param engine: volume.engine.Engine
-    :raises Parked: the service is stopping, or the record says that it is to stand still
+    :raises Parked: the service is stopping, the record says that it is to stand still, or
+        another process has taken it over
+
+    Does nothing while another process owns it.
     """
     if not has_work(volume_migrations.get(context, migration_id)):
         return
-    attempt = volume_migrations.begin_attempt(context, migration_id)
-    work = works.Work(tools, context, migration_id, attempt)
-    store = {'migration_id': migration_id}
+    with tools.ownership.held(context, migration_id) as fence:
+        if fence is not None:
+            with contextlib.closing(works.Work(tools, context, migration_id, fence)) as work:
+                _owned(work, engine)
+
+
+def _owned(work, engine):
+    """Go on until somebody else owns it."""
+    try:
+        _go(work, engine)
+    except exceptions.RecordLost as fault:
+        if not work.is_superseded():
+            raise
+        LOG.warning('%s has a successor and stands still: %s', work.fence, fault.message)
+        raise engines.Parked from fault
+
+
+def _go(work, engine):
+    """Go on with a migration that this process owns."""
+    takeover.settle(work, engine)
+    store = {'migration_id': work.id}
     if work.record().phase == states.PREFLIGHT:
         _prepare(work)
     if work.record().phase in states.MOVING:
         _move(work, engine, store)
     if work.record().phase in states.TIDY:
-        engine.forget(flow.MOVE, migration_id)
+        engine.forget(flow.MOVE, work.flow_key)
         _tidy(work, engine, store)
     elif work.record().phase in _UNDONE and has_work(work.record()):
         leftovers.retry(work)
@@ -70,12 +96,12 @@ def _move(work, engine, store):
     """Run the flow; what began to be undone is undone to its end by the record alone."""
     if work.record().phase not in states.UNDOING:
         try:
-            engine.run(flow.MOVE, work.id, lambda: flow.move(work), store)
+            engine.run(flow.MOVE, work.flow_key, lambda: flow.move(work), store)
         except engines.Parked:
             if work.tools.stopping.is_set() or not _is_called_off(work):
                 raise
     if work.record().phase in states.UNDOING:
-        engine.forget(flow.MOVE, work.id)
+        engine.forget(flow.MOVE, work.flow_key)
         _undo(work)
 
 
@@ -86,6 +112,7 @@ def _is_called_off(work):
 def _undo(work):
     """Remove the destination, newest to oldest, and close the record.  Idempotent."""
     leftovers.remove_temporaries(work)
+    attached.disconnect(work)
     for link in plan.newest_first(work.links):
         leftovers.remove(work, work.destination, link.destination)
     volume_migrations.forget_copies(work.context, work.id)
@@ -94,7 +121,7 @@ def _undo(work):
 
 def _tidy(work, engine, store):
     leftovers.remove_temporaries(work)
-    engine.run(flow.TIDY, work.id, lambda: flow.tidy(work), store)
+    engine.run(flow.TIDY, work.flow_key, lambda: flow.tidy(work), store)
 
 
 def prepare(work):
@@ -102,7 +129,8 @@ def prepare(work):
     record = work.record()
     # Before the pool is asked what it has left: what was written since counts twice, not never.
     seen = migration_claims.outstanding(work.context, record.destination_host, work.id)
-    subject = migration_facts.subject_of(work.context, record)
+    subject = preflight_attached.asked(migration_facts.subject_of(work.context, record), record,
+                                       work.tools.compute, work.context)
     verify = record.verify or work.conf.migration.verify
     found = preflight.examine(record, subject,
                               preflight.Ends(work.source.driver, work.destination), verify, seen)
@@ -121,15 +149,16 @@ def _claimed(work, record, subject, found, how):
     :returns: the checks: those found, or one of room failed, since another migration was first
     """
     links = plan.chain(subject.volume, subject.snapshots, record)
+    totals = preflight_attached.copied_bytes(subject, found.totals)
     planned = [{**plan.columns(link), 'bytes_total': total}
-               for link, total in zip(links, found.totals, strict=True)]
+               for link, total in zip(links, totals, strict=True)]
     lacking = migration_claims.save_plan(work.context, record, planned, {
-        'method': found.method, 'bytes_total': sum(found.totals), 'percent': 0,
-        'checks': preflight.documents(found.checks),
+        'method': found.method, 'bytes_total': sum(totals), 'percent': 0,
+        **preflight_attached.columns(subject), 'checks': preflight.documents(found.checks),
         'promises': work.destination.examined['promises'], 'verify': how['verify']},
         found.claim, found.room, how['seen'])
     if lacking:
         return preflight_room.refused(found.checks, lacking, found.room, found.claim)
     LOG.info('migration %s of volume %s: %d links, %d bytes to look at, %s', work.id,
-             record.volume_id, len(links), sum(found.totals), found.method)
+             record.volume_id, len(links), sum(totals), found.method)
     return found.checks

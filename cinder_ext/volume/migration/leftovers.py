@@ -29,7 +29,7 @@ def remove(work, end, resource):
     Idempotent.  An end that fails at once is asked a few times.  One that does not answer is
     asked once for all that is to be removed: the volume must not be kept from its owner.
     """
-    noted = _leftover(work, end, resource)
+    noted = described(work, end, resource)
     reason = 'the backend did not answer before'
     for attempt in range(_ATTEMPTS):
         if end in work.silent:
@@ -55,7 +55,7 @@ def temporary(work, end, volume):
     It is noted before it is made, so that whoever goes on after a kill finds it.  One that
     resists its removal stays noted: that does not fail the migration.
     """
-    noted = {**_leftover(work, end, volume), 'temporary': True}
+    noted = {**described(work, end, volume), 'temporary': True}
     volume_migrations.note_leftover(work.context, work.id,
                                     {**noted, 'reason': 'the migration reads a snapshot through it'})
     try:
@@ -104,7 +104,7 @@ def _retry(work, leftovers):
         remove(work, ends[noted['host']], resource)
 
 
-def _leftover(work, end, resource):
+def described(work, end, resource):
     """What the record says of a thing that may be left behind."""
     host = work.destination.host if end is work.destination else work.source_host
     noted = {'host': host, 'kind': 'volume', 'name_id': resource.name_id,

@@ -6,21 +6,20 @@ links up to the one at work; between two links of one process it is kept.
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
-import threading
 
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions, metrics
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import transfer, values
-from cinder_ext.drivers.generic import blockio, copy, digests, units, verify
+from cinder_ext.drivers.generic import blockio, copy, digests, reading, units, verify
 from cinder_ext.volume.migration import plan
 
 ALGORITHM = 'sha256-blake3-1m'
 """SHA-256 over the BLAKE3 digests of the blocks of 1 MiB."""
 
-READ_AHEAD_BYTES = 64 * values.MIB
-"""Of a link that is larger nothing more is read ahead: the page cache is not ours alone."""
+AHEAD_BYTES = 24 * values.MIB
+"""So much of the next link is read while the one before it is ended."""
 
 
 class Maps:
@@ -48,14 +47,15 @@ class Maps:
         self._at = (number, made)
         return made
 
-    def before(self, links, number):
+    def before(self, links, number, is_begun=True):
         """DigestMap with which the copy of link ``number`` goes on, and what it wrote already.
 
+        :param is_begun: False when nothing of this link was stored
         :returns: (DigestMap of the link's size, BlockSet)
         """
         made = self.after(links, number - 1).copy()
         self._enter(made, links[number])
-        return made, self._apply(made, number)
+        return made, self._apply(made, number) if is_begun else digests.BlockSet()
 
     def keep(self, number, made):
         """Link ``number`` is copied; its map is this one."""
@@ -87,12 +87,12 @@ class LinkCopy:
     :param work: work.Work
     """
 
-    def __init__(self, work, link):
+    def __init__(self, work, link, rows):
         self._work = work
         self._link = link
-        rows = work.rows()
         self._row = rows[link.number]
-        self._map, self._written = work.maps.before(work.links, link.number)
+        self._map, self._written = work.maps.before(
+            work.links, link.number, is_begun=self._row.position > 0)
         self._ranges, self._is_relative = transfer.ranges(
             work.source.driver, work.method, work.changed(link), link.source, self._map)
         self._blocks = units.coalesced(self._ranges, values.BLOCK_BYTES, link.size_bytes)
@@ -111,39 +111,31 @@ class LinkCopy:
         taken is whole, since nothing is written for the next link before this one is closed.
         """
         work, link = self._work, self._link
-        with _beside(self._read_ahead):
-            self._copy()
-        # Not before: the hint looks at the links too.
-        work.locate()
-        work.maps.keep(link.number, self._map)
-
-    def _read_ahead(self):
-        if sum(part.length for part in self._blocks) <= READ_AHEAD_BYTES:
-            read_ahead(self._work, self._link.number + 1)
-
-    def _copy(self):
-        work, link = self._work, self._link
-        with (work.source.opened(link) as source_path,
+        with (work.ahead.opened(link) as (source_path, early),
               work.destination.opened(link.destination_volume) as destination_path):
             copier = copy.RangeCopier(
                 source_path, destination_path, self._map, size_bytes=link.size_bytes,
                 control=work.control, workers=work.conf.migration.workers,
-                written=self._written,
+                written=self._written, early=early,
                 buffers=work.buffers(work.conf.migration.workers), proven=work.proven_targets,
                 checkpoint_bytes=work.conf.migration.checkpoint_mib * values.MIB,
                 checkpoint_seconds=work.conf.migration.checkpoint_seconds,
-                on_checkpoint=self._checkpoint, on_progress=self._progress)
+                on_checkpoint=self._checkpoint, on_progress=self._progress,
+                on_sent=lambda: work.ahead.begin(link.number + 1))
             stats = copier.copy(self._ranges, self._row.position, self._is_relative)
         self._close(stats)
+        work.maps.keep(link.number, self._map)
 
     def _close(self, stats):
         """Freeze the content at the destination; store that, and the end of the copy, in one."""
         work, link = self._work, self._link
         closing = {'copied_at': timeutils.utcnow(), 'digest': self._map.root()}
         if not link.is_head:
-            closing['destination_location'] = work.destination.seal(link.destination)
-            closing['sealed_at'] = timeutils.utcnow()
+            location = work.destination.seal(link.destination)
+            closing.update(destination_location=location, sealed_at=timeutils.utcnow())
         self._store(link.size_bytes, list(self._last.items()), stats, closing)
+        if not link.is_head:
+            work.located(link.number, location)
 
     def _progress(self, stats):
         self._work.progress.copied(self._others + self._before + stats.read)
@@ -175,38 +167,64 @@ class LinkCopy:
             metrics.BYTES.labels(self._work.source_host, what.partition('_')[2]).inc(count)
 
 
-@contextlib.contextmanager
-def _beside(hint):
-    """Follow a hint in a thread while the block runs; over when the block is left.
+class Ahead:
+    """The source of the next link: open, and its first units read, while the last one is ended.
 
-    What goes wrong with it is for the link itself to find.
+    Freezing and storing that take as long as reading what a small link changed.  Nothing of the
+    next link is written meanwhile.  Only where the source is cheap to open, says what changed, and
+    no bandwidth is kept.
     """
-    def follow():
-        with contextlib.suppress(exceptions.DriverError, OSError):
-            hint()
 
-    thread = threading.Thread(target=follow, name='read-ahead', daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+    def __init__(self, work):
+        self._work = work
+        self._number = self._opened = self._found = None
+        self._memories = []
 
+    def begin(self, number):
+        """Begin with a link, if there is one; what goes wrong is for its copy to find."""
+        self.close()
+        work = self._work
+        if number >= len(work.links) or work.is_limited:
+            return
+        link = work.links[number]
+        with contextlib.suppress(exceptions.DriverError, OSError), contextlib.ExitStack() as opened:
+            changed = work.changed(link)
+            if changed is None or not work.source.is_direct(link):
+                return
+            path = opened.enter_context(work.source.opened(link))
+            blocks = units.coalesced(changed, values.BLOCK_BYTES, link.size_bytes)
+            reader = reading.ReadAhead(path, units.cut(blocks), self._memory())
+            opened.callback(reader.close)
+            self._number, self._found = number, (path, reader)
+            self._opened = opened.pop_all()
 
-def read_ahead(work, number):
-    """Let the kernel read what a link changed while the one before it is written: a hint.
+    def _memory(self):
+        """One of two buffers, in turn: units of the link before may be on their way yet."""
+        if len(self._memories) < 2:
+            self._memories.append(blockio.buffer(AHEAD_BYTES))
+        else:
+            self._memories.reverse()
+        return self._memories[-1]
 
-    Only where the source is cheap to open and says what changed.
-    """
-    if number >= len(work.links):
-        return
-    link = work.links[number]
-    changed = work.changed(link)
-    if changed is None or not work.source.is_direct(link):
-        return
-    blocks = units.coalesced(changed, values.BLOCK_BYTES, link.size_bytes)
-    with work.source.opened(link) as path:
-        blockio.read_ahead(path, blocks, READ_AHEAD_BYTES)
+    @contextlib.contextmanager
+    def opened(self, link):
+        """A local path with the content of a link, and its ReadAhead or None."""
+        if self._number != link.number:
+            self.close()
+            with self._work.source.opened(link) as path:
+                yield path, None
+            return
+        opened, found = self._opened, self._found
+        self._number = self._opened = self._found = None
+        with opened:
+            yield found
+
+    def close(self):
+        """Let go of what was begun and not taken up.  Idempotent."""
+        opened = self._opened
+        self._number = self._opened = self._found = None
+        if opened is not None:
+            opened.close()
 
 
 def blocks_to_verify(policy, promises, digest_map, written):
@@ -228,13 +246,54 @@ def blocks_to_verify(policy, promises, digest_map, written):
             if block in written or not digest_map.is_zero(block)]
 
 
-def read_back(work, link, digest_map, blocks, on_progress):
-    """Compare one link at the destination with its digests; returns how the cache was passed.
+def read_back(work, parts, on_progress, on_done):
+    """Compare links at the destination with their digests; the next is begun before one is done.
 
-    :raises VerifyFailed: it differs
+    :param parts: iterable of (plan.Link, DigestMap, blocks)
+    :param on_progress: called with the bytes compared so far, of all
+    :param on_done: called with (plan.Link, how the page cache was passed) of each that is equal
+        and is not used any more; None where nothing was read
+    :raises VerifyFailed: one differs
     """
-    with work.destination.sealed(link) as path:
-        return verify.verify_blocks(
-            path, link.size_bytes, digest_map, blocks, control=work.control,
-            on_progress=on_progress, link=link.title, workers=work.conf.migration.workers,
-            buffers=work.buffers(work.conf.migration.workers))
+    done = 0
+    for some in [parts] if work.destination.is_direct else ([part] for part in parts):
+        with contextlib.ExitStack() as opened:
+            reading = _ReadBack(work, opened, on_done)
+            verify.verify_devices(
+                reading.devices(some), control=work.control, on_done=reading.end,
+                on_progress=lambda read, before=done: on_progress(before + read),
+                workers=work.conf.migration.workers,
+                buffers=work.buffers(work.conf.migration.workers))
+            done += reading.length
+
+
+class _ReadBack:
+    """The links of one pass over the destination, each open for as long as it is read."""
+
+    def __init__(self, work, opened, on_done):
+        self._work = work
+        self._opened = opened
+        self._on_done = on_done
+        self._links = {}
+        self.length = 0
+
+    def devices(self, parts):
+        """Yield each link that has blocks to read, opened."""
+        for link, digest_map, blocks in parts:
+            if not blocks:
+                self._on_done(link, None)
+                continue
+            self.length += sum(digest_map.block_length(block) for block in blocks)
+            mine = self._opened.enter_context(contextlib.ExitStack())
+            path = mine.enter_context(self._work.destination.sealed(link))
+            device = verify.Device(path, link.size_bytes, digest_map, blocks, link.title)
+            device.open()
+            mine.callback(device.close)
+            self._links[device] = link, mine
+            yield device
+
+    def end(self, device):
+        """A link was equal: let go of it."""
+        link, mine = self._links.pop(device)
+        mine.close()
+        self._on_done(link, device.how)

@@ -50,7 +50,8 @@ def begin_revert(work, flow_failures):
         return False
     if record.phase not in states.UNDOING:
         try:
-            enter(work, 'revert', {**_explained(flow_failures), 'paused_at': None})
+            enter(work, 'revert', {**_explained(flow_failures),
+                                    **migration_actions.unpaused(record)})
         except exceptions.TransitionRefused:
             # It was called off in this moment: undone it is, too.
             if work.record().phase not in states.UNDOING:

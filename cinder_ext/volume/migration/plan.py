@@ -103,9 +103,23 @@ def columns(link):
             'destination_name_id': link.destination_name_id}
 
 
-def temporary_name(migration_id, link, side):
-    """Backend name of the volume that a snapshot is materialized in; the same each time."""
-    return str(uuid.uuid5(uuid.UUID(migration_id), f'{side}:{link.number}'))
+def temporary_name(fence, link, side):
+    """Backend name of the volume that a snapshot is materialized in; another in each attempt."""
+    return _name(fence.migration_id, f'{side}:{link.number}:{fence.attempt}')
+
+
+def renamed(link, fence, how):
+    """A link with the names at the destination that an attempt gives it, and no location.
+
+    :param how: a word; other names for each
+    """
+    def name(what):
+        return _name(fence.migration_id, f'{how}:{what}:{fence.attempt}')
+
+    return dataclasses.replace(
+        link, destination_name_id=name(link.snapshot_id or 'volume'),
+        destination_volume_name_id=name('volume'), destination_location=None,
+        destination_volume_location=None)
 
 
 def bytes_below(ranges, position):
@@ -113,8 +127,8 @@ def bytes_below(ranges, position):
     return sum(max(0, min(part.end, position) - part.offset) for part in ranges)
 
 
-def _name(migration_id, snapshot_id):
-    return str(uuid.uuid5(uuid.UUID(migration_id), snapshot_id))
+def _name(migration_id, what):
+    return str(uuid.uuid5(uuid.UUID(migration_id), what))
 
 
 def pool_of(host):

@@ -3,6 +3,7 @@
 
 from cinder_ext.db import volume_types
 from cinder_ext.states.checks import unknown, verdict
+from cinder_ext.volume.migration import preflight_attached
 
 _NOT_REPLICATED = (None, '', 'disabled', 'not-capable')
 
@@ -14,7 +15,7 @@ def checks(record, subject, driver):
     :param subject: db.migration_facts.Subject
     :param driver: the source backend's
     """
-    yield from attachment(record, subject)
+    yield from preflight_attached.checks(record, subject)
     yield verdict('no-other-migration', not subject.others,
                   f'other migrations on their way: {_named(subject.others)}')
     service = subject.source_service
@@ -31,14 +32,6 @@ def checks(record, subject, driver):
     yield verdict('quota', not subject.lacking,
                   ' '.join(subject.lacking) or 'the project may have the volume and its snapshots')
     yield from _destination(record, subject)
-
-
-def attachment(record, subject):
-    """Status and attachments of the volume."""
-    yield verdict('volume-status', record.previous_status == 'available',
-                  f'the volume was {record.previous_status} when the migration was asked for')
-    yield verdict('volume-detached', not subject.attachments,
-                  f'the volume has {len(subject.attachments)} attachments')
 
 
 def _named(ids):

@@ -10,7 +10,7 @@ NAMES = {claims.PHYSICAL: 'physical-capacity', claims.VIRTUAL: 'virtual-capacity
 
 
 def room_of(destination):
-    """What the destination's pool has left.  What cannot tell is believed.
+    """What the destination's pool has left besides its reserve.  What cannot tell is believed.
 
     :param destination: ends.Destination that answers
     :returns: (claims.Room, or None when there is no such pool; the Check that there is)
@@ -27,8 +27,9 @@ def room_of(destination):
     ratio = capacity.over_subscription(
         pool['capabilities'].get('max_over_subscription_ratio', 1), total, free,
         pool['provisioned_bytes'])
-    limit = total * (ratio if destination.promises.thin else 1)
-    return claims.Room(free, int(limit - pool['provisioned_bytes'])), is_there
+    reserved = total * int(pool['capabilities'].get('reserved_percentage') or 0) // 100
+    limit = (total - reserved) * (ratio if destination.promises.thin else 1)
+    return claims.Room(free - reserved, int(limit - pool['provisioned_bytes'])), is_there
 
 
 def claim_of(destination, links, totals, held, verify):

@@ -3,9 +3,10 @@
 
 import oslo_messaging
 
+from cinder_ext import compute
 from cinder_ext.db import migration_claims, migration_facts, migration_preview
 from cinder_ext.rpc import destination as destination_rpc
-from cinder_ext.volume.migration import ends, preflight
+from cinder_ext.volume.migration import ends, preflight, preflight_attached
 
 
 class PreviewEndpoint:
@@ -23,6 +24,7 @@ class PreviewEndpoint:
     def __init__(self, conf, driver):
         self._conf = conf
         self._driver = driver
+        self._compute = compute.Compute(conf, retries=2)
         self._api = destination_rpc.DestinationAPI(lambda: conf.migration.destination_timeout)
 
     def preflight_migration(self, context, request):
@@ -32,7 +34,8 @@ class PreviewEndpoint:
         host = record.destination_host
         seen = migration_claims.outstanding(context, host) if host is not None else {}
         found = preflight.examine(
-            record, migration_facts.subject_of(context, record),
+            record, preflight_attached.asked(migration_facts.subject_of(context, record), record,
+                                             self._compute, context),
             preflight.Ends(self._driver, self._destination(context, host)),
             record.verify or self._conf.migration.verify, seen)
         return {'passed': not preflight.failed(found.checks), 'method': found.method,
@@ -42,5 +45,4 @@ class PreviewEndpoint:
         """The other end, to be asked only; None while there is none."""
         if host is None:
             return None
-        return ends.Destination(self._api, context, host, connector=None, migration_id=None,
-                                temporary=None)
+        return ends.Destination(self._api, context, host, None, None, None)

@@ -20,13 +20,16 @@ class Progress:
         is copied again, and the figures wait for it
     :param verifies: whether a verification follows the copy
     :param interval_seconds: callable
+    :param part: of the whole that these figures are about: 1 for all
     """
 
-    def __init__(self, context, record, verifies, interval_seconds, clock=time.monotonic):
+    def __init__(self, context, record, verifies, interval_seconds, clock=time.monotonic,
+                 part=1):  # noqa: PLR0917
         self._context = context
         self._id = record.id
         self._total = record.bytes_total
         self._shares = 2 if verifies else 1
+        self._part = part
         self._interval_seconds = interval_seconds
         self._clock = clock
         self._percent = record.percent or 0
@@ -51,15 +54,18 @@ class Progress:
 
     def end_copy(self):
         """Every link is copied: store the exact figure."""
-        self._store(self._clock(), self._total, max(self._percent, 100 // self._shares - 1),
-                    {'bytes_done': self._total})
+        percent = max(self._percent, self._share(100 // self._shares - 1))
+        self._store(self._clock(), self._total, percent, {'bytes_done': self._total})
 
     def end_verify(self, expected):
         """Every link was read back: store the exact figure."""
-        self._store(self._clock(), expected, 99, {'bytes_verified': expected})
+        self._store(self._clock(), expected, self._share(99), {'bytes_verified': expected})
+
+    def _share(self, percent):
+        return int(percent * self._part)
 
     def _at(self, done, fraction, figures):
-        percent = max(self._percent, min(99, int(100 * fraction)))
+        percent = max(self._percent, self._share(min(99, int(100 * fraction))))
         now = self._clock()
         if self._stored_at is None or self._done is None or done < self._done:
             self._store(now, done, percent, figures)

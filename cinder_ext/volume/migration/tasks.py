@@ -10,7 +10,6 @@ import contextlib
 import time
 
 from oslo_log import log
-from oslo_utils import timeutils
 from taskflow import task
 
 from cinder_ext import exceptions
@@ -23,6 +22,9 @@ LOG = log.getLogger(__name__)
 
 _SWAP_ATTEMPTS = 5
 
+_STORE_SECONDS = 1.0
+"""Links that were read back are noted together so often; what was not noted is read again."""
+
 
 @contextlib.contextmanager
 def _parked_when_it_must_wait(work):
@@ -32,8 +34,6 @@ def _parked_when_it_must_wait(work):
         another process has taken the migration up
     """
     try:
-        if work.is_superseded():
-            raise engine.Parked
         yield
     except outcome.DATABASE_AWAY as fault:
         LOG.warning('migration %s waits for the database: %s', work.id, fault)
@@ -46,7 +46,9 @@ def _parked_when_it_must_wait(work):
 
 @contextlib.contextmanager
 def _parked_when_it_was_told(work):
-    """Leave a step that fails since the record was paused or called off meanwhile.
+    """Leave a step when the record was paused or called off, or another process has taken it up.
+
+    Also one that fails since that happened meanwhile.
 
     :raises Parked: the record decides what comes next
     """
@@ -77,6 +79,8 @@ class MoveStep(task.Task):
 
     def revert(self, flow_failures, **kwargs):
         with _parked_when_it_must_wait(self.work):
+            if self.work.is_superseded():
+                raise engine.Parked
             if outcome.begin_revert(self.work, flow_failures):
                 self.undo()
 
@@ -129,14 +133,15 @@ class CopyLink(LinkStep):
 
     def do(self):
         work, link = self.work, self.link
-        row = work.rows()[link.number]
+        rows = work.rows()
+        row = rows[link.number]
         # Copied and not frozen: so leaves it a version for which these were two steps.
         if row.copied_at is not None and (link.is_head or row.sealed_at is not None):
             return
         if link.number and link.size_bytes > work.links[link.number - 1].size_bytes:
             work.destination.extend(link.destination_volume, link.size_bytes)
-        links.LinkCopy(work, link).run()
-        if link.is_head:
+        links.LinkCopy(work, link, rows).run()
+        if link.number == work.copied_links[-1].number:
             work.progress.end_copy()
 
     def undo(self):
@@ -149,27 +154,33 @@ class VerifyChain(MoveStep):
     """Read back from the destination what the policy asks for, link by link."""
 
     def do(self):
-        work = self.work
-        rows, done, self._how = work.rows(), 0, None
-        if all(row.verified_at is not None for row in rows):
+        work, rows = self.work, self.work.rows()
+        left = {link.number for link in work.copied_links
+                if rows[link.number].verified_at is None}
+        if not left:
             return
         outcome.enter(work, 'verify')
-        expected = sum(length for *_, length in self._plans())
-        for link, digest_map, blocks, length in self._plans():
-            if rows[link.number].verified_at is None:
-                self._verify(link, digest_map, blocks, done, expected)
-            done += length
+        self._equal, self._how, self._stored_at = [], None, time.monotonic()
+        lengths = {link.number: length for link, *_, length in self._plans()}
+        expected = sum(lengths.values())
+        done = expected - sum(lengths[number] for number in left)
+        links.read_back(
+            work, (part[:3] for part in self._plans() if part[0].number in left),
+            lambda read: work.progress.verified(done + read, expected), self._note)
+        self._store()
         work.progress.end_verify(expected)
 
-    def _verify(self, link, digest_map, blocks, done, expected):
+    def _note(self, link, how):
+        """A link is equal.  Storing it costs as much as reading back a small one."""
+        self._equal.append(link.number)
+        self._how = how or self._how
+        if time.monotonic() - self._stored_at >= _STORE_SECONDS:
+            self._store()
+
+    def _store(self):
         work = self.work
-        how = links.read_back(work, link, digest_map, blocks,
-                              lambda read: work.progress.verified(done + read, expected))
-        volume_migrations.update_link(work.context, work.id, link.number,
-                                      {'verified_at': timeutils.utcnow()})
-        if how != self._how:
-            volume_migrations.update(work.context, work.id, {'read_back': how})
-            self._how = how
+        volume_migrations.note_verified(work.context, work.id, self._equal, self._how)
+        self._equal, self._stored_at = [], time.monotonic()
 
     def undo(self):
         leftovers.remove_temporaries(self.work)
@@ -178,7 +189,7 @@ class VerifyChain(MoveStep):
         """Yield (link, map, blocks, bytes) of each link, with the maps of two links in memory."""
         work = self.work
         maps = links.Maps(work.context, work.id, work.promises)
-        for link in work.links:
+        for link in work.copied_links:
             digest_map, written = maps.before(work.links, link.number)
             maps.keep(link.number, digest_map)
             blocks = links.blocks_to_verify(work.verify, work.promises, digest_map, written)
@@ -215,11 +226,18 @@ class TidyStep(task.Task):
         super().__init__(name=name)
         self.work = work
 
+    def execute(self):
+        with _parked_when_it_must_wait(self.work):
+            self.do()
+
+    def do(self):
+        """Do the step."""
+
 
 class BeginTidy(TidyStep):
     """Note that the source is being removed."""
 
-    def execute(self):
+    def do(self):
         outcome.enter(self.work, 'tidy')
 
 
@@ -230,7 +248,7 @@ class RemoveSource(TidyStep):
     is not.
     """
 
-    def execute(self):
+    def do(self):
         work, removed = self.work, []
         for link in plan.newest_first(work.links):
             if leftovers.remove(work, work.source, link.source):
@@ -241,7 +259,7 @@ class RemoveSource(TidyStep):
 class FinishMigration(TidyStep):
     """Close the record, or list what is left at the source."""
 
-    def execute(self):
+    def do(self):
         outcome.finish(self.work)
 
 

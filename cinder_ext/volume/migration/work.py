@@ -1,11 +1,14 @@
 """One migration at work: its record, its two ends and what the steps share."""
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
 import functools
 
-from cinder_ext.db import volume_migrations
-from cinder_ext.drivers import transfer, values
+from cinder_ext import compute
+from cinder_ext.db import lease, volume_migrations
+from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import blockio, units
+from cinder_ext.volume import engine
 from cinder_ext.volume.migration import control, ends, leftovers, limits, links, plan, progress
 
 
@@ -17,15 +20,19 @@ class Tools:
     :param destination_api: rpc.destination.DestinationAPI
     :param connector: properties of this host
     :param stopping: threading.Event, set when the service stops
+    :param ownership: volume.ownership.Ownership of this process
+    :ivar compute: compute.Compute
     :ivar bucket: limits.Bucket of all migrations together
     """
 
-    def __init__(self, conf, driver, destination_api, connector, stopping):
+    def __init__(self, conf, driver, destination_api, connector, stopping, ownership):
+        self.compute = compute.Compute(conf, retries=2)
         self.conf = conf
         self.driver = driver
         self.destination_api = destination_api
         self.connector = connector
         self.stopping = stopping
+        self.ownership = ownership
         self.bucket = limits.Bucket(lambda: conf.migration.backend_bandwidth)
 
 
@@ -36,28 +43,33 @@ class Work:
     :ivar control: asked between units
     :ivar silent: ends that did not answer in time
 
-    :param attempt: number of this attempt (begin_attempt); by default the one of the record
+    :ivar context: carries the fence: whatever is written with it is refused once another
+        attempt has begun.  The only context that anything is written with
+
+    :param fence: db.lease.Fence of this attempt; by default of the one of the record
     """
 
-    def __init__(self, tools, context, migration_id, attempt=None):
+    def __init__(self, tools, context, migration_id, fence=None):
         record = volume_migrations.get(context, migration_id)
         self.id = migration_id
-        self.attempt = record.attempt if attempt is None else attempt
-        self.context = context
+        self.fence = fence or lease.Fence(migration_id, record.attempt)
+        self.attempt = self.fence.attempt
+        self.context = context = lease.fenced(context, self.fence)
         self.conf = tools.conf
         self.source_host = record.source_host
         self.tools = tools
         self.silent = set()
-        self._changed, self._buffers = {}, []
+        self._takes_head = False
+        self._buffers = []
         self.proven_targets = set()
         temporary = functools.partial(leftovers.temporary, self)
-        self.source = ends.Source(tools.driver, tools.connector, migration_id, temporary)
+        self.source = ends.Source(tools.driver, tools.connector, self.fence, temporary)
         self.destination = ends.Destination(
-            tools.destination_api, context, record.destination_host, tools.connector, migration_id,
+            tools.destination_api, context, record.destination_host, tools.connector, self.fence,
             temporary)
         self._orders = control.Orders(context, migration_id, self.attempt)
         self.control = control.Control(
-            tools.stopping, self._orders.look,
+            tools.stopping, self._look,
             (limits.Bucket(self._bytes_per_second), tools.bucket))
 
     def record(self):
@@ -66,7 +78,12 @@ class Work:
 
     def is_superseded(self):
         """Whether another process has taken the migration up since."""
-        return self.record().attempt != self.attempt
+        return self.fence.is_lost or self.record().attempt != self.attempt
+
+    def _look(self):
+        if self.fence.is_lost:
+            raise engine.Parked
+        self._orders.look()
 
     def obey(self):
         """Look at the record now.
@@ -77,6 +94,16 @@ class Work:
         self._orders.look(at_once=True)
         self.control.obey()
 
+    @property
+    def flow_key(self):
+        """What the stored flows are of.
+
+        Another one after each doubtful takeover: what a predecessor that is not dead goes on to
+        store of its flow must not be taken for what was done.
+        """
+        settled = self.record().superseded_attempt
+        return f'{self.id}:{settled}' if settled else self.id
+
     def rows(self):
         """The rows of the links as they are now."""
         return volume_migrations.links(self.context, self.id)
@@ -85,6 +112,39 @@ class Work:
     def links(self):
         """The stored plan: a list of plan.Link, oldest first."""
         return plan.restore(self.record(), self.rows())
+
+    def located(self, number, location):
+        """A link is frozen at the destination, where the backend tells this location."""
+        self.links[number] = dataclasses.replace(self.links[number],
+                                                 destination_location=location)
+
+    @functools.cached_property
+    def is_attached(self):
+        """Whether a server uses the volume, and moves the live content itself."""
+        return self.record().server_id is not None
+
+    @property
+    def copied_links(self):
+        """The links that are copied here: all, or the snapshots of an attached volume."""
+        return [link for link in self.links if not (self._leaves_head and link.is_head)]
+
+    @property
+    def _leaves_head(self):
+        return self.is_attached and not self._takes_head
+
+    def take_head(self):
+        """Copy the live content here after all: nobody uses the volume any more."""
+        self._takes_head = True
+        for name in ('copied_part', 'progress'):
+            self.__dict__.pop(name, None)
+
+    @functools.cached_property
+    def copied_part(self):
+        """Which part of all bytes is copied here: 1, or less for an attached volume."""
+        if not self._leaves_head:
+            return 1
+        copied = self.record().bytes_total
+        return copied / (copied + self.links[-1].size_bytes)
 
     def locate(self):
         """Something was made at the destination: the links tell its location from now on."""
@@ -114,20 +174,33 @@ class Work:
         return links.Maps(self.context, self.id, self.promises)
 
     @functools.cached_property
+    def ahead(self):
+        return links.Ahead(self)
+
+    @property
+    def is_limited(self):
+        """Whether a bandwidth is kept now."""
+        return bool(self._bytes_per_second() or self.conf.migration.backend_bandwidth)
+
+    def close(self):
+        """Let go of what is open between two steps, and of the memory.  Idempotent.
+
+        Flows refer to it in circles, so that it is not soon collected by itself.
+        """
+        self.ahead.close()
+        self._buffers.clear()
+        self.__dict__.pop('ahead', None)
+
+    @functools.cached_property
     def progress(self):
         return progress.Progress(self.context, self.record(), self.verify != 'off',
-                                 lambda: self.conf.migration.progress_seconds)
+                                 lambda: self.conf.migration.progress_seconds,
+                                 part=self.copied_part)
 
     def changed(self, link):
-        """What the source says changed from the link before, as transfer.changed; asked once.
-
-        Snapshots and a locked head stay as they are.
-        """
-        if link.number not in self._changed:
-            older = self.links[link.number - 1].source if link.number else None
-            self._changed[link.number] = transfer.changed(
-                self.source.driver, self.method, older, link.source)
-        return self._changed[link.number]
+        """What the source says changed from the link before, as transfer.changed."""
+        older = self.links[link.number - 1].source if link.number else None
+        return self.source.changed(self.method, older, link.source)
 
     def buffers(self, count):
         """Buffers for so many workers, the same ones for all links."""

@@ -12,6 +12,7 @@ RULES = """
 "volume_extension:volume_migrations:get_all": "rule:xena_system_admin_or_project_reader"
 "volume_extension:volume_migrations:get": "rule:xena_system_admin_or_project_reader"
 "volume_extension:volume_migrations:create": "rule:xena_system_admin_or_project_member"
+"volume_extension:volume_migrations:cancel": "rule:xena_system_admin_or_project_member"
 """
 ONE = '/v3/volume-migrations/{}'
 PLACES = ('source', 'destination', 'checks', 'leftovers', 'error', 'remedy', 'method', 'attempt')
@@ -78,6 +79,18 @@ def test_owner_starts_one_of_the_own_volumes_only(stage):
 
 
 
+def test_owner_cancels_the_own_one_only(stage):
+    path = ONE.format('{}/action')
+    own = stage.send('POST', path.format(stage.other['migration']), {'cancel': {}})
+    assert own.status_int == 202, own.text
+    assert own.json['volume_migration']['phase'] == 'cancelled'
+    assert not set(PLACES) & set(own.json['volume_migration'])
+    assert stage.send('POST', path.format(stage.first['migration']), {'cancel': {}}).status_int == 404
+
+
 def test_what_no_policy_opens_stays_closed(stage):
-    answer = stage.send('GET', ONE.format(stage.other['migration']), roles=[])
-    assert answer.status_int == 403
+    one = ONE.format(stage.other['migration'])
+    assert stage.send('GET', one, roles=[]).status_int == 403
+    assert stage.send('POST', f'{one}/action', {'pause': {}}).status_int == 403
+    limit = {'volume_migration': {'bandwidth': 1}}
+    assert stage.send('PUT', one, limit).status_int == 403

@@ -240,3 +240,39 @@ def _close_all_connections(engine):
             connection.exec_driver_sql(
                 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity '
                 'WHERE datname = current_database() AND pid != pg_backend_pid()')
+
+
+# Connections
+
+@pytest.mark.parametrize('url', MARIADB, ids=servers.kind)
+def test_a_transaction_is_ended_with_one_statement(database, ctxt):
+    @session.reader
+    def ended(context):
+        query = sa.text("SHOW SESSION STATUS WHERE variable_name IN ('Com_rollback', 'Com_commit')")
+        return {name: int(value) for name, value in context.session.execute(query)}
+
+    @session.writer
+    def write(context):
+        context.session.execute(sa.delete(models.Volume))
+
+    first, second = ended(ctxt), ended(ctxt)
+    write(ctxt)
+    third = ended(ctxt)
+    assert (second['Com_rollback'] - first['Com_rollback'],
+            second['Com_commit'] - first['Com_commit']) == (1, 0)
+    assert (third['Com_rollback'] - second['Com_rollback'],
+            third['Com_commit'] - second['Com_commit']) == (1, 1)
+
+
+@pytest.mark.parametrize('url', MARIADB, ids=servers.kind)
+def test_what_is_left_undone_on_a_connection_is_rolled_back(ctxt, make_volume):
+    volume_id = make_volume(name='before')
+    for _ in range(2):
+        raw = session.get_engine().raw_connection()
+        raw.cursor().execute("UPDATE volumes SET name = 'after'")
+        raw.close()
+        with session.get_engine().connect() as connection:
+            connection.exec_driver_sql("UPDATE volumes SET name = 'after'")
+        assert volumes.get(ctxt, volume_id).name == 'before'
+    volumes.update(ctxt, volume_id, {'name': 'later'})
+    assert volumes.get(ctxt, volume_id).name == 'later'

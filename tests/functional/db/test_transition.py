@@ -80,7 +80,7 @@ def test_an_unknown_event_is_a_programming_error(make_volume, ctxt):
 
 def test_a_new_row_starts_only_in_an_initial_state(database, ctxt):
     with pytest.raises(ValueError, match='no initial state'):
-        transition.insert(ctxt, states.MACHINE, {}, state='available')
+        transition.insert(ctxt, states.MACHINE, {}, state='in-use')
 
 
 def test_a_move_sets_values_and_the_time_with_it(make_volume, ctxt):

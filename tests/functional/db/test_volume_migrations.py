@@ -4,7 +4,7 @@
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, placement, transition, volume_migrations, volumes
+from cinder_ext.db import attachments, lease, placement, transition, volume_migrations, volumes
 from cinder_ext.states import migration as states
 
 
@@ -63,7 +63,8 @@ def test_a_commit_happens_once(make_volume, ctxt):
     migration_id = migrating(ctxt, make_volume())
     for event in ('copy', 'verify', 'commit'):
         transition.move(ctxt, states.MACHINE, migration_id, event)
-    attempt = volume_migrations.begin_attempt(ctxt, migration_id)
+    standing, = lease.standings(ctxt, [migration_id])
+    attempt = lease.take(ctxt, standing, 'owner', False).attempt
     assert attempt == 1
     with pytest.raises(exceptions.TransitionRefused):
         volume_migrations.swap(ctxt, migration_id, attempt - 1)

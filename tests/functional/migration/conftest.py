@@ -23,7 +23,7 @@ from cinder_ext.rpc import transport
 from cinder_ext.states import migration as states
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
-from cinder_ext.volume import engine
+from cinder_ext.volume import engine, ownership
 from cinder_ext.volume.migration import destination, endpoint
 
 
@@ -47,6 +47,7 @@ class Cloud:
         transport.init(self.conf, f'local:///{uuid.uuid4()}')
         self.drivers, self.endpoints, self.servers, self.steps = {}, {}, [], []
         self.engine = engine.Engine(self.conf, watchers=[self._watch])
+        self.ownership = ownership.Ownership(self.conf)
         for name in ('alpha', 'beta'):
             self._start(name, backend_options)
 
@@ -64,7 +65,7 @@ class Cloud:
         driver = self.kinds.get(name, type(driver))(driver.settings)
         driver.start()
         host = f'host@{name}'
-        served = endpoint.MigrationEndpoint(self.conf, host, driver, self.engine)
+        served = endpoint.MigrationEndpoint(self.conf, host, driver, self.engine, self.ownership)
         server = transport.get_server(
             oslo_messaging.Target(topic=transport.VOLUME_TOPIC, server=host),
             [served, destination.DestinationEndpoint(driver)],
@@ -80,6 +81,7 @@ class Cloud:
             server.stop()
             server.wait()
         transport.cleanup()
+        self.ownership.stop()
         self.engine.close()
         session.dispose()
 
@@ -91,6 +93,8 @@ class Cloud:
             server.stop()
             server.wait()
         transport.cleanup()
+        self.ownership.stop()
+        self.ownership = ownership.Ownership(self.conf)
         self.engine.close()
         transport.init(self.conf, f'local:///{uuid.uuid4()}')
         self.servers = []

@@ -4,7 +4,7 @@
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import transition, volume_migrations, volume_requests, volumes
+from cinder_ext.db import lease, transition, volume_migrations, volume_requests, volumes
 from cinder_ext.drivers import values
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
@@ -53,7 +53,8 @@ def test_process_that_was_succeeded_stores_and_undoes_nothing(cloud, volume_id):
     steps = [step for step, _ in flow.move(work).iter_nodes()]
     for step in steps[:2]:
         step.execute()
-    volume_migrations.begin_attempt(cloud.context, work.id)
+    lease.take(cloud.context, *lease.standings(cloud.context, [work.id]), 'a successor', False)
+    lease.release(cloud.context, lease.Fence(work.id, work.attempt + 1))
 
     for step in steps:
         with pytest.raises(engine.Parked):

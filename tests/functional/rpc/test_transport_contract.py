@@ -392,6 +392,7 @@ def test_version_that_the_server_does_not_have_is_an_error(bus, version):
     with pytest.raises(oslo_messaging.RemoteError) as caught:
         bus.client(version=version).call(bus.context, 'whoami')
     assert caught.value.exc_type == 'UnsupportedVersion'
+    assert rpc_transport.is_unsupported(caught.value)
 
 
 def test_older_minor_version_is_served(bus):
@@ -412,6 +413,7 @@ def test_unknown_method_is_an_error(bus):
     with pytest.raises(oslo_messaging.RemoteError) as caught:
         bus.call('no_such_method')
     assert caught.value.exc_type == 'NoSuchMethod'
+    assert not rpc_transport.is_unsupported(caught.value)
 
 
 # Context

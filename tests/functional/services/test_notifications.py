@@ -8,8 +8,18 @@ import oslo_messaging
 import pytest
 from oslo_messaging.notify import notifier
 
-from cinder_ext.db import qos_specs, session, snapshots, transition, volume_types, volumes
+from cinder_ext.db import (
+    migration_actions,
+    qos_specs,
+    session,
+    snapshots,
+    transition,
+    volume_migrations,
+    volume_types,
+    volumes,
+)
 from cinder_ext.rpc import notifications
+from cinder_ext.states import migration as migration_states
 from cinder_ext.states import volume as states
 
 
@@ -135,3 +145,34 @@ def test_migration_that_is_refused_is_told_as_an_error(cloud, told):
     cloud.until(lambda: 'volume.migrate.error' in told.names())
     payload = next(payload for event, _, payload in told.heard if event == 'volume.migrate.error')
     assert (payload['phase'], payload['error_code']) == ('refused', record.error_code)
+
+
+def test_pause_resume_and_cancel_of_a_migration_are_told(cloud, told):
+    volume_id = cloud.volume()
+    record = volume_migrations.start(cloud.context, volume_id, {'operation': 'migrate'}, None)
+    transition.move(cloud.context, migration_states.MACHINE, record.id, 'schedule')
+    for act in (migration_actions.pause, migration_actions.resume, migration_actions.cancel):
+        act(cloud.context, record.id)
+    migration_actions.end_called_off(cloud.context, record.id)
+    cloud.until(lambda: 'volume.migrate.cancel.end' in told.names())
+    heard = [(event, payload['phase']) for event, _, payload in told.heard
+             if 'migration_id' in payload]
+    assert heard == [
+        ('volume.migrate.start', 'scheduling'), ('volume.migrate.pause', 'paused'),
+        ('volume.migrate.resume', 'preflight'), ('volume.migrate.cancel.start', 'cancelling'),
+        ('volume.migrate.cancel.end', 'cancelled')]
+
+
+def test_what_lies_at_a_backend_is_counted_and_not_named(cloud, told):
+    volume_id = cloud.volume()
+    record = volume_migrations.start(cloud.context, volume_id, {'operation': 'migrate'}, None)
+    volume_migrations.note_leftover(cloud.context, record.id, {
+        'host': 'node@alpha#alpha', 'kind': 'volume', 'name_id': 'name-at-the-backend',
+        'size_bytes': 1, 'reason': 'busy'})
+    volume_migrations.fail(cloud.context, record.id, 'fail', 'secret-of-a-backend', 'code', '')
+    cloud.until(lambda: 'volume.migrate.error' in told.names())
+    payload = next(payload for event, _, payload in told.heard if event == 'volume.migrate.error')
+    assert (payload['leftovers'], payload['error_code'], payload['phase']) == (1, 'code', 'failed')
+    said = repr(told.heard) + repr(told.contexts)
+    assert 'name-at-the-backend' not in said
+    assert 'secret-of-a-backend' not in said

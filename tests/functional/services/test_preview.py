@@ -5,8 +5,17 @@ import pytest
 import sqlalchemy as sa
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, services, session, volume_types, volumes
+from cinder_ext.db import (
+    models,
+    quotas,
+    services,
+    session,
+    type_encryptions,
+    volume_types,
+    volumes,
+)
 from cinder_ext.states import checks
+from cinder_ext.volume.migration.preview import PreviewEndpoint
 
 
 def rows():
@@ -115,6 +124,73 @@ def test_all_that_is_wrong_is_told_at_once(cloud, preview):
     assert 'include_snapshots' in remedies['snapshots-included']
 
 
+@pytest.mark.parametrize(('specs', 'fits'), [
+    ({'provisioning:min_vol_size': '1', 'provisioning:max_vol_size': '1'}, True),
+    ({'provisioning:min_vol_size': '2'}, False), ({'provisioning:max_vol_size': '0'}, False)])
+def test_volume_without_a_type_gets_one_whose_limits_it_keeps(cloud, preview, specs, fits):
+    limited = volume_types.create(cloud.context, {'name': 'limited'},
+                                  {'volume_backend_name': 'beta', **specs}).id
+    volume_id = anywhere(cloud)
+    found = preview(volume_id, operation='retype', destination_type_id=limited)
+    assert failed(found) == ([] if fits else ['type-size-limits'])
+    record = cloud.migrate(volume_id, requested_policy='on-demand', destination_type_id=limited)
+    row = cloud.row(volume_id)
+    assert (record.phase, row.volume_type_id) == (('finished', limited) if fits else ('failed', None))
+    assert row.status == 'available'
+
+
+def test_volume_without_a_type_stays_without_when_it_is_migrated(cloud, preview):
+    volume_id = anywhere(cloud)
+    found = preview(volume_id, destination_host='node@beta')
+    assert (found['passed'], found['destination_host']) == (True, 'node@beta#beta')
+    record = cloud.migrate(volume_id, lock=None, operation='migrate', destination_host='node@beta')
+    assert record.phase == 'finished'
+    assert cloud.row(volume_id).volume_type_id is None
+
+
+def test_quota_of_the_destination_type_is_told_with_the_snapshots(cloud, preview):
+    volume_id = cloud.volume()
+    cloud.snapshot(volume_id)
+    quotas.set_limits(cloud.context, 'project', {
+        quotas.of_type('gigabytes', cloud.types['beta']): 1})
+    found = preview(volume_id, operation='retype', include_snapshots=True,
+                    destination_type_id=cloud.types['beta'])
+    assert failed(found) == ['quota']
+    assert 'gigabytes_beta: 0 GiB are in use, 2 GiB more' in next(
+        check['detail'] for check in found['checks'] if check['name'] == 'quota')
+
+
+def encrypted(cloud, name, provider, backend=None):
+    specs = {'volume_backend_name': backend} if backend else {}
+    type_id = volume_types.create(cloud.context, {'name': name}, specs).id
+    type_encryptions.create(cloud.context, type_id, {
+        'provider': provider, 'cipher': 'aes-xts-plain64', 'key_size': 256,
+        'control_location': 'front-end'})
+    return type_id
+
+
+def test_ciphertext_is_copied_raw_and_another_encryption_is_refused(cloud, preview):
+    volume_id = anywhere(cloud)
+    volumes.update(cloud.context, volume_id, {
+        'volume_type_id': encrypted(cloud, 'a', 'luks'), 'encryption_key_id': volume_id})
+    cloud.write(volume_id, 4096, b'ciphertext')
+    others = [encrypted(cloud, 'b', 'luks2', 'beta'), cloud.types['beta']]
+    for type_id in others:
+        found = preview(volume_id, operation='retype', destination_type_id=type_id)
+        assert failed(found) == ['encryption']
+    record = cloud.migrate(volume_id, requested_policy='on-demand', destination_type_id=others[0])
+    assert (record.phase, record.error_code) == ('failed', 'cinder_ext.preflight_failed')
+    assert cloud.row(volume_id).status == 'available'
+
+    record = cloud.migrate(volume_id, lock=None, operation='migrate', destination_host='node@beta')
+    assert record.phase == 'finished', record.error
+    assert 'the ciphertext is copied as it is (luks)' in next(
+        check['detail'] for check in record.checks if check['name'] == 'encryption')
+    row = cloud.row(volume_id)
+    assert row.encryption_key_id == volume_id
+    assert cloud.read(cloud.path(row.name_id, 'beta'), 4096, 10) == b'ciphertext'
+
+
 def test_retype_that_the_present_backend_serves_moves_nothing(cloud, preview):
     thin = volume_types.create(cloud.context, {'name': 'thin'},
                                {'capabilities:thin_provisioning_support': '<is> True'}).id
@@ -140,6 +216,14 @@ def test_source_without_a_service_is_a_failed_check(make_cloud):
         cloud.context, {'volume_id': volume_id, 'destination_host': 'node@beta'})
     assert failed(found) == ['source-answers']
     assert found['passed'] is False
+
+
+def test_source_of_a_version_before_is_a_failed_check(cloud, preview, monkeypatch):
+    volume_id = anywhere(cloud)
+    monkeypatch.setattr(PreviewEndpoint.target, 'version', '1.0')
+    found = preview(volume_id, destination_host='node@beta')
+    assert failed(found) == ['source-answers']
+    assert 'version' in found['checks'][-1]['detail']
 
 
 def test_volume_that_is_not_there(cloud, preview):

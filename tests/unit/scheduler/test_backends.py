@@ -7,10 +7,21 @@ import pytest
 
 from cinder_ext import context
 from cinder_ext.conf import options
-from cinder_ext.db import schema, services, session
+from cinder_ext.db import (
+    migration_claims,
+    placement,
+    schema,
+    services,
+    session,
+    transition,
+    volume_migrations,
+    volumes,
+)
 from cinder_ext.drivers import values
 from cinder_ext.objects import backend_report
 from cinder_ext.scheduler import backends
+from cinder_ext.states import migration as migration_states
+from cinder_ext.states import volume as volume_states
 
 GIB = 1024 ** 3
 
@@ -127,3 +138,56 @@ def test_configured_formula_counts_before_that_of_the_driver(known):
     assert found.pools(ctxt)[0].filter_function == '2'
     found.update(_report(filter_function={'no': 'text'}))
     assert found.pools(ctxt)[0].filter_function == "{'no': 'text'}"
+
+
+def _placed(ctxt, size):
+    """A migration that was sent to the pool, and its volume's id."""
+    volume = volumes.create(ctxt, {'project_id': 'p', 'user_id': 'u', 'size': size, 'host': 'h@c#c'})
+    transition.move(ctxt, volume_states.MACHINE, volume.id, 'created')
+    record = volume_migrations.start(ctxt, volume.id, {'operation': 'migrate'}, None)
+    placement.schedule(ctxt, record.id, 'h@a#p')
+    return volume_migrations.get(ctxt, record.id)
+
+
+def _claim(ctxt, record, physical, virtual):
+    assert migration_claims.save_plan(
+        ctxt, record, [], {'promises': {'thin': True}},
+        migration_claims.Claim(physical * GIB, virtual * GIB), migration_claims.Room(), {}) == []
+
+
+def _figures(found, ctxt):
+    [pool] = found.pools(ctxt)
+    return pool.free_bytes // GIB, pool.provisioned_bytes // GIB, pool.volume_count
+
+
+def test_migrations_on_their_way_count_whatever_is_reported_meanwhile(known):
+    found, ctxt = known
+    found.update(_report(age_seconds=1, thin_provisioning_support=True))
+    record = _placed(ctxt, 20)
+    assert _figures(found, ctxt) == (50, 20, 4)
+    _claim(ctxt, record, 30, 20)
+    assert _figures(found, ctxt) == (20, 20, 3)
+    volume_migrations.update(ctxt, record.id, {'bytes_written': 10 * GIB})
+    found.update(_report(free=40, thin_provisioning_support=True))
+    assert _figures(found, ctxt) == (20, 20, 3)
+    transition.move(ctxt, migration_states.MACHINE, record.id, 'cancel')
+    assert _figures(found, ctxt) == (40, 0, 3)
+
+
+def test_migration_to_a_pool_that_is_not_thin_takes_its_size_before_its_plan_is_made(known):
+    found, ctxt = known
+    found.update(_report())
+    record = _placed(ctxt, 20)
+    assert _figures(found, ctxt) == (30, 20, 4)
+    _claim(ctxt, record, 70, 20)
+    assert _figures(found, ctxt) == (0, 20, 3)
+    volume_migrations.fail(ctxt, _placed(ctxt, 5).id, 'fail', 'it', 'code', 'none')
+    assert _figures(found, ctxt) == (0, 20, 3)
+
+
+def test_claims_on_a_pool_that_cannot_tell_what_is_free_change_nothing_there(known):
+    found, ctxt = known
+    found.update(_report(free='unknown'))
+    _claim(ctxt, _placed(ctxt, 20), 30, 20)
+    [pool] = found.pools(ctxt)
+    assert (pool.free_bytes, pool.provisioned_bytes) == ('unknown', 20 * GIB)

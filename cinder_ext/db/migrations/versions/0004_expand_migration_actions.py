@@ -21,6 +21,8 @@ def upgrade():
             sa.Column('retry_of', sa.String(length=36)),
             sa.Column('owner', sa.String(length=255)),
             sa.Column('beat', sa.Integer(), server_default='0', nullable=False),
+            sa.Column('doubtful_attempt', sa.Integer(), server_default='0', nullable=False),
+            sa.Column('superseded_attempt', sa.Integer(), server_default='0', nullable=False),
             sa.Column('claimed_bytes', sa.BigInteger()),
             sa.Column('claimed_virtual_bytes', sa.BigInteger()),
             sa.Column('server_id', sa.String(length=36)),

@@ -14,7 +14,7 @@ import pytest
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import copy, digests
+from cinder_ext.drivers.generic import blockio, copy, digests, reading, units
 
 MIB = values.MIB
 SIZE = 96 * MIB
@@ -257,6 +257,31 @@ def test_control_sees_each_unit_and_none_is_larger_than_four_mebibytes(source, t
     copier(source, target, control=control).copy(ALL)
     assert sum(control.lengths) == SIZE
     assert max(control.lengths) == 4 * MIB
+
+
+def test_what_was_read_before_the_copy_is_not_read_again(source, target):
+    expected = content(source)
+    parts = list(units.cut([values.Range(0, 16 * MIB)]))
+    early = reading.ReadAhead(source, parts, blockio.buffer(16 * MIB), workers=1)
+    # One worker reads them in their order, so the others are read too.
+    assert early.take(parts[-1])
+    other = b'\x07' * 16 * MIB
+    with open(source, 'r+b') as device:
+        device.write(other)
+    stats = copier(source, target, early=early).copy([values.Range(0, SIZE)])
+    early.close()
+    assert content(target) == expected[:12 * MIB] + other[12 * MIB:] + expected[16 * MIB:]
+    assert stats.read == SIZE
+
+
+def test_it_is_told_that_the_last_unit_is_on_its_way_before_a_checkpoint_covers_the_end(
+        source, target):
+    seen = []
+    made = copier(source, target, on_checkpoint=lambda position, *_: seen.append(position),
+                  on_sent=lambda: seen.append('sent'))
+    made.copy([values.Range(0, SIZE)])
+    assert seen[-2:] == ['sent', SIZE]
+    assert SIZE not in seen[:-2]
 
 
 def test_a_source_that_is_too_short_is_a_backend_fault(source, target):

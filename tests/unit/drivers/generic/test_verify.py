@@ -3,6 +3,7 @@
 
 import os
 import random
+import threading
 
 import pytest
 
@@ -101,3 +102,32 @@ def test_the_digest_of_a_prefix_leaves_the_rest_out(path):
 def test_a_missing_device_is_a_backend_fault(tmp_path):
     with pytest.raises(exceptions.BackendDown):
         verify.digest_of(str(tmp_path / 'none'), MIB)
+
+
+def test_devices_are_compared_in_their_order_and_the_next_is_opened_before_one_is_done(path, known):
+    told, opened = [], []
+
+    def devices():
+        for number, blocks in enumerate([range(8), [], [10, 11, 12, 20]]):
+            opened.append(verify.Device(path, SIZE, known, blocks, f'link {number}'))
+            opened[-1].open()
+            told.append(f'open {number}')
+            yield opened[-1]
+
+    verify.verify_devices(devices(), control=Control(),
+                          on_done=lambda device: told.append(f'done {device.link}'))
+    assert told == ['open 0', 'open 1', 'open 2', 'done link 0', 'done link 2']
+    for device in opened:
+        device.close()
+        device.close()
+
+
+def test_nothing_is_in_flight_when_a_difference_is_told(path, known):
+    known[0] = digests.digest(b'other')
+    device = verify.Device(path, SIZE, known, range(known.blocks), 'a link')
+    device.open()
+    with pytest.raises(exceptions.VerifyFailed) as caught:
+        verify.verify_devices([device], control=Control())
+    assert 'a link' in caught.value.message
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith('verify')]
+    device.close()

@@ -4,6 +4,7 @@
 import types
 import uuid
 
+from cinder_ext.db import lease
 from cinder_ext.drivers import values
 from cinder_ext.volume.migration import plan
 
@@ -59,10 +60,22 @@ def test_stored_plan_comes_back_with_the_locations_of_the_destination():
     assert restored[-1].destination == values.Volume('new', 3 * values.GIB, 'here')
 
 
-def test_temporary_names_differ_by_link_and_side():
-    names = {plan.temporary_name(MIGRATION, link, side)
-             for link in chain() for side in ('source', 'destination')}
-    assert len(names) == 8
+def test_temporary_names_differ_by_link_side_and_attempt():
+    names = {plan.temporary_name(lease.Fence(MIGRATION, attempt), link, side)
+             for link in chain() for side in ('source', 'destination') for attempt in (1, 2)}
+    assert len(names) == 16
+
+
+def test_renamed_links_keep_their_places_and_are_of_one_volume():
+    found = [plan.renamed(link, lease.Fence(MIGRATION, 2), 'how') for link in chain()]
+    again = [plan.renamed(link, lease.Fence(MIGRATION, 2), 'how') for link in found]
+    assert again == found
+    assert [link.source for link in found] == [link.source for link in chain()]
+    assert {link.destination_volume_name_id for link in found} == {found[-1].destination_name_id}
+    names = {link.destination_name_id for link in (
+        *found, *chain(), *(plan.renamed(link, lease.Fence(MIGRATION, 3), 'how') for link in found),
+        *(plan.renamed(link, lease.Fence(MIGRATION, 2), 'anew') for link in found))}
+    assert len(names) == 16
 
 
 def test_bytes_below_a_position_count_parts_of_ranges():

@@ -4,7 +4,7 @@
 from cinder_ext.states import checks
 from cinder_ext.volume.migration import preflight
 
-FOUND = [checks.verdict('volume-status', False, 'it was in-use'),
+FOUND = [checks.verdict('volume-status', False, 'it was reserved'),
          checks.verdict('destination-answers', True, 'found'),
          checks.verdict('no-clone-in-progress', False, 'c is'),
          checks.unknown('physical-capacity', 'no answer')]
@@ -16,10 +16,10 @@ def test_what_could_not_be_looked_at_did_not_fail():
 
 def test_refusal_names_every_failed_check_and_its_remedy():
     fault = preflight.refusal(FOUND)
-    assert 'volume-status: it was in-use' in fault.message
+    assert 'volume-status: it was reserved' in fault.message
     assert 'no-clone-in-progress: c is' in fault.message
     assert 'destination-answers' not in fault.message
-    assert 'detach it first' in fault.remedy
+    assert 'available or in use' in fault.remedy
     assert 'Wait until' in fault.remedy
 
 

@@ -56,7 +56,7 @@ def test_all_is_well():
 
 
 @pytest.mark.parametrize(('name', 'record_', 'subject_'), [
-    ('volume-status', {'previous_status': 'in-use'}, {}),
+    ('volume-status', {'previous_status': 'reserved'}, {}),
     ('volume-detached', {}, {'attachments': [1]}),
     ('no-other-migration', {}, {'others': ['m']}),
     ('source-not-frozen', {}, {'source_service': service(frozen=True)}),

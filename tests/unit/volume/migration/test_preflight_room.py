@@ -12,14 +12,15 @@ LINKS = [plan.Link(0, 's', GIB, 's', 'v', 's2', 'v2'),
          plan.Link(1, None, 2 * GIB, 'v', 'v', 'v2', 'v2')]
 
 
-def destination(free, total=10 * GIB, provisioned=0, pool='b', ratio='2.0', words=('snapshot_connect',),
-                **promises):
+def destination(free, total=10 * GIB, provisioned=0, pool='b', ratio='2.0', reserved=0,
+                words=('snapshot_connect',), **promises):
     return types.SimpleNamespace(
         host=f'h@b#{pool}', promises=values.Promises(**promises),
         examined={'capabilities': words,
                   'pools': [{'name': 'b', 'free_bytes': free, 'total_bytes': total,
                              'provisioned_bytes': provisioned,
-                             'capabilities': {'max_over_subscription_ratio': ratio}}]})
+                             'capabilities': {'max_over_subscription_ratio': ratio,
+                                              'reserved_percentage': reserved}}]})
 
 
 def bad(*args, claimed=NOTHING, verify='written', **kwargs):
@@ -65,6 +66,13 @@ def test_what_others_have_claimed_is_not_free():
     assert bad(3 * GIB, provisioned=9 * GIB, thin=True, claimed=Claim(0, 9 * GIB)) == []
     assert bad(3 * GIB, provisioned=9 * GIB, thin=True, claimed=Claim(0, 9 * GIB + 1)) == [
         'virtual-capacity']
+
+
+def test_the_reserve_is_not_given_out():
+    assert bad(GIB + 70, thin=True, reserved=10) == []
+    assert bad(GIB + 69, thin=True, reserved=10) == ['physical-capacity']
+    assert bad(3 * GIB, provisioned=16 * GIB, thin=True, reserved=10) == []
+    assert bad(3 * GIB, provisioned=16 * GIB + 1, thin=True, reserved=10) == ['virtual-capacity']
 
 
 def test_automatic_ratio_follows_what_is_used():

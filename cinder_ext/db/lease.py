@@ -1,0 +1,189 @@
+"""Who works on a migration: a lease without clocks, and the fence that holds a worker to it.
+
+The record names its ``owner``; ``attempt`` is the fencing number and grows
+whenever somebody takes the migration up; ``beat`` grows with each sign of the
+owner.  Nobody compares times of two machines: a candidate waits until it has
+seen one pair of attempt and beat for long enough, and takes the lease if it
+is still that pair.
+
+A worker's context carries its Fence.  Every transaction that writes and was
+begun with such a context begins with the fence: it is counted as a sign of
+the owner, and refused when another attempt has begun (db/session.py).  So
+what a worker stores is fenced wherever it is stored.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import typing
+
+import sqlalchemy as sa
+
+from cinder_ext import exceptions
+from cinder_ext.db import models, session
+from cinder_ext.states import migration as states
+
+_Record = models.VolumeMigration
+_Link = models.MigrationLink
+
+
+class Standing(typing.NamedTuple):
+    """How the lease of a migration stands."""
+
+    id: str
+    owner: str | None
+    attempt: int
+    beat: int
+
+
+class Fence:
+    """The right of one attempt to write.
+
+    :ivar attempt: its number
+    """
+
+    def __init__(self, migration_id, attempt):
+        self.migration_id = migration_id
+        self.attempt = attempt
+        self._is_lost = False
+
+    def __repr__(self):
+        return f'attempt {self.attempt} of migration {self.migration_id}'
+
+    @property
+    def is_lost(self):
+        """Whether it was seen that another attempt has begun."""
+        return self._is_lost
+
+    def lose(self):
+        """Another attempt has begun: nothing is written any more, without asking."""
+        self._is_lost = True
+
+    def hold(self, context):
+        """Begin a transaction: its record is locked, so that nobody takes over before its end.
+
+        :raises RecordLost: another attempt has begun
+        """
+        if self._is_lost or not _renew(context, self):
+            self.lose()
+            raise _lost(self.migration_id, self.attempt, None)
+
+
+def fenced(context, fence):
+    """A copy of a context whose writing transactions are held to a fence."""
+    made = type(context).from_dict(context.to_dict(), overwrite=False)
+    made.fence = fence
+    return made
+
+
+def _lost(migration_id, attempt, phase):
+    return exceptions.RecordLost(id=migration_id, phase=phase or 'unknown',
+                                 expected=f'attempt {attempt}')
+
+
+def _renew(context, fence):
+    return context.session.execute(
+        sa.update(_Record)
+        .where(_Record.id == fence.migration_id, _Record.attempt == fence.attempt)
+        .values(beat=_Record.beat + 1, updated_at=_Record.updated_at)
+        .execution_options(synchronize_session=False)).rowcount == 1
+
+
+@session.reader
+def standings(context, migration_ids):
+    """How the leases of some migrations stand: a list of Standing, in the order of the ids."""
+    rows = context.session.execute(
+        sa.select(_Record.id, _Record.owner, _Record.attempt, _Record.beat)
+        .where(_Record.id.in_(migration_ids)))
+    found = {row.id: Standing(*row) for row in rows}
+    return [found[each] for each in migration_ids if each in found]
+
+
+@session.reader
+def owners(context):
+    """The owners that records name."""
+    return set(context.session.execute(
+        sa.select(_Record.owner).where(_Record.owner.is_not(None)).distinct()).scalars())
+
+
+@session.reader
+def check(context, migration_id, attempt):
+    """What a worker asks of another service is done for it only while it has the lease.
+
+    :raises RecordLost: another attempt has begun
+    """
+    row = context.session.execute(
+        sa.select(_Record.attempt, _Record.phase).where(_Record.id == migration_id)).first()
+    if row is None or row.attempt != attempt:
+        raise _lost(migration_id, attempt, row and row.phase)
+
+
+@session.writer
+def take(context, standing, owner, is_doubtful):
+    """Take a lease that stands as it was seen.
+
+    :param is_doubtful: nobody knows that the owner before is dead: what it began to write
+        may still arrive at the destination
+    :returns: Fence; None when it does not stand so any more
+    """
+    values = {'owner': owner, 'attempt': standing.attempt + 1, 'beat': 0,
+              'updated_at': _Record.updated_at}
+    if is_doubtful:
+        values['doubtful_attempt'] = standing.attempt + 1
+    taken = context.session.execute(
+        sa.update(_Record)
+        .where(_Record.id == standing.id, _Record.attempt == standing.attempt,
+               _Record.beat == standing.beat)
+        .values(values).execution_options(synchronize_session=False)).rowcount
+    return Fence(standing.id, standing.attempt + 1) if taken else None
+
+
+@session.writer
+def renew(context, fences):
+    """Show that the owner lives.
+
+    :returns: those of the fences that hold no more
+    """
+    return [fence for fence in fences if not _renew(context, fence)]
+
+
+@session.writer
+def release(context, fence):
+    """Give a lease back: whoever wants it takes it at once.  Idempotent."""
+    context.session.execute(
+        sa.update(_Record)
+        .where(_Record.id == fence.migration_id, _Record.attempt == fence.attempt)
+        .values(owner=None, updated_at=_Record.updated_at)
+        .execution_options(synchronize_session=False))
+
+
+@session.writer
+def settle(context, migration_id, attempt):
+    """The doubts up to an attempt are settled: nobody writes to the destination but its owner."""
+    context.session.execute(
+        sa.update(_Record).where(_Record.id == migration_id)
+        .values(superseded_attempt=attempt).execution_options(synchronize_session=False))
+
+
+@session.writer
+def supersede(context, migration_id, attempt, names, leftovers):
+    """The destination's volume and snapshots have other names from now on.
+
+    :param attempt: the doubts up to this one are settled with it
+    :param names: a list of (number of the link, name_id, location); the head's is the volume's
+    :param leftovers: what the record lists from now on
+    :raises RecordLost: it is not being copied any more
+    """
+    head = names[-1]
+    held = context.session.execute(
+        sa.update(_Record)
+        .where(_Record.id == migration_id, _Record.phase == states.COPYING)
+        .values(destination_name_id=head[1], destination_location=head[2],
+                superseded_attempt=attempt, leftovers=leftovers)
+        .execution_options(synchronize_session=False)).rowcount
+    if not held:
+        phase = context.session.execute(
+            sa.select(_Record.phase).where(_Record.id == migration_id)).scalar()
+        raise exceptions.RecordLost(id=migration_id, phase=phase, expected=states.COPYING)
+    for number, name_id, location in names:
+        context.session.execute(
+            sa.update(_Link).where(_Link.migration_id == migration_id, _Link.number == number)
+            .values(destination_name_id=name_id, destination_location=location))

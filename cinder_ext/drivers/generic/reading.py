@@ -1,0 +1,78 @@
+"""Units of a device, read and digested: by whoever needs them, or before that."""
+# SPDX-License-Identifier: Apache-2.0
+
+import concurrent.futures
+import os
+
+from cinder_ext import exceptions
+from cinder_ext.drivers import values
+from cinder_ext.drivers.generic import blockio, digests, faults
+
+
+def aligned_length(part):
+    """Bytes of buffer that reading a unit takes: direct I/O reads whole pages at the end too."""
+    return -(-part.length // blockio.ALIGNMENT) * blockio.ALIGNMENT
+
+
+def read_unit(descriptor, path, part, view):
+    """Fill a buffer with a unit.
+
+    :param path: what the fault names
+    :param part: values.Range that begins with a block of 1 MiB
+    :param view: at least ``aligned_length(part)`` long
+    :returns: the digests of the unit's blocks
+    :raises BackendDown: the device does not answer, or ends before the unit does
+    """
+    with faults.mapped(f'reading {path} at {part.offset}'):
+        count = blockio.read_into(
+            descriptor, view[:aligned_length(part)], part.offset, part.length)
+    if count < part.length:
+        raise exceptions.BackendDown(
+            reason=f'reading {path}: it ends at {part.offset + count}, expected {part.end}')
+    return [digests.digest(view[start:min(start + values.BLOCK_BYTES, part.length)])
+            for start in range(0, part.length, values.BLOCK_BYTES)]
+
+
+class ReadAhead:
+    """The first units of a source, read before its copy may begin.
+
+    Nothing is decided by them here: what they are compared with may not be known yet.
+
+    :param parts: values.Range of the units, in the order in which they will be taken
+    :param memory: a blockio.buffer for all of them; what does not fit is not read.  It is free
+        again after close()
+    :raises OSError: the source cannot be opened
+    """
+
+    def __init__(self, path, parts, memory, workers=2):
+        self._path = path
+        self._descriptor, _ = blockio.open_source(path, direct=True)
+        self._pool = concurrent.futures.ThreadPoolExecutor(workers, 'read-ahead')
+        self._units = {}
+        start = 0
+        for part in parts:
+            end = start + aligned_length(part)
+            if end > len(memory):
+                break
+            view = memory[start:end]
+            self._units[part] = view, self._pool.submit(
+                read_unit, self._descriptor, path, part, view)
+            start = end
+
+    def take(self, part):
+        """A unit: its buffer and the digests of its blocks, or None.
+
+        None too when it could not be read: who needs it finds out what is wrong.
+        """
+        view, future = self._units.pop(part, (None, None))
+        if future is None or future.exception() is not None:
+            return None
+        return view, future.result()
+
+    def close(self):
+        """Wait for what is being read and forget it.  Idempotent.  Nobody takes any more."""
+        self._units.clear()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
