@@ -32,8 +32,14 @@ ALLOWED_REMOTE_EXMODS = (exceptions.__name__,)
 """Modules whose errors a caller rebuilds; all others arrive as RemoteError."""
 
 RABBIT_GROUP = 'oslo_messaging_rabbit'
-RABBIT_DEFAULTS = {'rabbit_quorum_queue': True, 'rabbit_transient_quorum_queue': True}
-"""Quorum queues are durable and replicated; classic ones of a topic die with the broker."""
+RABBIT_DEFAULTS = {'rabbit_quorum_queue': True, 'rabbit_transient_quorum_queue': False}
+"""Queues of topics are quorum queues, durable and replicated; classic ones die with the broker.
+
+Those of replies and broadcasts should die with it: their listeners make them again, under the
+same names, when they have reconnected.  A broker that is killed keeps a quorum queue which is
+less than about a second old, but forgets its log, and never elects a leader: a reply to it is
+not confirmed, and holds a thread and a connection of the other service for good.
+"""
 
 OBJECTS = (backend_report, backend_resource)
 """Modules of what travels: a process rebuilds an object only when its class is loaded."""

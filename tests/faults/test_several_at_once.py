@@ -1,4 +1,4 @@
-"""Several processes die at once, the database server among them: nothing is lost."""
+"""Several processes die at once, the database server, the broker: nothing is lost."""
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
@@ -88,22 +88,26 @@ class OwnServer:
 
 @pytest.fixture
 def own_server():
-    """A MariaDB."""
+    """own_server(name, variable) -> OwnServer, as tools/services.sh calls both."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix='own-servers-'))
     # They do not run as root, and enter.
     directory.chmod(0o711)
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
         stack.callback(subprocess.run, [SERVICES, 'stop', directory], check=True, timeout=120)
-        made = OwnServer(directory, 'mariadb', 'MARIADB_URL_BASE')
-        stack.callback(made.proxy.close)
-        yield made
+
+        def make(name, variable):
+            made = OwnServer(directory, name, variable)
+            stack.callback(made.proxy.close)
+            return made
+
+        yield make
 
 
 @pytest.mark.parametrize('service', FIRST, indirect=True, ids=servers.kind)
 def test_the_database_is_killed_and_started_again(service, own_server, travel, record_property):
     """The database while it copies, alone and with the services of both ends."""
-    database = own_server
+    database = own_server('mariadb', 'MARIADB_URL_BASE')
     service.database_url = database.proxy.url(database.url + '/cinder_ext')
     service.flows_url = database.proxy.url(database.url + '/cinder_ext_flows')
     slow(service)
@@ -118,4 +122,22 @@ def test_the_database_is_killed_and_started_again(service, own_server, travel, r
             service.launch(name)
         traveller.arrive()
     assert service.kills == 4
+    record_property('kills', service.kills)
+
+
+@pytest.mark.parametrize('service', FIRST, indirect=True, ids=servers.kind)
+def test_the_broker_is_killed_and_started_again(service, own_server, travel, record_property):
+    """The source's service has never called before, so that its queue of replies is a moment old."""
+    broker = own_server('rabbitmq', 'RABBIT_URL')
+    service.transport_url = broker.proxy.url(broker.url)
+    slow(service)
+    traveller = travel()
+    ways = 4 if LONG else 1
+    for _ in range(ways):
+        traveller.depart()
+        traveller.wait(('copying', 'verifying'), 3 * MIB)
+        with broker.dead():
+            service.kills += 1
+        traveller.arrive()
+    assert service.kills == ways
     record_property('kills', service.kills)

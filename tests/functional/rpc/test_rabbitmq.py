@@ -55,9 +55,9 @@ def topic(transport):
     server.wait()
 
 
-def _declare(connection, name, kind, **more):
+def _declare(connection, name, kind, durable=True, **more):
     return connection.channel().queue_declare(
-        name, durable=True, auto_delete=False, arguments={'x-queue-type': kind, **more})
+        name, durable=durable, auto_delete=False, arguments={'x-queue-type': kind, **more})
 
 
 def test_queues_of_topics_and_servers_are_quorum_queues(url, topic):
@@ -69,8 +69,23 @@ def test_queues_of_topics_and_servers_are_quorum_queues(url, topic):
                 _declare(connection, name, 'classic')
 
 
-def test_queue_of_replies_is_a_quorum_queue_that_expires(url, topic, transport):
-    name = transport._driver._reply_q
+def test_queue_of_replies_dies_with_the_broker_and_expires(url, topic, transport):
+    """Its listener makes it again; a quorum queue may be left without a leader."""
+    name, expires = transport._driver._reply_q, {'x-expires': EXPIRES_MS}
     with kombu.Connection(url.replace('rabbit://', 'amqp://')) as connection:
-        declared = _declare(connection, name, 'quorum', **{'x-expires': EXPIRES_MS})
-    assert declared.queue == name
+        assert _declare(connection, name, 'classic', durable=False, **expires).queue == name
+        with pytest.raises(amqp.PreconditionFailed, match="'durable'"):
+            _declare(connection, name, 'classic', **expires)
+
+
+def test_queues_of_replies_are_quorum_queues_where_the_configuration_says_so(url):
+    conf = cfg.ConfigOpts()
+    conf([], project='cinder_ext', default_config_files=[], default_config_dirs=[])
+    transport = rpc_transport.open_transport(conf, url)
+    try:
+        conf.set_override('rabbit_transient_quorum_queue', True, group=rpc_transport.RABBIT_GROUP)
+        name = transport._driver._get_reply_q()
+        with kombu.Connection(url.replace('rabbit://', 'amqp://')) as connection:
+            assert _declare(connection, name, 'quorum', **{'x-expires': EXPIRES_MS}).queue == name
+    finally:
+        transport.cleanup()
