@@ -50,8 +50,12 @@ class Backend:
             LOG.error('%s: recorded work failed and is tried again: %s', resource_id, fault)
 
     def stop(self):
-        """Begin no more; returns when what was begun is done."""
+        """Begin no more; when what was begun is done, the driver lets go of what it holds."""
         self.pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            self.driver.stop()
+        except exceptions.DriverError as fault:
+            LOG.warning('backend %s does not let go: %s', self.host, fault.message)
 
 
 def failed(context, machine, row, event, fault, message):

@@ -173,14 +173,12 @@ class Layers:
         partial = path + PARTIAL
         with contextlib.suppress(FileNotFoundError):
             os.unlink(partial)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(_unlink_quietly, partial)
             yield partial
             _sync(partial)
             os.rename(partial, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(partial)
-            raise
+            undo.pop_all()
         directories.sync(self.directory)
 
 
@@ -213,6 +211,12 @@ def _check_backing(name, found):
 def _clipped(parts, size_bytes):
     return units.coalesced((part for part in parts if part.offset < size_bytes), _ALIGNMENT,
                            size_bytes)
+
+
+def _unlink_quietly(path):
+    """Remove a temporary file; what cannot be removed is removed at the next start."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _sync(path):

@@ -13,6 +13,7 @@ from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import attach
 
 from . import conftest
+from .test_chain import chain
 
 MIB = values.MIB
 
@@ -87,24 +88,6 @@ def mixed_cloud(tmp_path):
     made = MixedCloud(tmp_path)
     yield made
     made.stop()
-
-
-def chain(cloud, noise):
-    """A volume with four snapshots: changed, extended, zeroed, one deleted out of the middle."""
-    volume_id = cloud.volume(1)
-    cloud.write(volume_id, 0, noise(8 * MIB))
-    cloud.write(volume_id, 500 * MIB + 4096, noise(3 * MIB))
-    taken = [cloud.snapshot(volume_id)]
-    cloud.write(volume_id, 2 * MIB, noise(MIB))
-    taken.append(cloud.snapshot(volume_id))
-    cloud.extend(volume_id, 2)
-    cloud.write(volume_id, 1500 * MIB, noise(2 * MIB))
-    taken.append(cloud.snapshot(volume_id))
-    cloud.write(volume_id, 500 * MIB, bytes(4 * MIB))
-    taken.append(cloud.snapshot(volume_id))
-    cloud.write(volume_id, 2 * values.GIB - 7, b'the end')
-    cloud.delete_snapshot(taken.pop(1))
-    return volume_id, taken
 
 
 def test_a_chain_goes_to_layers_and_back(mixed_cloud, noise):

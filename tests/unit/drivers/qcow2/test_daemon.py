@@ -6,8 +6,8 @@ import random
 import signal
 import subprocess
 import threading
-import time
 
+import processes
 import pytest
 
 from cinder_ext import exceptions
@@ -36,22 +36,7 @@ def served(tmp_path):
     yield made
     made.withdraw('view')
     made.stop()
-    deadline = time.monotonic() + 20
-    while processes(views):
-        assert time.monotonic() < deadline, 'a process stays'
-        time.sleep(0.02)
-
-
-def processes(directory):
-    """Ids of the tools' processes that work in a directory."""
-    found = []
-    for name in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            if os.readlink(f'/proc/{name}/cwd') == str(directory):
-                found.append(int(name))
-        except OSError:
-            continue
-    return found
+    processes.wait_for_the_end(views)
 
 
 def write(path, offset, content):
@@ -119,7 +104,7 @@ def test_a_view_of_a_frozen_layer_is_not_written(forest, served):
 def test_after_a_kill_a_view_comes_back_with_its_bytes(forest, served, tool):
     path = served.export('view', forest.nodes(TOP), True)
     write(path, MIB, b'kept')
-    for process in processes(served.directory):
+    for process in processes.within(served.directory):
         with open(f'/proc/{process}/cmdline', 'rb') as words:
             if tool.encode() in words.read():
                 os.kill(process, signal.SIGKILL)

@@ -1,0 +1,33 @@
+"""What the journeys of one backend share ends with its service."""
+# SPDX-License-Identifier: Apache-2.0
+
+import os
+
+import processes
+import pytest
+
+from cinder_ext.drivers import values
+from cinder_ext.drivers.conformance import workbench
+from cinder_ext.drivers.generic import attach
+from cinder_ext.volume.backend import Backend
+
+VOLUME = values.Volume('11111111-2222-4333-8444-555555555555', values.GIB)
+
+
+@pytest.fixture
+def driver(tmp_path):
+    made = workbench.started('file', file_path=tmp_path, file_format='qcow2')
+    made.create_volume(VOLUME)
+    yield made
+    made.disconnect_volume(VOLUME, attach.connector_properties())
+    made.stop()
+
+
+def test_views_that_are_in_use_outlive_the_service_and_what_nobody_uses_ends(driver, tmp_path):
+    connector = attach.connector_properties()
+    path = driver.connect_volume(VOLUME, connector).data['device_path']
+    Backend('host@alpha', driver).stop()
+    assert os.stat(path).st_size == values.GIB
+    driver.disconnect_volume(VOLUME, connector)
+    Backend('host@alpha', driver).stop()
+    processes.wait_for_the_end(tmp_path / 'views')
