@@ -14,13 +14,12 @@ import stat
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import capabilities, values
-from cinder_ext.drivers.generic import directories
+from cinder_ext.drivers.generic import directories, partials
 
 KEY = 'source-name'
 
 _NAME = re.compile(r'[0-9A-Za-z_][0-9A-Za-z_.+-]{0,254}')
 _OURS = re.compile(r'(volume|snapshot)-([0-9A-Za-z][0-9A-Za-z-]{0,63})\.raw')
-_PARTIAL = '.partial'
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A link is not followed, and a pipe is not waited for."""
 
@@ -122,7 +121,7 @@ def _named(reference):
 
 
 def _is_fit(name):
-    return _NAME.fullmatch(name) is not None and not name.endswith(_PARTIAL)
+    return _NAME.fullmatch(name) is not None and not name.endswith(partials.SUFFIX)
 
 
 def _refused(reference, reason):

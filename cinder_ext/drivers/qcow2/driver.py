@@ -56,7 +56,7 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
             os.makedirs(self._daemon.directory, mode=0o700, exist_ok=True)
             self._layers.start()
             self._links.start()
-            for family in {layers.family_of(name) for name in os.listdir(self._layers.directory)}:
+            for family in {layers.family_of(name) for name in self._layers.names()}:
                 with self._locked(family):
                     self._collect(family)
 
@@ -80,7 +80,7 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
     def report(self):
         with self._mapped('reporting'):
             medium = os.statvfs(self._base)
-            names = os.listdir(self._layers.directory)
+            names = self._layers.names()
             taken = provisioned = 0
             for name in names:
                 with contextlib.suppress(FileNotFoundError, exceptions.DriverError):
@@ -237,7 +237,7 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
         """Remove what calls that were killed left: layers without a link that carry nothing."""
         used = self._links.used()
         while True:
-            garbage = [name for name in os.listdir(self._layers.directory)
+            garbage = [name for name in self._layers.names()
                        if layers.family_of(name) == family and name not in used
                        and not self._layers.children(name)]
             for name in garbage:
