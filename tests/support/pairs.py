@@ -135,7 +135,7 @@ class Pair:
             self.kill(name)
         session.dispose()
 
-    def until(self, claim, seconds=30, name=''):
+    def until(self, claim, seconds=90, name=''):
         """Wait until something is true; returns it."""
         deadline = time.monotonic() + seconds
         while not (found := claim()):

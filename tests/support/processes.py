@@ -17,7 +17,7 @@ def within(directory):
     return found
 
 
-def wait_for_the_end(directory, seconds=20):
+def wait_for_the_end(directory, seconds=60):
     """Return when none works there any more.
 
     :raises AssertionError: one stays

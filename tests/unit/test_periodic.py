@@ -24,11 +24,11 @@ class Job:
 
     def __call__(self):
         self.runs.put(time.monotonic())
-        self.may_end.wait(10)
+        self.may_end.wait(60)
         if self.error is not None:
             raise self.error
 
-    def next_run(self, within_seconds=5):
+    def next_run(self, within_seconds=60):
         return self.runs.get(timeout=within_seconds)
 
     def has_run_again(self, within_seconds=0.2):
@@ -52,7 +52,7 @@ def running(job, interval_seconds):
         yield runner
     finally:
         job.may_end.set()
-        runner.stop(5)
+        runner.stop(60)
 
 
 def test_job_runs_at_once_and_then_after_each_interval(job):
@@ -72,7 +72,7 @@ def test_poked_job_runs_now(job):
     with running(job, LONG_SECONDS) as runner:
         job.next_run()
         runner.poke()
-        job.next_run(1)
+        job.next_run()
 
 
 def test_pokes_during_a_run_lead_to_one_more_run(job):
@@ -82,7 +82,7 @@ def test_pokes_during_a_run_lead_to_one_more_run(job):
         for _ in range(5):
             runner.poke()
         job.may_end.set()
-        job.next_run(1)
+        job.next_run()
         assert not job.has_run_again()
 
 
@@ -109,7 +109,7 @@ def test_stop_wakes_a_sleeping_job_at_once(job):
         job.next_run()
         began = time.monotonic()
         assert runner.stop()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < LONG_SECONDS / 60
 
 
 def test_stop_says_that_a_run_has_not_ended_in_time(job):
@@ -118,7 +118,7 @@ def test_stop_says_that_a_run_has_not_ended_in_time(job):
         job.next_run()
         assert not runner.stop(timeout_seconds=0.1)
         job.may_end.set()
-        assert runner.stop(timeout_seconds=5)
+        assert runner.stop(timeout_seconds=60)
 
 
 def test_job_may_stop_itself(job):
@@ -130,7 +130,7 @@ def test_job_may_stop_itself(job):
 
     runner = periodic.Periodic(0.01, stop_from_inside, 'ends itself')
     runner.start()
-    assert ended.wait(5)
+    assert ended.wait(60)
 
 
 def test_stopped_job_can_be_started_again(job):
@@ -138,7 +138,7 @@ def test_stopped_job_can_be_started_again(job):
         job.next_run()
         runner.stop()
         runner.start()
-        job.next_run(1)
+        job.next_run()
 
 
 def test_second_start_does_not_make_a_second_thread(job):

@@ -11,12 +11,13 @@ import threading
 import time
 import uuid
 
+import blank
 import oslo_messaging
 import pytest
 
 from cinder_ext import context
 from cinder_ext.conf import options
-from cinder_ext.db import models, schema, session, snapshots, transition, volume_migrations, volumes
+from cinder_ext.db import models, session, snapshots, transition, volume_migrations, volumes
 from cinder_ext.drivers import loader, values
 from cinder_ext.objects import base as objects_base
 from cinder_ext.rpc import transport
@@ -42,8 +43,8 @@ class Cloud:
         options.parse(self.conf, [])
         self.conf.set_override('connection', f'sqlite:///{directory}/test.db', 'database')
         self.conf.set_override('state_path', str(directory))
+        blank.put(directory / 'test.db')
         session.configure(self.conf)
-        schema.sync()
         transport.init(self.conf, f'local:///{uuid.uuid4()}')
         self.drivers, self.endpoints, self.servers, self.steps = {}, {}, [], []
         self.engine = engine.Engine(self.conf, watchers=[self._watch])

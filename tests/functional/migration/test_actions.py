@@ -89,7 +89,7 @@ def slow_from(cloud, step):
     cloud.engine._watchers = (switch, cloud._watch)
 
 
-def until(claim, seconds=20):
+def until(claim, seconds=60):
     deadline = time.monotonic() + seconds
     while not claim():
         assert time.monotonic() < deadline, 'it does not happen'
@@ -296,7 +296,7 @@ def test_asked_while_the_destination_is_at_work(cloud_of, chain, action, at, fau
     beta = cloud.drivers['beta']
     beta.at = at
     migration_id = cloud.migrate(volume_id, wait=False)
-    assert beta.begun.wait(20)
+    assert beta.begun.wait(60)
     getattr(migration_actions, action)(cloud.context, migration_id)
     beta.fault = fault
     beta.may_go.set()
@@ -321,13 +321,13 @@ def test_a_limit_is_changed_while_it_runs(cloud, chain):
     migration_id = cloud.migrate(volume_id, wait=False, bandwidth=8 * MIB)
     # Links of 8, 12 and 16 MiB, the last unit of which is not waited for.
     cloud.wait(migration_id, (states.VERIFYING,))
-    assert 3 <= time.monotonic() - began < 10
+    assert 3 <= time.monotonic() - began < 30
     migration_actions.set_bandwidth(cloud.context, migration_id, SLOW)
     time.sleep(1)
     began = time.monotonic()
     migration_actions.set_bandwidth(cloud.context, migration_id, 10 ** 12)
     assert cloud.wait(migration_id).phase == 'finished'
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_the_migrations_of_a_backend_share_its_limit(cloud, chain):
@@ -388,7 +388,7 @@ def test_a_volume_is_taken_from_a_migration_that_yields(cloud, chain, step):
     row = attachments.reserve(cloud.context, volume_id, 'server')
     attachments.connect(cloud.context, row.id, {'host': 'compute'})
     attachments.complete(cloud.context, row.id)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < SECONDS
     record = cloud.wait(migration_id, (states.CANCELLED,))
 
     assert time.monotonic() - began < SECONDS

@@ -112,7 +112,7 @@ def test_backend_with_a_programming_error_ends_the_migration(cloud_of, chain):
     assert volumes.get(cloud.context, volume_id).status == 'available'
     cloud.drivers['beta'].is_mended = True
     cloud.endpoints['alpha'].resume()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while cloud.files('beta') and time.monotonic() < deadline:
         time.sleep(0.05)
     assert cloud.files('beta') == []

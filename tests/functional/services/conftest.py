@@ -8,6 +8,7 @@ import os
 import time
 import uuid
 
+import blank
 import pytest
 
 from cinder_ext import context, exceptions
@@ -18,7 +19,6 @@ from cinder_ext.db import (
     group_types,
     groups,
     messages,
-    schema,
     session,
     snapshots,
     volume_migrations,
@@ -66,8 +66,8 @@ class Cloud:
             directory=directory, sweep_interval=sweep_interval) + more)
         self.conf = options.new()
         options.parse(self.conf, ['--config-file', str(file)])
+        blank.put(directory / 'test.db')
         session.configure(self.conf)
-        schema.sync()
         transport.init(self.conf, f'local:///{uuid.uuid4()}')
         self.scheduler_api, self.volume_api = SchedulerAPI(self.conf), VolumeAPI(self.conf)
         self.scheduler, self.backends = None, None
@@ -105,7 +105,7 @@ class Cloud:
         return self.scheduler_api.get_pools(self.context, detail)
 
     @staticmethod
-    def until(claim, seconds=20):
+    def until(claim, seconds=60):
         """Wait until ``claim()`` is true, and return what it returned."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

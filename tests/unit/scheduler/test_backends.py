@@ -3,6 +3,7 @@
 
 import types
 
+import blank
 import pytest
 
 from cinder_ext import context
@@ -10,7 +11,6 @@ from cinder_ext.conf import options
 from cinder_ext.db import (
     migration_claims,
     placement,
-    schema,
     services,
     session,
     transition,
@@ -32,8 +32,8 @@ def known(tmp_path):
     conf = options.new()
     options.parse(conf, [])
     conf.set_override('connection', f'sqlite:///{tmp_path}/test.db', 'database')
+    blank.put(tmp_path / 'test.db')
     session.configure(conf)
-    schema.sync()
     ctxt = context.admin_context()
     services.heartbeat(ctxt, backends.VOLUME_BINARY, 'h@a', 'topic', 'nova')
     yield backends.Backends(60), ctxt

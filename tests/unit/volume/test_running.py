@@ -18,9 +18,9 @@ def test_second_worker_waits_for_the_first():
     with running.turn('a'):
         thread = threading.Thread(target=second)
         thread.start()
-        assert entered.wait(5)
+        assert entered.wait(60)
         order.append('first')
-    thread.join(5)
+    thread.join(60)
     assert order == ['first', 'second']
 
 

@@ -1,11 +1,12 @@
 """The stored figures, on a real database and a clock of the test."""
 # SPDX-License-Identifier: Apache-2.0
 
+import blank
 import pytest
 
 from cinder_ext import context
 from cinder_ext.conf import options
-from cinder_ext.db import models, schema, session, volume_migrations
+from cinder_ext.db import models, session, volume_migrations
 from cinder_ext.volume.migration import progress
 
 
@@ -21,8 +22,8 @@ def ctxt(tmp_path):
     conf = options.new()
     options.parse(conf, [])
     conf.set_override('connection', f'sqlite:///{tmp_path}/test.db', 'database')
+    blank.put(tmp_path / 'test.db')
     session.configure(conf)
-    schema.sync()
     yield context.admin_context()
     session.dispose()
 
