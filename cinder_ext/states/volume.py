@@ -72,6 +72,8 @@ MACHINE = Machine('volume', 'status', (CREATING, MANAGING, AVAILABLE), (
     Row('accept', (AWAITING_TRANSFER,), AVAILABLE),
     Row('release', (RETYPING, MAINTENANCE), AVAILABLE),
     Row('release-attached', (RETYPING, MAINTENANCE), IN_USE),
+    Row('release-attaching', (RETYPING,), ATTACHING),
+    Row('release-reserved', (RETYPING,), RESERVED),
     Row('managed', (MANAGING,), AVAILABLE),
     Row('manage-failed', (MANAGING,), ERROR_MANAGING),
     Row('forget', (ERROR_MANAGING,), ERROR_MANAGING_DELETING),

@@ -94,6 +94,16 @@ def load(call):
     return attachments.get(call.context, call.path['attachment_id'], call.scope)
 
 
+def load_removed(call):
+    """As load; for a service that repeats a removal also one that was removed.
+
+    The compute service repeats a removal whose answer was lost.  Told that there is no such
+    attachment, it would give up the server's move after it has stopped the server.
+    """
+    return attachments.get(call.context, call.path['attachment_id'], call.scope,
+                           even_removed=detachment.is_service(call))
+
+
 def index(call):
     """List the attachments."""
     return _list(call, summary)
@@ -120,14 +130,22 @@ def show(call):
 
 
 def create(call):
-    """Reserve a volume; with a connector, connect it too and answer how to reach it."""
+    """Reserve a volume; with a connector, connect it too and answer how to reach it.
+
+    A request with a connector that is repeated, since its answer was lost, finds its attachment.
+    """
     body = call.body['attachment']
     volume = volumes.get(call.context, body['volume_uuid'], call.scope)
     if volume.multiattach and volume.bootable and volume.status == 'in-use':
         call.authorize(POLICY_BOOTABLE, volume)
-    row = attachments.reserve(call.context, volume.id, body.get('instance_uuid'), body.get('mode'))
-    if body.get('connector'):
-        row = _connect_or_let_go(call, row, body['connector'])
+    server_id, connector = body.get('instance_uuid'), body.get('connector')
+    if connector:
+        before = attachments.repeated(call.context, volume.id, server_id, connector)
+        if before is not None:
+            return {'attachment': view(_connect(call, before, connector))}
+    row = attachments.reserve(call.context, volume.id, server_id, body.get('mode'))
+    if connector:
+        row = _connect_or_let_go(call, row, connector)
     return {'attachment': view(row)}
 
 
@@ -136,11 +154,14 @@ def _connect_or_let_go(call, row, connector):
     try:
         return _connect(call, row, connector)
     except exceptions.CinderExtError:
-        if attachments.get(call.context, row.id).attach_status == states.RESERVED:
+        # It may have been connected after all: then the volume service disconnects it, as soon as
+        # it can.
+        before = attachments.begin_detach(call.context, row.id)
+        if before.attach_status == states.RESERVED:
             attachments.detached(call.context, row.id)
         else:
-            # It may have been connected after all: the volume service sweeps for detaching ones.
-            attachments.begin_detach(call.context, row.id)
+            call.rpc.volume.discard_attachment(
+                call.context, volumes.get(call.context, row.volume_id).host, row.id)
         raise
 
 
@@ -170,8 +191,11 @@ def delete(call):
 
     Refused while a server uses it, unless a service asks.
     """
-    detachment.refuse_if_used(call, call.target)
-    remaining = volume_attach_actions.remove(call, call.target)
+    if call.target.deleted_at is not None:
+        remaining = attachments.of_volume(call.context, call.target.volume_id)
+    else:
+        detachment.refuse_if_used(call, call.target)
+        remaining = volume_attach_actions.remove(call, call.target)
     return {'attachments': [summary(each) for each in remaining]}
 
 
@@ -184,7 +208,7 @@ CREATE = Operation('attachments.create', policy=POLICY_CREATE, body=CREATE_BODY,
                    since='3.27')
 UPDATE = Operation('attachments.update', target=load, policy=POLICY_UPDATE, body=UPDATE_BODY,
                    handler=update, since='3.27')
-DELETE = Operation('attachments.delete', target=load, policy=POLICY_DELETE, handler=delete,
+DELETE = Operation('attachments.delete', target=load_removed, policy=POLICY_DELETE, handler=delete,
                    since='3.27')
 ACTIONS = {
     'os-complete': Operation('attachments.os-complete', target=load, policy=POLICY_COMPLETE,

@@ -194,6 +194,37 @@ def test_what_the_server_has_by_another_attachment_is_deleted(story):
     assert story.delete().status_int == 200
 
 
+@pytest.mark.parametrize('state', [
+    {'OS-EXT-STS:vm_state': 'active', 'OS-EXT-STS:task_state': 'migrating'},
+    {'OS-EXT-STS:vm_state': 'resized', 'OS-EXT-STS:task_state': None}])
+def test_what_a_moving_server_has_on_its_other_host_is_not_deleted(story, state):
+    story.uses(str(uuid.uuid4()))
+    story.nova.answers[f'/servers/{story.server_id}'] = (200, {'server': state})
+    assert story.delete().status_int == 409
+    assert story.is_attached
+
+
+def test_what_a_server_that_does_not_move_has_by_another_attachment_is_deleted(story):
+    story.uses(str(uuid.uuid4()))
+    story.nova.answers[f'/servers/{story.server_id}'] = (200, {'server': {
+        'OS-EXT-STS:vm_state': 'active', 'OS-EXT-STS:task_state': None}})
+    assert story.delete().status_int == 200
+
+
+def test_a_service_may_repeat_a_removal_whose_answer_was_lost(story):
+    other = story.attach(story.server_id, 'two')
+    for _ in range(3):
+        answer = story.delete(**SERVICE)
+        assert (answer.status_int, [each['id'] for each in answer.json['attachments']]) == (
+            200, [other])
+
+
+def test_to_others_what_was_removed_is_not_there(story):
+    assert [story.delete().status_int for _ in range(2)] == [200, 404]
+    unknown = f'/attachments/{uuid.uuid4()}'
+    assert story.ask('DELETE', unknown, **SERVICE).status_int == 404
+
+
 @pytest.mark.parametrize(('status', 'document'), [
     (500, {}), (401, {}), (403, {}), (200, {'volumeAttachment': {}}), (200, []), (200, None)])
 def test_without_a_clear_answer_it_stays(story, status, document):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import concurrent.futures
+import itertools
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_reserve_connect_complete_and_detach_move_the_volume(make_volume, ctxt):
     before = attachments.begin_detach(ctxt, made.id)
     assert before.attach_status == 'attached'
     assert attachments.get(ctxt, made.id).attach_status == 'detaching'
-    assert attachments.unfinished(ctxt, 'node@alpha') == [made.id]
+    assert attachments.unfinished(ctxt, 'node@alpha') == [(made.id, volume_id)]
     assert attachments.detached(ctxt, made.id) == []
     assert _volume(ctxt, volume_id) == ('available', 'detached')
     with pytest.raises(exceptions.AttachmentNotFound):
@@ -92,6 +93,68 @@ def test_the_same_server_may_reserve_again_to_move_between_hosts(make_volume, ct
     attachments.complete(ctxt, new.id)
     attachments.detached(ctxt, old)
     assert _volume(ctxt, volume_id) == ('in-use', 'attached')
+
+
+def test_a_server_whose_move_failed_half_way_may_begin_another(make_volume, ctxt):
+    volume_id = make_volume()
+    first = attachments.reserve(ctxt, volume_id, 'server')
+    attachments.connect(ctxt, first.id, CONNECTOR)
+    assert _volume(ctxt, volume_id)[0] == 'attaching'
+    second = attachments.reserve(ctxt, volume_id, 'server')
+    attachments.detached(ctxt, first.id)
+    assert _volume(ctxt, volume_id)[0] == 'reserved'
+    attachments.connect(ctxt, second.id, CONNECTOR)
+    attachments.complete(ctxt, second.id)
+    assert _volume(ctxt, volume_id) == ('in-use', 'attached')
+
+
+def test_two_that_connect_to_the_same_host_at_once_are_told_apart(make_volume, ctxt):
+    volume_id = make_volume()
+    made = [attachments.reserve(ctxt, volume_id, 'server').id for _ in range(2)]
+    attachments.connect(ctxt, made[0], CONNECTOR)
+    with pytest.raises(exceptions.Conflict, match=made[0]):
+        attachments.connect(ctxt, made[1], CONNECTOR)
+
+
+def test_a_host_that_is_being_let_go_may_be_connected_by_another_attachment(make_volume, ctxt):
+    volume_id = make_volume()
+    old = _attached(ctxt, volume_id)
+    new = attachments.reserve(ctxt, volume_id, 'server').id
+    attachments.begin_detach(ctxt, old)
+    assert attachments.connect(ctxt, new, CONNECTOR).attach_status == 'attaching'
+
+
+def test_a_repeated_request_finds_the_attachment_it_has_made(make_volume, ctxt):
+    volume_id = make_volume()
+    made = attachments.reserve(ctxt, volume_id, 'server')
+    attachments.connect(ctxt, made.id, CONNECTOR)
+    assert attachments.repeated(ctxt, volume_id, 'server', CONNECTOR).id == made.id
+    for server, connector in (('server', OTHER), ('another', CONNECTOR), (None, CONNECTOR)):
+        assert attachments.repeated(ctxt, volume_id, server, connector) is None
+    attachments.complete(ctxt, made.id)
+    assert attachments.repeated(ctxt, volume_id, 'server', CONNECTOR) is None
+
+
+@pytest.mark.parametrize('order', list(itertools.permutations(range(3))))
+def test_the_status_is_right_after_every_event_in_every_order(make_volume, ctxt, order):
+    volume_id = make_volume(multiattach=True)
+    made = [_attached(ctxt, volume_id), attachments.reserve(ctxt, volume_id, 'server').id,
+            attachments.reserve(ctxt, volume_id, 'server').id]
+    attachments.connect(ctxt, made[1], OTHER)
+    ranks = {0: 'in-use', 1: 'attaching', 2: 'reserved'}
+    left = set(range(3))
+    for number in order:
+        assert _volume(ctxt, volume_id)[0] == ranks[min(left)]
+        attachments.begin_detach(ctxt, made[number])
+        attachments.detached(ctxt, made[number])
+        left.remove(number)
+    assert _volume(ctxt, volume_id) == ('available', 'detached')
+
+
+def test_a_removed_attachment_is_found_when_it_is_asked_for(make_volume, ctxt):
+    made = attachments.reserve(ctxt, make_volume()).id
+    attachments.detached(ctxt, made)
+    assert attachments.get(ctxt, made, even_removed=True).deleted_at is not None
 
 
 def test_a_second_connection_to_the_same_host_is_refused(make_volume, ctxt):
