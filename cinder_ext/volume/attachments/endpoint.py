@@ -45,9 +45,16 @@ class AttachmentEndpoint:
             return self._connect(ctxt, attachments.get(ctxt, attachment_id))
 
     def disconnect_attachment(self, ctxt, attachment_id):
-        attachment = attachments.get(ctxt, attachment_id)
-        with self._backend.running.turn(attachment.volume_id):
-            self._disconnect(ctxt, attachment_id)
+        with contextlib.suppress(exceptions.AttachmentNotFound):
+            attachment = attachments.get(ctxt, attachment_id)
+            with self._backend.running.turn(attachment.volume_id):
+                self._begin_again(ctxt, attachment_id)
+                self._disconnect(ctxt, attachment_id)
+
+    def _begin_again(self, context, attachment_id):
+        """A sweep that had its turn before the request, in vain, has ended the attempt."""
+        if attachments.get(context, attachment_id).attach_status == states.ERROR_DETACHING:
+            attachments.begin_detach(context, attachment_id)
 
     def initialize_connection(self, ctxt, volume_id, connector):
         with self._backend.running.turn(volume_id):

@@ -249,6 +249,24 @@ def test_what_is_removed_while_it_connects_is_disconnected(story):
     assert story.hosts == []
 
 
+def test_a_removal_that_a_sweep_has_tried_in_vain_is_tried_again(story):
+    made = story.attached(ONE)
+    attachments.begin_detach(story.context, made)
+    story.array.fault = BROKEN
+    story.sweep()
+    assert (story.statuses, story.hosts) == ([('one', 'error_detaching')], ['one'])
+    story.endpoint.disconnect_attachment(story.context, made)
+    assert (story.hosts, story.status) == ([], 'available')
+
+
+def test_a_removal_that_a_sweep_has_done_is_done(story):
+    made = story.attached(ONE)
+    attachments.begin_detach(story.context, made)
+    story.sweep()
+    story.endpoint.disconnect_attachment(story.context, made)
+    assert (story.hosts, story.status) == ([], 'available')
+
+
 def test_what_is_going_is_not_connected_any_more(story):
     made = story.reserve()
     attachments.connect(story.context, made, ONE)
