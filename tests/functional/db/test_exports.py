@@ -14,6 +14,12 @@ DOWN = exceptions.BackendDown(reason='it is away')
 BROKEN = exceptions.DriverError(reason='it is broken')
 
 
+@pytest.fixture
+def url(tmp_path):
+    """The rules are the same on every engine; what differs there is in test_attachments.py."""
+    return f'sqlite:///{tmp_path}/test.db'
+
+
 class Array:
     """A backend that exports to hosts, and fails when it is told to.
 

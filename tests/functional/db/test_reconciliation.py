@@ -30,6 +30,12 @@ from cinder_ext.volume.attachments import reconciler
 ONE, TWO = {'host': 'one'}, {'host': 'two'}
 
 
+@pytest.fixture
+def url(tmp_path):
+    """The rules are the same on every engine; what differs there is in test_attachments.py."""
+    return f'sqlite:///{tmp_path}/test.db'
+
+
 class FakeCompute:
     """Knows servers: id -> (State, host); and devices: (server, volume) -> attachment id."""
 
