@@ -235,6 +235,8 @@ def test_an_answer_that_comes_after_another_host_was_named_is_not_kept(story):
     with pytest.raises(exceptions.AttachmentNotFound):
         attachments.store_connection(story.context, made, {'path': 'one'}, ONE)
     assert attachments.get(story.context, made).connection_info is None
+    attachments.connect_failed(story.context, made, ONE)
+    assert attachments.get(story.context, made).attach_status == 'attaching'
 
 
 def test_what_is_removed_while_it_connects_is_disconnected(story):

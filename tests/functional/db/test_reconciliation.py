@@ -280,6 +280,9 @@ def test_a_volume_is_not_settled_when_it_became_right(story):
 
 def test_a_host_that_the_old_calls_left_connected_is_told_and_kept(story):
     connections.note(story.context, story.volume_id, 'one')
+    story.conf.set_override('settle_seconds', 600, 'attachments')
+    assert story.check() == []
+    story.conf.set_override('settle_seconds', 0, 'attachments')
     finding, = story.check()
     assert (finding.kind, finding.id, finding.host) == (
         'connected-without-attachment', f'{story.volume_id}/one', 'one')
