@@ -13,6 +13,9 @@ from cinder_ext.db import attached_migrations, attachments
 
 LOG = log.getLogger(__name__)
 
+RESIZED = 'resized'
+"""State (``vm_state``) of a server whose move is neither confirmed nor reverted."""
+
 
 def is_service(call):
     """Whether the request came with a service token whose user has a service role."""
@@ -26,7 +29,8 @@ def refuse_if_used(call, attachment):
     """Refuse to take away an attachment that a server uses.
 
     :param attachment: models.Attachment, or None for none
-    :raises ConflictNovaUsingAttachment: the server has the volume by this attachment
+    :raises ConflictNovaUsingAttachment: the server has the volume by this attachment; or by
+        another one, and moves between hosts
     :raises ServiceUnavailable: the compute service cannot be asked
     """
     if attachment is None or not attachment.instance_id or not attachment.connection_info:
@@ -38,10 +42,16 @@ def refuse_if_used(call, attachment):
                  attachment.volume_id, attachment.instance_id)
         return
     used = call.compute.attachment_of(call.context, attachment.instance_id, attachment.volume_id)
-    if used == attachment.id:
+    if used == attachment.id or (used is not None and _is_moving(call, attachment.instance_id)):
         raise exceptions.ConflictNovaUsingAttachment(server_id=attachment.instance_id)
     LOG.warning('attachment %s of volume %s goes: server %s has the volume by attachment %s',
                 attachment.id, attachment.volume_id, attachment.instance_id, used)
+
+
+def _is_moving(call, server_id):
+    """Whether a server may need its other attachment too: it is on its way, or may still go back."""
+    state = call.compute.state_of(call.context, server_id)
+    return state is not None and (state.task_state is not None or state.vm_state == RESIZED)
 
 
 def refuse_if_any_used(call, volume_id):

@@ -20,6 +20,7 @@ from cinder_ext.db import (
     volume_migrations,
     volumes,
 )
+from cinder_ext.states import attachment as attachment_states
 from cinder_ext.states import migration as states
 
 LOG = log.getLogger(__name__)
@@ -41,22 +42,26 @@ def begin_swap(context, migration_id, attempt):
     record = _held(context, migration_id)
     values = {}
     if record.shadow_volume_id is None:
-        _refuse_others(context, record)
+        attachment_id = _the_one_attachment(context, record)
         volume = volumes.get(context, record.volume_id)
         values = {'shadow_volume_id': shadow_volumes.create(context, record, volume),
                   'swap_requested_at': timeutils.utcnow(), 'percent': None,
-                  'compute': {**(record.compute or {}), 'requests': 0}}
+                  'compute': {**(record.compute or {}), 'requests': 0,
+                              'attachment_id': attachment_id}}
     transition.move(context, states.MACHINE, migration_id, 'swap', values,
                     (_Record.attempt == attempt,))
     return volume_migrations.get(context, migration_id)
 
 
-def _refuse_others(context, record):
+def _the_one_attachment(context, record):
+    """Id of the attachment of the server; not the one that it began with, if it has moved since."""
     found = attachments.of_volume(context, record.volume_id)
-    if [each.id for each in found] != [(record.compute or {}).get('attachment_id')]:
+    if ([(each.instance_id, each.attach_status) for each in found]
+            != [(record.server_id, attachment_states.ATTACHED)]):
         raise exceptions.InvalidState(
-            kind='volume', reason=f'volume {record.volume_id} is not attached as it was when its '
-                                  'migration began.')
+            kind='volume', reason=f'volume {record.volume_id} is not attached to server '
+                                  f'{record.server_id} alone, or the server is moving.')
+    return found[0].id
 
 
 @session.writer

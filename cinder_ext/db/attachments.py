@@ -1,9 +1,8 @@
 """Attachments: one row per consumer of a volume; the volume's status follows from them.
 
 Every change locks the volume's row first and sets its status in the same
-transaction.  After a removal the status is that of what remains: ``in-use`` if
-one is attached, else ``attaching`` if one is, else ``reserved`` while any is
-left, else ``available``.
+transaction: that of what remains (``derived``).  A volume that is not multiattach has one
+attachment per host, and perhaps one without a host beside: its server is moving.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -17,6 +16,7 @@ from cinder_ext.db import (
     compact,
     migration_actions,
     models,
+    server_moves,
     session,
     shadow_volumes,
     transition,
@@ -33,7 +33,9 @@ _Volume = models.Volume
 _HELD = (volume_states.AVAILABLE, volume_states.RESERVED, volume_states.ATTACHING,
          volume_states.DETACHING, volume_states.IN_USE)
 """Statuses of a volume that has, or may get, attachments."""
-
+_MOVING = (volume_states.RESERVED, volume_states.ATTACHING, volume_states.IN_USE,
+           volume_states.RETYPING)
+"""Statuses of a volume whose server may get one more attachment, for another host."""
 
 _SHOWN = compact.of_table(_Attachment.__table__, (
     'id', 'volume_id', 'instance_id', 'mountpoint', 'attached_host', 'attach_status',
@@ -104,9 +106,9 @@ def _of_volumes(as_document):
 def reserve(context, volume_id, instance_id=None, attach_mode=None):
     """Keep a volume for a consumer; attachment and volume become ``reserved``.
 
-    A volume that is reserved or in use is given to the same server once more (it may be moving
-    between hosts); its status stays.  A read-only volume is attached read only.  A
-    migration that is to yield is cancelled.
+    A volume that a server has is given to the same server once more (it may be moving between
+    hosts), also during its migration (server_moves.py); its status stays.  A read-only volume is
+    attached read only.  A migration that is to yield is cancelled.
 
     :returns: models.Attachment
     :raises MigrationActive: the volume is being migrated
@@ -114,8 +116,7 @@ def reserve(context, volume_id, instance_id=None, attach_mode=None):
     :raises VolumeNotFound: there is no such volume
     """
     migration_actions.yield_to_attach(context, volume_id)
-    volumes.hold(context, volume_id, 'be attached', volume_states.MACHINE.states,
-                 even_shadow=context.is_admin)
+    _admit(context, volume_id, instance_id, volume_states.MACHINE.states)
     volume = volumes.get(context, volume_id)
     if shadow_volumes.is_one(volume):
         shadow_volumes.admit(context, volume, instance_id)
@@ -134,69 +135,134 @@ def reserve(context, volume_id, instance_id=None, attach_mode=None):
         'attach_mode': attach_mode})
 
 
+def _admit(context, volume_id, instance_id, statuses):
+    """Lock a volume that may be attached by a server.
+
+    :raises MigrationActive, InvalidState, VolumeNotFound: it may not
+    """
+    try:
+        volumes.hold(context, volume_id, 'be attached', statuses, even_shadow=context.is_admin)
+    except exceptions.MigrationActive:
+        volumes.lock(context, volume_id)
+        if not server_moves.is_admitted(context, volume_id, instance_id):
+            raise
+
+
 def _same_server(context, volume, instance_id):
-    if instance_id is None or volume.status not in (volume_states.IN_USE, volume_states.RESERVED):
+    if instance_id is None or volume.status not in _MOVING:
         return False
     return any(each.instance_id == instance_id for each in _latest_of_volume(context, volume.id))
 
 
+@session.reader
+def repeated(context, volume_id, instance_id, connector):
+    """The attachment that a request to reserve and connect has made before, if it is repeated.
+
+    :returns: models.Attachment, or None
+    """
+    return next((each for each in of_volume(context, volume_id)
+                 if instance_id is not None and each.instance_id == instance_id
+                 and each.attach_status == states.ATTACHING and each.connector == connector), None)
+
+
 @session.writer
 def connect(context, attachment_id, connector):
-    """Store the consumer's connector; attachment and volume become ``attaching``.
+    """Store the consumer's connector; the attachment becomes ``attaching``.
 
     Nothing is exported yet: the volume service reads the connector from the row.  Idempotent.
+    What is attached stays so, and stays on its host.  What was connected to another host and
+    never attached leaves that: a new attachment that is ``detaching`` stands for the old host.
 
     :param connector: os-brick's document; ``host``, ``mountpoint`` and ``mode`` are kept as columns
     :returns: models.Attachment
     :raises MigrationActive, InvalidState: of the volume
-    :raises Conflict: another attachment has it connected to that host
+    :raises Conflict: another attachment has it connected to that host, or it is attached elsewhere
     :raises AttachmentNotFound: there is no such attachment
     """
-    attachment = _hold(context, attachment_id, 'be attached')
-    _refuse_same_host(context, attachment, connector)
-    transition.move(context, volume_states.MACHINE, attachment.volume_id, 'connect')
-    transition.move(context, states.MACHINE, attachment_id, 'connect', {
-        'connector': connector, 'attached_host': connector.get('host'),
-        'mountpoint': connector.get('mountpoint'),
-        'attach_mode': attachment.attach_mode or connector.get('mode') or 'rw'},
-        (_Attachment.deleted_at.is_(None),))
+    attachment = _hold(context, attachment_id)
+    _refuse_host(context, attachment, connector.get('host'))
+    columns = {'connector': connector, 'attached_host': connector.get('host'),
+               'mountpoint': connector.get('mountpoint'),
+               'attach_mode': attachment.attach_mode or connector.get('mode') or 'rw'}
+    if attachment.attach_status == states.ATTACHED:
+        _update(context, attachment_id, columns)
+    else:
+        if attachment.connector and attachment.attached_host != connector.get('host'):
+            _leave_host(context, attachment)
+            columns['connection_info'] = sa.null()
+        transition.move(context, states.MACHINE, attachment_id, 'connect', columns,
+                        (_Attachment.deleted_at.is_(None),))
+    _derive(context, attachment.volume_id)
     return get(context, attachment_id)
 
 
-def _refuse_same_host(context, attachment, connector):
-    """A volume that is not multiattach has one connection per host."""
+def _refuse_host(context, attachment, host):
+    """A volume that is not multiattach has one connection per host; what is attached stays there."""
+    if attachment.attach_status == states.ATTACHED and attachment.attached_host not in (None, host):
+        raise exceptions.Conflict(
+            f'attachment {attachment.id} is attached to host {attachment.attached_host}: another '
+            'host needs another attachment.')
     if volumes.get(context, attachment.volume_id).multiattach:
         return
     for other in _latest_of_volume(context, attachment.volume_id):
-        if (other.id != attachment.id and other.connection_info
-                and other.attached_host == connector.get('host')):
+        if (other.id != attachment.id and other.connector and other.attached_host == host
+                and other.attach_status in (states.ATTACHING, states.ATTACHED)):
             raise exceptions.Conflict(
                 f'volume {attachment.volume_id} is already connected to host '
                 f'{other.attached_host} by attachment {other.id}.')
 
 
+def _leave_host(context, attachment):
+    """Have an attachment's host disconnected, since it is going to be connected to another one."""
+    kept = {name: getattr(attachment, name) for name in (
+        'volume_id', 'project_id', 'instance_id', 'attached_host', 'mountpoint', 'attach_mode',
+        'connector', 'connection_info')}
+    row = transition.insert(context, states.MACHINE, kept)
+    transition.move(context, states.MACHINE, row.id, 'detach')
+
+
+def _update(context, attachment_id, columns):
+    context.session.execute(
+        sa.update(_Attachment)
+        .where(_Attachment.id == attachment_id, _Attachment.deleted_at.is_(None))
+        .values(**columns, updated_at=timeutils.utcnow())
+        .execution_options(synchronize_session=False))
+
+
 @session.writer
-def store_connection(context, attachment_id, connection_info):
+def store_connection(context, attachment_id, connection_info, connector=None):
     """Keep what the backend gave out for an attachment that is being connected.
 
-    :raises AttachmentNotFound: it was removed meanwhile; the caller disconnects
+    :param connector: for which it was given out; None: not looked at
+    :raises AttachmentNotFound: it was removed meanwhile, or given another connector; the caller
+        disconnects
     """
-    changed = context.session.execute(
-        sa.update(_Attachment)
-        .where(_Attachment.id == attachment_id, _Attachment.deleted_at.is_(None),
-               _Attachment.attach_status.in_((states.ATTACHING, states.ATTACHED)))
-        .values(connection_info=connection_info, updated_at=timeutils.utcnow())
-        .execution_options(synchronize_session=False)).rowcount
-    if not changed:
+    row = _held_row(context, attachment_id)
+    if row is None or row.attach_status not in (states.ATTACHING, states.ATTACHED) or (
+            connector is not None and row.connector != connector):
         raise exceptions.AttachmentNotFound(id=attachment_id)
+    _update(context, attachment_id, {'connection_info': connection_info})
+
+
+def _held_row(context, attachment_id):
+    return context.session.execute(
+        sa.select(_Attachment)
+        .where(_Attachment.id == attachment_id, _Attachment.deleted_at.is_(None))
+        .with_for_update().execution_options(populate_existing=True)).scalar_one_or_none()
 
 
 @session.writer
-def connect_failed(context, attachment_id):
-    """The backend could not connect it: ``error_attaching``; the volume follows the others."""
-    attachment = _hold(context, attachment_id, None)
-    transition.move(context, states.MACHINE, attachment_id, 'connect-failed')
-    _derive(context, attachment.volume_id)
+def connect_failed(context, attachment_id, connector=None):
+    """The backend could not connect it: ``error_attaching``; the volume follows the others.
+
+    What is attached stays so.
+
+    :param connector: as for store_connection: with another one by now, nothing happens
+    """
+    attachment = _held(context, attachment_id)
+    if connector is None or attachment.connector == connector:
+        transition.try_move(context, states.MACHINE, attachment_id, 'connect-failed')
+        _derive(context, attachment.volume_id)
 
 
 @session.writer
@@ -207,12 +273,11 @@ def complete(context, attachment_id):
     :raises MigrationActive, InvalidState: of the volume or of the attachment
     :raises AttachmentNotFound: there is no such attachment
     """
-    attachment = _hold(context, attachment_id, 'be attached')
+    attachment = _hold(context, attachment_id)
     _event(context, attachment, 'complete', {
         'attached_at': attachment.attached_at or timeutils.utcnow()},
         (_Attachment.deleted_at.is_(None),))
-    transition.move(context, volume_states.MACHINE, attachment.volume_id, 'attached')
-    transition.move(context, volume_states.ATTACH, attachment.volume_id, 'attached')
+    _derive(context, attachment.volume_id)
     return get(context, attachment_id)
 
 
@@ -225,7 +290,7 @@ def begin_detach(context, attachment_id):
     :returns: models.Attachment as it was before
     :raises AttachmentNotFound: there is no such attachment
     """
-    attachment = _hold(context, attachment_id, None)
+    attachment = _held(context, attachment_id)
     context.session.expunge(attachment)
     _event(context, attachment, 'detach')
     return attachment
@@ -245,7 +310,7 @@ def detached(context, attachment_id):
     if row is None:
         raise exceptions.AttachmentNotFound(id=attachment_id)
     if row.deleted_at is None:
-        _hold(context, attachment_id, None)
+        _held(context, attachment_id)
         now = timeutils.utcnow()
         context.session.execute(
             sa.update(_Attachment)
@@ -275,31 +340,36 @@ def settle(context, volume_id):
 @session.writer
 def detach_failed(context, attachment_id):
     """The backend could not disconnect it: ``error_detaching``; it may be detached again."""
-    _hold(context, attachment_id, None)
+    attachment = _held(context, attachment_id)
     transition.move(context, states.MACHINE, attachment_id, 'detach-failed')
+    _derive(context, attachment.volume_id)
 
 
 @session.reader
 def unfinished(context, host):
-    """Ids of a backend's attachments that are to be removed and still exist, oldest first.
+    """A backend's attachments that are to be removed and still exist, oldest first.
 
     :param host: ``host@backend``
+    :returns: rows of id and volume_id
     """
-    return list(context.session.execute(
-        sa.select(_Attachment.id).join(_Volume, _Volume.id == _Attachment.volume_id)
+    return context.session.execute(
+        sa.select(_Attachment.id, _Attachment.volume_id)
+        .join(_Volume, _Volume.id == _Attachment.volume_id)
         .where(_Attachment.deleted_at.is_(None), _Attachment.attach_status == states.DETACHING,
                _Volume.host.startswith(host + '#', autoescape=True))
-        .order_by(_Attachment.created_at, _Attachment.id)).scalars())
+        .order_by(_Attachment.created_at, _Attachment.id)).all()
 
 
-def _hold(context, attachment_id, action):
-    """Lock the attachment's volume; with an ``action``, only where it may be attached."""
+def _hold(context, attachment_id):
+    """Lock the attachment's volume where it may be attached."""
     attachment = get(context, attachment_id)
-    if action is None:
-        # Letting go is allowed whatever the volume's status: only the lock is wanted.
-        volumes.lock(context, attachment.volume_id)
-    else:
-        volumes.hold(context, attachment.volume_id, action, _HELD, even_shadow=context.is_admin)
+    _admit(context, attachment.volume_id, attachment.instance_id, _HELD)
+    return get(context, attachment_id)
+
+
+def _held(context, attachment_id):
+    """Lock the attachment's volume whatever its status: letting go is always allowed."""
+    volumes.lock(context, get(context, attachment_id).volume_id)
     return get(context, attachment_id)
 
 
@@ -322,10 +392,10 @@ def _derive(context, volume_id):
     """
     if _is_swapped(context, volume_id):
         return
-    remaining = {each.attach_status for each in _latest_of_volume(context, volume_id)}
-    transition.try_move(context, volume_states.MACHINE, volume_id, _derived_event(remaining))
+    event, is_attached = derived(_latest_of_volume(context, volume_id))
+    transition.try_move(context, volume_states.MACHINE, volume_id, event)
     transition.move(context, volume_states.ATTACH, volume_id,
-                    'attached' if states.ATTACHED in remaining else 'detached')
+                    'attached' if is_attached else 'detached')
 
 
 def _is_swapped(context, volume_id):
@@ -336,9 +406,18 @@ def _is_swapped(context, volume_id):
         .limit(1).with_for_update(read=True)).first() is not None
 
 
-def _derived_event(remaining):
-    if states.ATTACHED in remaining:
-        return 'attached'
-    if states.ATTACHING in remaining:
-        return 'connect'
-    return 'still-reserved' if remaining else 'detached'
+def derived(remaining):
+    """What a volume's attachments make of it: (event of its status, whether it is attached).
+
+    What is being detached, or could not be, is attached until it is gone.
+
+    :param remaining: rows with attach_status and attached_at
+    """
+    found = {each.attach_status for each in remaining}
+    if states.ATTACHED in found or any(
+            each.attached_at is not None and each.attach_status in states.LEAVING
+            for each in remaining):
+        return 'attached', True
+    if states.ATTACHING in found:
+        return 'connect', False
+    return ('still-reserved' if found else 'detached'), False

@@ -8,6 +8,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import (
     models,
     quotas,
+    server_moves,
     services,
     session,
     shadow_volumes,
@@ -47,6 +48,7 @@ def start(context, volume_id, values, lock):
     services.refuse_frozen(context, volume.host)
     _refuse_grouped(context, volume_id, _ACTIONS[values['operation']])
     _refuse_busy_snapshots(context, volume_id)
+    server_moves.refuse_between_hosts(context, volume_id, _ACTIONS[values['operation']])
     _refuse_source(context, volume_id)
     if volume.consumes_quota and values.get('destination_type_id') not in (
             None, volume.volume_type_id):
@@ -367,9 +369,11 @@ def release(context, record):
         sa.select(volume.id).where(volume.id == record.volume_id,
                                    volume.attach_status == 'attached')
         .with_for_update()).first() is not None
-    was_attached = record.previous_status == volume_states.IN_USE
-    transition.try_move(context, volume_states.MACHINE, record.volume_id,
-                        'release-attached' if was_attached and is_attached else 'release')
+    event = 'release'
+    if record.previous_status == volume_states.IN_USE:
+        event = ('release-attached' if is_attached
+                 else server_moves.release_event(context, record.volume_id))
+    transition.try_move(context, volume_states.MACHINE, record.volume_id, event)
 
 
 @session.writer

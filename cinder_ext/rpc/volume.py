@@ -84,6 +84,10 @@ class VolumeAPI:
         """
         self._at(host).call(ctxt, 'disconnect_attachment', attachment_id=attachment_id)
 
+    def discard_attachment(self, ctxt, host, attachment_id):
+        """As disconnect_attachment, for a caller that does not wait.  A cast."""
+        self._at(host).cast(ctxt, 'disconnect_attachment', attachment_id=attachment_id)
+
     def initialize_connection(self, ctxt, host, volume_id, connector):
         """Connect a volume for a consumer that no attachment stands for.  A call.
 

@@ -16,8 +16,11 @@ ERROR_ATTACHING = 'error_attaching'
 ERROR_DETACHING = 'error_detaching'
 """The backend could not disconnect it."""
 
+LEAVING = (DETACHING, ERROR_DETACHING)
+"""Its consumer has let go; the backend may still show the volume to its host."""
+
 MACHINE = Machine('attachment', 'attach_status', (RESERVED,), (
-    Row('connect', (RESERVED, ATTACHING, ATTACHED, ERROR_ATTACHING), ATTACHING),
+    Row('connect', (RESERVED, ATTACHING, ERROR_ATTACHING), ATTACHING),
     Row('connect-failed', (RESERVED, ATTACHING), ERROR_ATTACHING),
     Row('complete', (RESERVED, ATTACHING, ATTACHED), ATTACHED),
     Row('detach', (RESERVED, ATTACHING, ATTACHED, DETACHING, ERROR_ATTACHING, ERROR_DETACHING),

@@ -120,14 +120,22 @@ def show(call):
 
 
 def create(call):
-    """Reserve a volume; with a connector, connect it too and answer how to reach it."""
+    """Reserve a volume; with a connector, connect it too and answer how to reach it.
+
+    A request with a connector that is repeated, since its answer was lost, finds its attachment.
+    """
     body = call.body['attachment']
     volume = volumes.get(call.context, body['volume_uuid'], call.scope)
     if volume.multiattach and volume.bootable and volume.status == 'in-use':
         call.authorize(POLICY_BOOTABLE, volume)
-    row = attachments.reserve(call.context, volume.id, body.get('instance_uuid'), body.get('mode'))
-    if body.get('connector'):
-        row = _connect_or_let_go(call, row, body['connector'])
+    server_id, connector = body.get('instance_uuid'), body.get('connector')
+    if connector:
+        before = attachments.repeated(call.context, volume.id, server_id, connector)
+        if before is not None:
+            return {'attachment': view(_connect(call, before, connector))}
+    row = attachments.reserve(call.context, volume.id, server_id, body.get('mode'))
+    if connector:
+        row = _connect_or_let_go(call, row, connector)
     return {'attachment': view(row)}
 
 
@@ -136,11 +144,14 @@ def _connect_or_let_go(call, row, connector):
     try:
         return _connect(call, row, connector)
     except exceptions.CinderExtError:
-        if attachments.get(call.context, row.id).attach_status == states.RESERVED:
+        # It may have been connected after all: then the volume service disconnects it, as soon as
+        # it can.
+        before = attachments.begin_detach(call.context, row.id)
+        if before.attach_status == states.RESERVED:
             attachments.detached(call.context, row.id)
         else:
-            # It may have been connected after all: the volume service sweeps for detaching ones.
-            attachments.begin_detach(call.context, row.id)
+            call.rpc.volume.discard_attachment(
+                call.context, volumes.get(call.context, row.volume_id).host, row.id)
         raise
 
 
@@ -152,12 +163,18 @@ def _connect(call, row, connector):
 
 
 def update(call):
-    """Connect a reserved volume and answer how to reach it."""
+    """Connect a reserved volume and answer how to reach it.
+
+    What was connected to another host leaves that: refused as a removal is.
+    """
+    connector = call.body['attachment']['connector']
+    if call.target.connector and call.target.attached_host != connector.get('host'):
+        detachment.refuse_if_used(call, call.target)
     volume = volumes.get(call.context, call.target.volume_id)
     if 'error' in volume.status:
         raise exceptions.Conflict(
             f'volume {volume.id} is in status {volume.status}: its attachments cannot be updated.')
-    return {'attachment': view(_connect(call, call.target, call.body['attachment']['connector']))}
+    return {'attachment': view(_connect(call, call.target, connector))}
 
 
 def complete(call):
@@ -168,7 +185,8 @@ def complete(call):
 def delete(call):
     """Disconnect the consumer; the answer lists the volume's other attachments.
 
-    Refused while a server uses it, unless a service asks.
+    Refused while a server uses it, unless a service asks.  Of one that is gone: 404, which the
+    compute service takes for a success.
     """
     detachment.refuse_if_used(call, call.target)
     remaining = volume_attach_actions.remove(call, call.target)

@@ -6,7 +6,6 @@ from cinder_ext.api import detachment, pagination, rules, validation
 from cinder_ext.api.operation import Operation
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import attach_requests, attachments, volumes
-from cinder_ext.states import attachment as states
 from cinder_ext.states import volume as volume_states
 
 ACTION = 'volume_extension:volume_actions:{}'
@@ -96,11 +95,12 @@ def remove(call, attachment):
 
     :returns: the volume's remaining attachments
     """
-    if attachment.attach_status != states.RESERVED and attachment.connector:
-        attachments.begin_detach(call.context, attachment.id)
+    # As it is now: it may have been connected since the request was let in.
+    before = attachments.begin_detach(call.context, attachment.id)
+    if before.connector:
         call.ask(call.rpc.volume.disconnect_attachment,
-                 volumes.get(call.context, attachment.volume_id).host, attachment.id)
-    return attachments.detached(call.context, attachment.id)
+                 volumes.get(call.context, before.volume_id).host, before.id)
+    return attachments.detached(call.context, before.id)
 
 
 def reserve(call):

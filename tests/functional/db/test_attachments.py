@@ -2,12 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import concurrent.futures
+import itertools
 
 import pytest
 
 from cinder_ext import context as contexts
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, volume_migrations, volume_requests, volumes
+from cinder_ext.db import (
+    attachments,
+    connections,
+    reconciliation,
+    transition,
+    volume_migrations,
+    volume_requests,
+    volumes,
+)
+from cinder_ext.states import migration as migration_states
 
 CONNECTOR = {'host': 'one', 'mountpoint': '/dev/vdb', 'initiator': 'iqn'}
 OTHER = {**CONNECTOR, 'host': 'two'}
@@ -42,7 +52,7 @@ def test_reserve_connect_complete_and_detach_move_the_volume(make_volume, ctxt):
     before = attachments.begin_detach(ctxt, made.id)
     assert before.attach_status == 'attached'
     assert attachments.get(ctxt, made.id).attach_status == 'detaching'
-    assert attachments.unfinished(ctxt, 'node@alpha') == [made.id]
+    assert attachments.unfinished(ctxt, 'node@alpha') == [(made.id, volume_id)]
     assert attachments.detached(ctxt, made.id) == []
     assert _volume(ctxt, volume_id) == ('available', 'detached')
     with pytest.raises(exceptions.AttachmentNotFound):
@@ -92,6 +102,62 @@ def test_the_same_server_may_reserve_again_to_move_between_hosts(make_volume, ct
     attachments.complete(ctxt, new.id)
     attachments.detached(ctxt, old)
     assert _volume(ctxt, volume_id) == ('in-use', 'attached')
+
+
+def test_a_server_whose_move_failed_half_way_may_begin_another(make_volume, ctxt):
+    volume_id = make_volume()
+    first = attachments.reserve(ctxt, volume_id, 'server')
+    attachments.connect(ctxt, first.id, CONNECTOR)
+    assert _volume(ctxt, volume_id)[0] == 'attaching'
+    second = attachments.reserve(ctxt, volume_id, 'server')
+    attachments.detached(ctxt, first.id)
+    assert _volume(ctxt, volume_id)[0] == 'reserved'
+    attachments.connect(ctxt, second.id, CONNECTOR)
+    attachments.complete(ctxt, second.id)
+    assert _volume(ctxt, volume_id) == ('in-use', 'attached')
+
+
+def test_two_that_connect_to_the_same_host_at_once_are_told_apart(make_volume, ctxt):
+    volume_id = make_volume()
+    made = [attachments.reserve(ctxt, volume_id, 'server').id for _ in range(2)]
+    attachments.connect(ctxt, made[0], CONNECTOR)
+    with pytest.raises(exceptions.Conflict, match=made[0]):
+        attachments.connect(ctxt, made[1], CONNECTOR)
+
+
+def test_a_host_that_is_being_let_go_may_be_connected_by_another_attachment(make_volume, ctxt):
+    volume_id = make_volume()
+    old = _attached(ctxt, volume_id)
+    new = attachments.reserve(ctxt, volume_id, 'server').id
+    attachments.begin_detach(ctxt, old)
+    assert attachments.connect(ctxt, new, CONNECTOR).attach_status == 'attaching'
+
+
+def test_a_repeated_request_finds_the_attachment_it_has_made(make_volume, ctxt):
+    volume_id = make_volume()
+    made = attachments.reserve(ctxt, volume_id, 'server')
+    attachments.connect(ctxt, made.id, CONNECTOR)
+    assert attachments.repeated(ctxt, volume_id, 'server', CONNECTOR).id == made.id
+    for server, connector in (('server', OTHER), ('another', CONNECTOR), (None, CONNECTOR)):
+        assert attachments.repeated(ctxt, volume_id, server, connector) is None
+    attachments.complete(ctxt, made.id)
+    assert attachments.repeated(ctxt, volume_id, 'server', CONNECTOR) is None
+
+
+@pytest.mark.parametrize('order', list(itertools.permutations(range(3))))
+def test_the_status_is_right_after_every_event_in_every_order(make_volume, ctxt, order):
+    volume_id = make_volume(multiattach=True)
+    made = [_attached(ctxt, volume_id), attachments.reserve(ctxt, volume_id, 'server').id,
+            attachments.reserve(ctxt, volume_id, 'server').id]
+    attachments.connect(ctxt, made[1], OTHER)
+    ranks = {0: 'in-use', 1: 'attaching', 2: 'reserved'}
+    left = set(range(3))
+    for number in order:
+        assert _volume(ctxt, volume_id)[0] == ranks[min(left)]
+        attachments.begin_detach(ctxt, made[number])
+        attachments.detached(ctxt, made[number])
+        left.remove(number)
+    assert _volume(ctxt, volume_id) == ('available', 'detached')
 
 
 def test_a_second_connection_to_the_same_host_is_refused(make_volume, ctxt):
@@ -230,3 +296,28 @@ def test_the_mode_of_the_creation_goes_before_the_connector_s(make_volume, ctxt)
     assert attachments.connect(ctxt, made.id, {'host': 'one', 'mode': 'rw'}).attach_mode == 'ro'
     made = attachments.reserve(ctxt, make_volume())
     assert attachments.connect(ctxt, made.id, {'host': 'one', 'mode': 'ro'}).attach_mode == 'ro'
+
+
+def test_what_nobody_stands_behind_is_found_by_every_engine(make_volume, ctxt):
+    used, idle, noted = make_volume(), make_volume(status='in-use'), make_volume()
+    made = attachments.reserve(ctxt, used, 'server')
+    connections.note(ctxt, noted, 'one%_')
+    record = volume_migrations.start(ctxt, make_volume(), {'operation': 'migrate'}, None)
+    transition.move(ctxt, migration_states.MACHINE, record.id, 'schedule')
+    for host in (None, 'node@alpha'):
+        found, = reconciliation.candidates(ctxt, host)
+        assert found.id == made.id
+        assert [volume.id for volume, _ in reconciliation.differing(ctxt, host)] == [idle]
+        assert reconciliation.noted_hosts(ctxt, host) == {noted: ['one%_']}
+    assert reconciliation.candidates(ctxt, 'node@alph') == []
+    names = [used, idle, noted, record.source_name_id, record.destination_name_id, 'nothing']
+    assert reconciliation.unused_names(ctxt, names) == {idle, 'nothing'}
+    done = []
+    assert reconciliation.while_unused(ctxt, idle, lambda: done.append(idle))
+    assert not reconciliation.while_unused(ctxt, used, lambda: done.append(used))
+    assert done == [idle]
+    assert reconciliation.settle(ctxt, idle)
+    assert reconciliation.let_go(ctxt, found)
+    connections.forget(ctxt, noted, 'one%_')
+    assert [reconciliation.let_go(ctxt, found), reconciliation.settle(ctxt, idle),
+            reconciliation.noted_hosts(ctxt)] == [False, False, {}]
