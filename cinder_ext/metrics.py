@@ -48,6 +48,9 @@ CAPACITY = prometheus_client.Gauge(
 BACKEND_UP = prometheus_client.Gauge(
     'cinder_ext_backend_up', 'Whether a backend answers.', ['backend'],
     multiprocess_mode='mostrecent')
+ATTACHMENT_FINDINGS = prometheus_client.Gauge(
+    'cinder_ext_attachment_findings', 'Attachments, exports and statuses that nobody stands behind.',
+    ['backend', 'kind'], multiprocess_mode='mostrecent')
 
 
 class MetricsService:

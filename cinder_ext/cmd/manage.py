@@ -1,4 +1,4 @@
-"""cinder-ext-manage: the database, the services, the volumes, and digests of devices."""
+"""cinder-ext-manage: the database, services, volumes, attachments, and digests of devices."""
 # SPDX-License-Identifier: Apache-2.0
 
 import os
@@ -9,7 +9,7 @@ from oslo_config import cfg
 from oslo_utils import timeutils
 
 from cinder_ext import context, exceptions
-from cinder_ext.cmd import process
+from cinder_ext.cmd import attachments, process
 from cinder_ext.db import hosts, online, purge, schema, services, volume_requests
 from cinder_ext.drivers.generic import verify
 from cinder_ext.volume import engine
@@ -138,6 +138,7 @@ def _size_bytes(path):
 
 
 COMMANDS = {
+    'attachments': attachments.VERBS,
     'db': {
         'sync': (db_sync, {'revision': {
             'nargs': '?', 'default': 'heads',

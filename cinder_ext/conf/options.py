@@ -7,6 +7,7 @@ from oslo_log import log
 
 from cinder_ext.conf import (
     api,
+    attachments,
     backend,
     flows,
     metrics,
@@ -17,7 +18,7 @@ from cinder_ext.conf import (
     service,
 )
 
-GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova)
+GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova, attachments)
 
 
 def new():
@@ -52,5 +53,6 @@ def list_opts():
         ('flows', flows.OPTS),
         ('metrics', metrics.OPTS),
         ('nova', nova.OPTS),
+        ('attachments', attachments.OPTS),
         ('backend1', backend.OPTS),
     ]

@@ -193,8 +193,31 @@ class Supersede(abc.ABC):
         """
 
 
+class Exports(abc.ABC):
+    """The backend knows what it makes reachable, and can end that by its own word."""
+
+    word = 'exports'
+
+    @abc.abstractmethod
+    def list_exports(self):
+        """What is reachable now.
+
+        Also of a driver that was not started, in a process that does not serve the backend.
+
+        :returns: a list of values.Export
+        :raises BackendDown: the backend does not answer
+        """
+
+    @abc.abstractmethod
+    def withdraw_export(self, export):
+        """End an export, whoever uses it; the caller has made sure that nobody does.
+
+        Idempotent: an unknown one is a success.
+        """
+
+
 ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, Revert, GroupSnapshots, ManageVolumes,
-       ManageSnapshots, Supersede)
+       ManageSnapshots, Supersede, Exports)
 
 
 def of(driver):

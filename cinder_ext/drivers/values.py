@@ -49,6 +49,20 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
+class Export:
+    """A volume or snapshot that a backend makes reachable now.
+
+    :ivar kind: ``volume`` or ``snapshot``
+    :ivar name_id: what its name is built from
+    :ivar host: for whom; None when that is not decided per host
+    """
+
+    kind: str
+    name_id: str
+    host: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Range:
     """``length`` bytes from ``offset``; both in bytes."""
 

@@ -18,6 +18,7 @@ from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.volume import backend as backends
 from cinder_ext.volume import engine, ownership, reports
+from cinder_ext.volume.attachments import reconciler
 from cinder_ext.volume.attachments.endpoint import AttachmentEndpoint
 from cinder_ext.volume.groups.endpoint import GroupEndpoint
 from cinder_ext.volume.groups.snapshots import GroupSnapshotEndpoint
@@ -78,6 +79,7 @@ class VolumeService:
         self._backend = None
         self._endpoints = []
         self._reporter = None
+        self._reconciler = None
         self._is_refused = False
         self._is_stopping = False
         self._heart = periodic.Periodic(conf.report_interval, self._beat, f'heart-{section}')
@@ -102,6 +104,8 @@ class VolumeService:
         with self._lock:
             self._is_stopping = True
         self._sweeper.stop()
+        if self._reconciler is not None:
+            self._reconciler.stop()
         for endpoint in self._endpoints:
             if hasattr(endpoint, 'stop'):
                 endpoint.stop()
@@ -123,6 +127,8 @@ class VolumeService:
         self._heart.interval_seconds = self._conf.report_interval
         self._sweeper.interval_seconds = self._pause_seconds()
         self._reporter.set_interval(self._conf.capacity_report_interval)
+        if self._reconciler is not None:
+            self._reconciler.reload()
 
     def _beat(self):
         services.heartbeat(request_context.admin_context(), BINARY, self.host,
@@ -191,6 +197,8 @@ class VolumeService:
                 return
             server.start()
             self._backend, self._server, self._endpoints = backend, server, endpoints
+            self._reconciler = reconciler.Reporter(self._conf, self.host, driver)
+            self._reconciler.start()
         self._reporter.set_driver(driver)
         LOG.info('backend %s is up', self.host)
 

@@ -5,6 +5,7 @@ import pytest
 
 from cinder_ext.drivers.conformance import (
     connect,
+    exports,
     manage,
     ranges,
     revert,
@@ -30,7 +31,7 @@ class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
 
 
 class TestFileAsQcow2(suite.Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                      ranges.ChangedRangesCases, revert.RevertCases):
+                      ranges.ChangedRangesCases, revert.RevertCases, exports.ExportsCases):
     """On an ordinary file system: nothing is shared there but by layers."""
 
     @pytest.fixture

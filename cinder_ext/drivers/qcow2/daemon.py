@@ -82,6 +82,12 @@ class StorageDaemon:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
+    def names(self):
+        """Names of the views that there are, sorted."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(name for name in os.listdir(self.directory) if not name.startswith('.'))
+        return []
+
     def stop(self):
         """End the daemon unless somebody uses an export.  Idempotent."""
         if not self._is_there():

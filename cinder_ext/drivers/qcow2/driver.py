@@ -20,7 +20,7 @@ from oslo_concurrency import lockutils
 from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, values
 from cinder_ext.drivers.generic import attach, faults
-from cinder_ext.drivers.qcow2 import daemon, images, layers, links, locks
+from cinder_ext.drivers.qcow2 import daemon, exports, images, layers, links, locks
 
 VERSION = '1.0'
 _LOCKS = 64
@@ -29,7 +29,7 @@ _TOOLS = {images.TOOL: 'qemu-utils', daemon.TOOL: 'qemu-system-common', daemon.V
 
 
 class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
-                      capabilities.AllocatedRanges, capabilities.Revert):
+                      capabilities.AllocatedRanges, capabilities.Revert, exports.Views):
     """``file_format = qcow2``; needs qemu-img, and qemu-storage-daemon with FUSE."""
 
     def __init__(self, settings):

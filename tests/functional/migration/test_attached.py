@@ -455,6 +455,33 @@ def test_administrator_moves_it_to_a_backend_that_is_named(story):
     assert story.api.volume(story.volume_id)['volume_type'] == 'loose'
 
 
+@pytest.mark.parametrize('arrives', [True, False])
+def test_a_server_may_move_to_another_host_while_the_snapshots_are_copied(story, arrives):
+    """One that has arrived is asked there; for one on its way the volume stays where it is."""
+    story.api.post('/volume-migrations', {'volume_migration': {
+        'volume_id': story.volume_id, 'destination_type': 'beta', 'include_snapshots': True,
+        'bandwidth': MIB}})
+    record = story.wait('copying')
+    action = f"/volume-migrations/{record['id']}/action"
+    story.api.post(action, {'pause': {}})
+    storage, device = story.compute.storage, story.server.devices[story.volume_id]
+    new = storage.reserve(story.volume_id, story.server.id)
+    if arrives:
+        old, device['attachment_id'] = device['attachment_id'], new
+        storage.delete(old)
+        storage.connect(new)
+        storage.complete(new)
+    story.api.request('PUT', f"/volume-migrations/{record['id']}", {
+        'volume_migration': {'bandwidth': None}})
+    story.api.post(action, {'resume': {}})
+    if arrives:
+        story.has_moved()
+        return
+    story.wait('failed')
+    storage.delete(new)
+    story.has_stayed()
+
+
 def test_only_the_client_of_our_own_needs_a_new_version(story):
     """A stock client moves an attached volume as upstream."""
     for snapshot_id in story.snapshots:
