@@ -40,10 +40,15 @@ def reserve(context, volume_id):
 
 @session.writer
 def unreserve(context, volume_id):
-    """Undo a reservation; a volume that is not ``attaching`` stays as it is."""
+    """Undo a reservation; a volume that is not ``attaching`` stays as it is.
+
+    One that has attachments is what they make of it.
+    """
     volumes.lock(context, volume_id)
-    event = 'unreserve-attached' if attachments.of_volume(context, volume_id) else 'unreserve'
-    transition.try_move(context, volume_states.MACHINE, volume_id, event)
+    if not attachments.of_volume(context, volume_id):
+        transition.try_move(context, volume_states.MACHINE, volume_id, 'unreserve')
+    elif volumes.get(context, volume_id).status == volume_states.ATTACHING:
+        attachments.settle(context, volume_id)
 
 
 @session.writer

@@ -43,15 +43,14 @@ _SHOWN = compact.of_table(_Attachment.__table__, (
 
 
 @session.reader
-def get(context, attachment_id, project_id=None, even_removed=False):
+def get(context, attachment_id, project_id=None):
     """One attachment.
 
     :param project_id: only if it belongs to this project
     :raises AttachmentNotFound: there is none, or it was removed
     """
-    query = sa.select(_Attachment).where(_Attachment.id == attachment_id)
-    if not even_removed:
-        query = query.where(_Attachment.deleted_at.is_(None))
+    query = sa.select(_Attachment).where(_Attachment.id == attachment_id,
+                                         _Attachment.deleted_at.is_(None))
     if project_id is not None:
         query = query.where(_Attachment.project_id == project_id)
     found = context.session.execute(

@@ -86,7 +86,6 @@ MACHINE = Machine('volume', 'status', (CREATING, MANAGING, AVAILABLE), (
     Row('begin-attaching', (AVAILABLE,), ATTACHING),
     Row('begin-attaching-again', (AVAILABLE, IN_USE), ATTACHING),
     Row('unreserve', (ATTACHING,), AVAILABLE),
-    Row('unreserve-attached', (ATTACHING,), IN_USE),
     Row('begin-detaching', (IN_USE,), DETACHING),
     Row('roll-detaching', (DETACHING,), IN_USE),
     Row('detached', (RESERVED, ATTACHING, DETACHING, IN_USE), AVAILABLE),

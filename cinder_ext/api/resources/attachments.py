@@ -94,16 +94,6 @@ def load(call):
     return attachments.get(call.context, call.path['attachment_id'], call.scope)
 
 
-def load_removed(call):
-    """As load; for a service that repeats a removal also one that was removed.
-
-    The compute service repeats a removal whose answer was lost.  Told that there is no such
-    attachment, it would give up the server's move after it has stopped the server.
-    """
-    return attachments.get(call.context, call.path['attachment_id'], call.scope,
-                           even_removed=detachment.is_service(call))
-
-
 def index(call):
     """List the attachments."""
     return _list(call, summary)
@@ -173,12 +163,18 @@ def _connect(call, row, connector):
 
 
 def update(call):
-    """Connect a reserved volume and answer how to reach it."""
+    """Connect a reserved volume and answer how to reach it.
+
+    What was connected to another host leaves that: refused as a removal is.
+    """
+    connector = call.body['attachment']['connector']
+    if call.target.connector and call.target.attached_host != connector.get('host'):
+        detachment.refuse_if_used(call, call.target)
     volume = volumes.get(call.context, call.target.volume_id)
     if 'error' in volume.status:
         raise exceptions.Conflict(
             f'volume {volume.id} is in status {volume.status}: its attachments cannot be updated.')
-    return {'attachment': view(_connect(call, call.target, call.body['attachment']['connector']))}
+    return {'attachment': view(_connect(call, call.target, connector))}
 
 
 def complete(call):
@@ -189,13 +185,11 @@ def complete(call):
 def delete(call):
     """Disconnect the consumer; the answer lists the volume's other attachments.
 
-    Refused while a server uses it, unless a service asks.
+    Refused while a server uses it, unless a service asks.  Of one that is gone: 404, which the
+    compute service takes for a success.
     """
-    if call.target.deleted_at is not None:
-        remaining = attachments.of_volume(call.context, call.target.volume_id)
-    else:
-        detachment.refuse_if_used(call, call.target)
-        remaining = volume_attach_actions.remove(call, call.target)
+    detachment.refuse_if_used(call, call.target)
+    remaining = volume_attach_actions.remove(call, call.target)
     return {'attachments': [summary(each) for each in remaining]}
 
 
@@ -208,7 +202,7 @@ CREATE = Operation('attachments.create', policy=POLICY_CREATE, body=CREATE_BODY,
                    since='3.27')
 UPDATE = Operation('attachments.update', target=load, policy=POLICY_UPDATE, body=UPDATE_BODY,
                    handler=update, since='3.27')
-DELETE = Operation('attachments.delete', target=load_removed, policy=POLICY_DELETE, handler=delete,
+DELETE = Operation('attachments.delete', target=load, policy=POLICY_DELETE, handler=delete,
                    since='3.27')
 ACTIONS = {
     'os-complete': Operation('attachments.os-complete', target=load, policy=POLICY_COMPLETE,

@@ -56,6 +56,17 @@ def test_undoing_a_reservation_leaves_a_multiattach_volume_in_use(make_volume, c
     assert _volume(ctxt, volume_id) == ('in-use', 'attached')
 
 
+def test_undoing_a_reservation_leaves_a_volume_that_a_server_is_attaching(make_volume, ctxt):
+    volume_id = make_volume()
+    made = attachments.reserve(ctxt, volume_id, SERVER['instance_id'])
+    for connector in (None, {'host': 'one'}):
+        if connector:
+            attachments.connect(ctxt, made.id, connector)
+        before = _volume(ctxt, volume_id)
+        attach_requests.unreserve(ctxt, volume_id)
+        assert _volume(ctxt, volume_id) == before
+
+
 def test_a_volume_is_attached_once_unless_its_type_allows_more(make_volume, ctxt):
     once, often = make_volume(), make_volume(multiattach=True)
     for volume_id in (once, often):

@@ -151,12 +151,6 @@ def test_the_status_is_right_after_every_event_in_every_order(make_volume, ctxt,
     assert _volume(ctxt, volume_id) == ('available', 'detached')
 
 
-def test_a_removed_attachment_is_found_when_it_is_asked_for(make_volume, ctxt):
-    made = attachments.reserve(ctxt, make_volume()).id
-    attachments.detached(ctxt, made)
-    assert attachments.get(ctxt, made, even_removed=True).deleted_at is not None
-
-
 def test_a_second_connection_to_the_same_host_is_refused(make_volume, ctxt):
     volume_id = make_volume()
     old = _attached(ctxt, volume_id)
