@@ -225,7 +225,7 @@ def _settings():
         yield COLD, ALONE, end, True
 
 
-DEATHS = ((COLD, 1, CUT), (COLD, 2, KILLED), (LIVE, 0, CUT), (CELL, 3, KILLED))
+DEATHS = ((COLD, 1, CUT), (COLD, 2, KILLED), (LIVE, 0, CUT))
 """(sequence, point, kind) of those deaths of the service that every run has."""
 
 

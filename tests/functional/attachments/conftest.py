@@ -74,7 +74,7 @@ class Stage:
             sorted({each.host for each in consumers}))
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='package')
 def cloud(tmp_path_factory):
     made = exporting_service.ExportingService(tmp_path_factory.mktemp('nova'))
     made.start()
@@ -82,7 +82,7 @@ def cloud(tmp_path_factory):
     made.service.kill()
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='package')
 def reader():
     with path_reader.PathReader() as made:
         yield made

@@ -90,7 +90,7 @@ def test_the_volume_says_how_far_a_cold_migration_is(stage):
 
 @pytest.mark.parametrize(('kind', 'asked', 'is_there'), [
     (nova_sequences.NEVER, 0, False), (nova_sequences.LOST, 1, True),
-    (nova_sequences.TWICE, 2, True), (nova_sequences.KILLED, 1, True)])
+    (nova_sequences.TWICE, 2, True)])
 def test_a_call_fails_as_it_is_said_to(cloud, stage, kind, asked, is_there):
     played = stage(nova_sequences.Case(nova_sequences.ATTACHING, 'confirm'))
     cloud.wire.plan(1, kind)
