@@ -252,14 +252,17 @@ def _held_row(context, attachment_id):
 
 
 @session.writer
-def connect_failed(context, attachment_id):
+def connect_failed(context, attachment_id, connector=None):
     """The backend could not connect it: ``error_attaching``; the volume follows the others.
 
     What is attached stays so.
+
+    :param connector: as for store_connection: with another one by now, nothing happens
     """
     attachment = _held(context, attachment_id)
-    transition.try_move(context, states.MACHINE, attachment_id, 'connect-failed')
-    _derive(context, attachment.volume_id)
+    if connector is None or attachment.connector == connector:
+        transition.try_move(context, states.MACHINE, attachment_id, 'connect-failed')
+        _derive(context, attachment.volume_id)
 
 
 @session.writer

@@ -5,9 +5,11 @@ Whatever is changed here is compared first with what was seen: what has moved si
 # SPDX-License-Identifier: Apache-2.0
 
 import collections
+import datetime
 import uuid
 
 import sqlalchemy as sa
+from oslo_utils import timeutils
 
 from cinder_ext.db import attachments, connections, models, session, shadow_volumes, volumes
 from cinder_ext.states import attachment as states
@@ -117,12 +119,17 @@ def settle(context, volume_id):
 
 
 @session.reader
-def noted_hosts(context, host=None):
-    """Hosts connected by the old calls to volumes that nobody has: volume id -> list."""
+def noted_hosts(context, host=None, seconds=0):
+    """Hosts connected by the old calls to volumes that nobody has: volume id -> list.
+
+    :param seconds: for so long at least
+    """
     key = models.VolumeAdminMetadata.key
+    then = timeutils.utcnow() - datetime.timedelta(seconds=seconds)
     query = (sa.select(_Volume.id, key)
              .join(models.VolumeAdminMetadata, models.VolumeAdminMetadata.volume_id == _Volume.id)
              .where(_Volume.deleted_at.is_(None), _Volume.status == volume_states.AVAILABLE,
+                    models.VolumeAdminMetadata.created_at <= then,
                     key.startswith(connections.PREFIX, autoescape=True)))
     found = collections.defaultdict(list)
     for volume_id, name in context.session.execute(_of_host(query, host).order_by(key)):

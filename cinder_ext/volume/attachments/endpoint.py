@@ -131,7 +131,7 @@ class AttachmentEndpoint:
         if attachment.connection_info is None and not isinstance(fault, exceptions.BackendDown):
             self._take_back(context, attachment, volume)
         with contextlib.suppress(exceptions.AttachmentNotFound):
-            attachments.connect_failed(context, attachment.id)
+            attachments.connect_failed(context, attachment.id, attachment.connector)
         messages.create(context, volume.project_id, context.request_id, 'VOLUME', volume.id,
                         words.ATTACH_VOLUME, words.UNKNOWN_ERROR)
 

@@ -266,7 +266,8 @@ class Reconciler:
         return self._options.settle_seconds
 
     def _noted(self, context):
-        for volume_id, hosts in reconciliation.noted_hosts(context, self._host).items():
+        found = reconciliation.noted_hosts(context, self._host, self._options.settle_seconds)
+        for volume_id, hosts in found.items():
             for host in hosts:
                 yield Finding(CONNECTED, f'{volume_id}/{host}', 'call os-terminate_connection with '
                               "the host's connector", volume_id, host=host)

@@ -8,7 +8,16 @@ import pytest
 
 from cinder_ext import context as contexts
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, volume_migrations, volume_requests, volumes
+from cinder_ext.db import (
+    attachments,
+    connections,
+    reconciliation,
+    transition,
+    volume_migrations,
+    volume_requests,
+    volumes,
+)
+from cinder_ext.states import migration as migration_states
 
 CONNECTOR = {'host': 'one', 'mountpoint': '/dev/vdb', 'initiator': 'iqn'}
 OTHER = {**CONNECTOR, 'host': 'two'}
@@ -287,3 +296,28 @@ def test_the_mode_of_the_creation_goes_before_the_connector_s(make_volume, ctxt)
     assert attachments.connect(ctxt, made.id, {'host': 'one', 'mode': 'rw'}).attach_mode == 'ro'
     made = attachments.reserve(ctxt, make_volume())
     assert attachments.connect(ctxt, made.id, {'host': 'one', 'mode': 'ro'}).attach_mode == 'ro'
+
+
+def test_what_nobody_stands_behind_is_found_by_every_engine(make_volume, ctxt):
+    used, idle, noted = make_volume(), make_volume(status='in-use'), make_volume()
+    made = attachments.reserve(ctxt, used, 'server')
+    connections.note(ctxt, noted, 'one%_')
+    record = volume_migrations.start(ctxt, make_volume(), {'operation': 'migrate'}, None)
+    transition.move(ctxt, migration_states.MACHINE, record.id, 'schedule')
+    for host in (None, 'node@alpha'):
+        found, = reconciliation.candidates(ctxt, host)
+        assert found.id == made.id
+        assert [volume.id for volume, _ in reconciliation.differing(ctxt, host)] == [idle]
+        assert reconciliation.noted_hosts(ctxt, host) == {noted: ['one%_']}
+    assert reconciliation.candidates(ctxt, 'node@alph') == []
+    names = [used, idle, noted, record.source_name_id, record.destination_name_id, 'nothing']
+    assert reconciliation.unused_names(ctxt, names) == {idle, 'nothing'}
+    done = []
+    assert reconciliation.while_unused(ctxt, idle, lambda: done.append(idle))
+    assert not reconciliation.while_unused(ctxt, used, lambda: done.append(used))
+    assert done == [idle]
+    assert reconciliation.settle(ctxt, idle)
+    assert reconciliation.let_go(ctxt, found)
+    connections.forget(ctxt, noted, 'one%_')
+    assert [reconciliation.let_go(ctxt, found), reconciliation.settle(ctxt, idle),
+            reconciliation.noted_hosts(ctxt)] == [False, False, {}]

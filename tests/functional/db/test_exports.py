@@ -14,6 +14,12 @@ DOWN = exceptions.BackendDown(reason='it is away')
 BROKEN = exceptions.DriverError(reason='it is broken')
 
 
+@pytest.fixture
+def url(tmp_path):
+    """The rules are the same on every engine; what differs there is in test_attachments.py."""
+    return f'sqlite:///{tmp_path}/test.db'
+
+
 class Array:
     """A backend that exports to hosts, and fails when it is told to.
 
@@ -229,6 +235,8 @@ def test_an_answer_that_comes_after_another_host_was_named_is_not_kept(story):
     with pytest.raises(exceptions.AttachmentNotFound):
         attachments.store_connection(story.context, made, {'path': 'one'}, ONE)
     assert attachments.get(story.context, made).connection_info is None
+    attachments.connect_failed(story.context, made, ONE)
+    assert attachments.get(story.context, made).attach_status == 'attaching'
 
 
 def test_what_is_removed_while_it_connects_is_disconnected(story):

@@ -9,6 +9,7 @@ import pytest
 from cinder_ext import context as contexts
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    attached_migrations,
     attachments,
     snapshots,
     transition,
@@ -17,6 +18,7 @@ from cinder_ext.db import (
     volume_types,
     volumes,
 )
+from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
 
 
@@ -135,3 +137,19 @@ def test_of_many_renames_to_one_name_one_is_done(database, ctxt):
         for each in made])
     assert len(_won(results)) == 1
     assert [each.name for each in volume_types.list_all(ctxt)].count('fast') == 1
+
+
+def test_a_server_moves_or_is_asked_to_swap_never_both(make_volume, ctxt):
+    server = '5e7e4e7e-0000-4000-8000-000000000001'
+    volume_id = make_volume()
+    made = attachments.reserve(ctxt, volume_id, server).id
+    attachments.connect(ctxt, made, {'host': 'one'})
+    attachments.complete(ctxt, made)
+    record = volume_migrations.start(ctxt, volume_id, {
+        'operation': 'migrate', 'server_id': server, 'destination_host': 'node@beta#beta'}, None)
+    for event in ('schedule', 'copy'):
+        transition.move(ctxt, migration_states.MACHINE, record.id, event)
+    results = _race(
+        lambda context: attachments.reserve(context, volume_id, server),
+        lambda context: attached_migrations.begin_swap(context, record.id, 0))
+    assert len(_won(results)) == 1
