@@ -201,9 +201,13 @@ class Case:
         where = 'one-host' if self.same_host else self.company
         words = [self.sequence.name, where, self.end]
         if self.point is not None:
-            call = self.sequence.calls(self.end)[self.point]
-            words += [f'{self.point:02}', call, self.kind]
+            words += [f'{self.point:02}', self.call, self.kind]
         return '-'.join(words)
+
+    @property
+    def call(self):
+        """The word of the call that fails."""
+        return self.sequence.calls(self.end)[self.point]
 
 
 def cases(kinds=KINDS):
