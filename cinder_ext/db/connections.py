@@ -7,7 +7,7 @@ its own there: the host is noted in the volume's admin metadata until os-termina
 
 import sqlalchemy as sa
 
-from cinder_ext.db import attachments, models, session, volume_properties
+from cinder_ext.db import attachments, models, session, shadow_volumes, volume_properties
 from cinder_ext.states import attachment as states
 
 PREFIX = 'cinder_ext:connected:'
@@ -55,8 +55,9 @@ def is_shared(context, attachment):
     host = attachment.attached_host
     others = [each for each in users(context, attachment.volume_id)
               if each.id != attachment.id and each.attached_host == host]
-    return bool(others) or (host is not None and _key(host) in volume_properties.admin(
-        context, attachment.volume_id))
+    is_noted = host is not None and _key(host) in volume_properties.admin(
+        context, attachment.volume_id)
+    return bool(others) or is_noted or shadow_volumes.is_written(context, attachment)
 
 
 def _key(host):

@@ -100,6 +100,19 @@ def progress(context, shadow_id):
             else CONNECTED)
 
 
+@session.reader
+def is_written(context, attachment):
+    """Whether a guest writes by an attachment of a shadow volume, taken back or not.
+
+    So it is from the moment at which that is completed until the swap is over: what it was
+    connected to is the volume's from then on, and the old attachment leads there.
+    """
+    if attachment.attached_at is None or not is_one(volumes.get(context, attachment.volume_id)):
+        return False
+    record = record_of(context, attachment.volume_id)
+    return record is not None and record.phase == states.SWAPPING
+
+
 @session.writer
 def take_back(context, shadow_id):
     """Remove the attachments of a shadow volume: what their consumer says then comes too late."""

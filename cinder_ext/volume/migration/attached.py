@@ -303,11 +303,21 @@ class ReleaseSource(tasks.TidyStep):
             volume_migrations.update(work.context, work.id,
                                      {'progress_note': preflight_attached.NOTE})
         source = work.links[-1].source
-        for each in shadow_volumes.attachments(work.context, record.shadow_volume_id or ''):
+        for each in self._users(record):
             if each.deleted_at is None and each.connector:
                 with _tolerated(work, each):
                     work.source.driver.disconnect_volume(source, each.connector)
         shadow_volumes.discard(work.context, record)
+
+    def _users(self, record):
+        """Attachments whose hosts may be connected to the source.
+
+        With the commit the server's old one became the shadow's; or it stayed the volume's, where
+        the server had taken its new one back.
+        """
+        context = self.work.context
+        return (*shadow_volumes.attachments(context, record.shadow_volume_id or ''),
+                *(attachments.of_volume(context, record.volume_id) if record.shadow_volume_id else ()))
 
 
 def disconnect(work):
