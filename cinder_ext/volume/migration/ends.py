@@ -34,15 +34,15 @@ class Source:
         self._changed = {}
 
     def changed(self, method, older, resource):
-        """What changed from one link to the next, as transfer.changed; asked once.
+        """What changed from one link to the next, as transfer.changed; asked once of a snapshot.
 
-        Snapshots and a locked volume stay as they are.
+        The head is asked again: a server may have written to it since.
         """
         known = method, older, resource
         if known in self._changed:
             return self._changed[known]
         found = transfer.changed(self.driver, method, older, resource)
-        if found is None or len(found) <= _MOST_KEPT_RANGES:
+        if isinstance(resource, values.Snapshot) and len(found or ()) <= _MOST_KEPT_RANGES:
             self._changed[known] = found
         return found
 

@@ -184,7 +184,8 @@ class Ahead:
         """Begin with a link, if there is one; what goes wrong is for its copy to find."""
         self.close()
         work = self._work
-        if number >= len(work.links) or work.is_limited:
+        # Of an attached volume the head is not copied, and changes.
+        if number >= len(work.copied_links) or work.is_limited:
             return
         link = work.links[number]
         with contextlib.suppress(exceptions.DriverError, OSError), contextlib.ExitStack() as opened:
