@@ -112,7 +112,7 @@ class LinkCopy:
         """
         work, link = self._work, self._link
         with (work.ahead.opened(link) as (source_path, early),
-              work.destination.opened(link.destination_volume) as destination_path):
+              work.target.opened(link.destination_volume) as destination_path):
             copier = copy.RangeCopier(
                 source_path, destination_path, self._map, size_bytes=link.size_bytes,
                 control=work.control, workers=work.conf.migration.workers,

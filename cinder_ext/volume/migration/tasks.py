@@ -82,6 +82,7 @@ class MoveStep(task.Task):
             if self.work.is_superseded():
                 raise engine.Parked
             if outcome.begin_revert(self.work, flow_failures):
+                self.work.let_go()
                 self.undo()
 
     def do(self):
@@ -139,9 +140,11 @@ class CopyLink(LinkStep):
         if row.copied_at is not None and (link.is_head or row.sealed_at is not None):
             return
         if link.number and link.size_bytes > work.links[link.number - 1].size_bytes:
+            work.target.close()
             work.destination.extend(link.destination_volume, link.size_bytes)
         links.LinkCopy(work, link, rows).run()
         if link.number == work.copied_links[-1].number:
+            work.target.close()
             work.progress.end_copy()
 
     def undo(self):
