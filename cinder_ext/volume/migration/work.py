@@ -11,7 +11,16 @@ from cinder_ext.db import lease, volume_migrations
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import blockio, units
 from cinder_ext.volume import engine
-from cinder_ext.volume.migration import control, ends, leftovers, limits, links, plan, progress
+from cinder_ext.volume.migration import (
+    control,
+    ends,
+    leftovers,
+    limits,
+    links,
+    plan,
+    progress,
+)
+from cinder_ext.volume.migration import early as earlies
 
 LOG = log.getLogger(__name__)
 
@@ -182,6 +191,10 @@ class Work:
     def ahead(self):
         return links.Ahead(self)
 
+    @functools.cached_property
+    def early(self):
+        return earlies.Early(self)
+
     @property
     def is_limited(self):
         """Whether a bandwidth is kept now."""
@@ -192,6 +205,8 @@ class Work:
 
         An end that does not let go has nothing more to say: the volume is done with here.
         """
+        if 'early' in self.__dict__:
+            self.__dict__.pop('early').close()
         self.ahead.close()
         try:
             self.target.close()

@@ -262,13 +262,24 @@ def xfs(tmp_path_factory):
 
 
 @pytest.fixture
-def reflink_cloud(xfs):
+def reflink_cloud_of(xfs):
+    """As cloud_of, on a file system that shares blocks."""
     directory = pathlib.Path(xfs) / str(uuid.uuid4())
     directory.mkdir()
-    made = Cloud(directory)
-    yield made
-    made.stop()
+    made = []
+
+    def make(**kinds):
+        made.append(Cloud(directory, kinds))
+        return made[0]
+
+    yield make
+    made[0].stop()
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def reflink_cloud(reflink_cloud_of):
+    return reflink_cloud_of()
 
 
 @pytest.fixture(params=['cloud', 'reflink_cloud'])
