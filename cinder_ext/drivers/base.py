@@ -78,8 +78,8 @@ class Driver(abc.ABC):
     def connections_outlive_snapshots(self):
         """Whether a connected volume stays reachable in the same way when a snapshot of it is taken.
 
-        A migration then writes one link after the other through one connection; else each link
-        has its own.
+        A migration then writes one link after the other through one connection, and connects and
+        reads the snapshots meanwhile; else each link has a connection of its own.
         """
         return False
 

@@ -63,7 +63,7 @@ class PromiseCases(workbench.Cases):
                     again.seek(6)
                     again.write(b'!')
                     os.fsync(again.fileno())
-            assert bench.read(snapshot, 0, 7) == b'before\0'
+                assert bench.read(snapshot, 0, 7) == b'before\0'
             assert bench.read(volume, 0, 7) == b'behind!'
 
 

@@ -25,6 +25,7 @@ from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
 from cinder_ext.volume import engine, ownership
 from cinder_ext.volume.migration import destination, endpoint
+from cinder_ext.volume.migration import work as works
 
 
 class Cloud:
@@ -46,6 +47,7 @@ class Cloud:
         schema.sync()
         transport.init(self.conf, f'local:///{uuid.uuid4()}')
         self.drivers, self.endpoints, self.servers, self.steps = {}, {}, [], []
+        self._works = []
         self.engine = engine.Engine(self.conf, watchers=[self._watch])
         self.ownership = ownership.Ownership(self.conf)
         for name in ('alpha', 'beta'):
@@ -74,7 +76,15 @@ class Cloud:
         self.drivers[name], self.endpoints[name] = driver, served
         self.servers.append(server)
 
+    def work(self, migration_id, fence=None):
+        """A migration in the hands of the test: work.Work; closed with the cloud."""
+        made = works.Work(self.endpoints['alpha']._tools, self.context, migration_id, fence)
+        self._works.append(made)
+        return made
+
     def stop(self):
+        for work in self._works:
+            work.close()
         for served in self.endpoints.values():
             served.stop()
         for server in self.servers:

@@ -11,7 +11,6 @@ from cinder_ext.drivers import values
 from cinder_ext.drivers.file import FileDriver
 from cinder_ext.states import migration as states
 from cinder_ext.volume.migration import early, flow, journey, tasks
-from cinder_ext.volume.migration import work as works
 
 MIB = values.MIB
 LAST = 4
@@ -60,7 +59,7 @@ def copied(cloud, volume_id, **columns):
         'operation': 'retype', 'include_snapshots': True, **columns}, 'retype')
     transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
                     {'destination_host': 'host@beta#beta'})
-    work = works.Work(cloud.endpoints['alpha']._tools, cloud.context, record.id)
+    work = cloud.work(record.id)
     work.obey()
     journey.prepare(work)
     for step in [step for step, _ in flow.move(work).iter_nodes()][:2 + len(work.copied_links)]:
@@ -86,7 +85,6 @@ def test_what_a_later_link_changes_is_left_for_the_end(reflink_cloud_of, chain):
     assert record.bytes_verified == (LAST + 1 + 1 + 1) * MIB
     assert record.read_back
     assert all(row.verified_at for row in rows)
-    work.close()
 
 
 def test_all_is_read_back_after_a_restart(reflink_cloud_of, chain):
@@ -94,9 +92,8 @@ def test_all_is_read_back_after_a_restart(reflink_cloud_of, chain):
     before = copied(cloud, chain(cloud))
     left(before)
     before.close()
-    work = works.Work(cloud.endpoints['alpha']._tools, cloud.context, before.id, before.fence)
+    work = cloud.work(before.id, before.fence)
     assert left(work)[0] == list(range(LAST + 1))
-    work.close()
 
 
 @pytest.mark.parametrize('columns', [{'verify': 'off'}, {'bandwidth': 1024 * MIB}],
@@ -105,7 +102,6 @@ def test_nothing_is_read_early(reflink_cloud_of, chain, columns):
     cloud = reflink_cloud_of()
     work = copied(cloud, chain(cloud), **columns)
     assert left(work)[0] == list(range(LAST + 1))
-    work.close()
 
 
 def test_work_that_is_let_go_reads_no_more(reflink_cloud_of, chain):
@@ -117,7 +113,6 @@ def test_work_that_is_let_go_reads_no_more(reflink_cloud_of, chain):
     read.begin(link, work.maps.after(work.links, 0), range(LAST + 1))
     read.wait(work.control, print)
     assert read.left(0, range(LAST + 1)) == list(range(LAST + 1))
-    work.close()
 
 
 @pytest.mark.parametrize('block', [0, 1])

@@ -8,7 +8,6 @@ from cinder_ext.db import transition, volume_migrations
 from cinder_ext.drivers import values
 from cinder_ext.states import migration as states
 from cinder_ext.volume.migration import flow, journey, tasks
-from cinder_ext.volume.migration import work as works
 
 MIB = values.MIB
 
@@ -34,7 +33,6 @@ def test_what_was_written_while_snapshots_moved_is_copied_with_the_head(reflink_
 
     assert filecmp.cmp(cloud.path(volume_id, 'alpha'),
                        cloud.path(head.destination_name_id, 'beta'), shallow=False)
-    work.close()
 
 
 def attached(cloud, volume_id):
@@ -43,10 +41,9 @@ def attached(cloud, volume_id):
         'operation': 'retype', 'include_snapshots': True}, 'retype')
     transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
                     {'destination_host': 'host@beta#beta'})
-    tools = cloud.endpoints['alpha']._tools
-    journey.prepare(works.Work(tools, cloud.context, record.id))
+    journey.prepare(cloud.work(record.id))
     volume_migrations.update(cloud.context, record.id, {'server_id': 'a server'})
-    return works.Work(tools, cloud.context, record.id)
+    return cloud.work(record.id)
 
 
 def written(cloud, volume_id, offset, content):
