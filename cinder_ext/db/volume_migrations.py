@@ -1,6 +1,8 @@
 """Migrations: the record, its links, and the transaction that swaps the records."""
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
 import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
 
@@ -245,6 +247,26 @@ def note_removed(context, migration_id, numbers):
         .values(source_removed_at=timeutils.utcnow()))
 
 
+# What a checkpoint says is made once: building a statement takes as long as a small one itself.
+_Records, _Links, _Deltas = (
+    model.__table__ for model in (_Record, _Link, models.MigrationDelta))
+_DROP_DELTAS = _Deltas.delete().where(
+    _Deltas.c.migration_id == sa.bindparam('of_id'), _Deltas.c.number == sa.bindparam('of_number'),
+    _Deltas.c.segment == sa.bindparam('of_segment'))
+_SET_LINK = _Links.update().where(
+    _Links.c.migration_id == sa.bindparam('of_id'), _Links.c.number == sa.bindparam('of_number'))
+
+
+@functools.lru_cache(maxsize=8)
+def _adding(columns):
+    """The statement that adds to figures of a record that is being copied."""
+    return _Records.update().where(
+        _Records.c.id == sa.bindparam('of_id'), _Records.c.attempt == sa.bindparam('of_attempt'),
+        _Records.c.phase.in_((states.COPYING, states.PAUSED))).values(
+        updated_at=sa.bindparam('updated_at'),
+        **{column: _Records.c[column] + sa.bindparam(f'more_{column}') for column in columns})
+
+
 @session.writer
 def checkpoint(context, migration_id, number, deltas, link_values, added, attempt):
     """Store how far a link is; what it describes is on the destination's medium.
@@ -257,25 +279,22 @@ def checkpoint(context, migration_id, number, deltas, link_values, added, attemp
 
     The last one of a copy comes when it is paused already.
     """
-    figures = {column: getattr(_Record, column) + value for column, value in added.items()}
-    held = context.session.execute(
-        sa.update(_Record)
-        .where(_Record.id == migration_id, _Record.attempt == attempt,
-               _Record.phase.in_((states.COPYING, states.PAUSED)))
-        .values({**figures, 'updated_at': timeutils.utcnow()})
-        .execution_options(synchronize_session=False)).rowcount
+    now = timeutils.utcnow()
+    held = context.session.execute(_adding(tuple(added)), {
+        'of_id': migration_id, 'of_attempt': attempt, 'updated_at': now,
+        **{f'more_{column}': value for column, value in added.items()}}).rowcount
     if not held:
         raise exceptions.RecordLost(id=migration_id, phase=get(context, migration_id).phase,
                                     expected=f'{states.COPYING} in attempt {attempt}')
     if deltas:
-        table = models.MigrationDelta
-        context.session.execute(sa.delete(table).where(
-            table.migration_id == migration_id, table.number == number,
-            table.segment.in_([segment for segment, _ in deltas])))
-        context.session.execute(sa.insert(table), [
+        context.session.execute(_DROP_DELTAS, [
+            {'of_id': migration_id, 'of_number': number, 'of_segment': segment}
+            for segment, _ in deltas])
+        context.session.execute(_Deltas.insert(), [
             {'migration_id': migration_id, 'number': number, 'segment': segment, 'delta': delta}
             for segment, delta in deltas])
-    update_link(context, migration_id, number, link_values)
+    context.session.execute(_SET_LINK, {
+        'of_id': migration_id, 'of_number': number, **link_values, 'updated_at': now})
 
 
 @session.reader
@@ -390,13 +409,24 @@ def note_leftover(context, migration_id, leftover):
         update(context, migration_id, {'leftovers': [*others, leftover]})
 
 
-@session.writer
 def drop_leftover(context, migration_id, leftover):
-    """It was removed after all.  Idempotent."""
+    """It was removed after all.  Idempotent; nothing is written when it is not listed."""
+    listed = leftovers(context, migration_id)
+    if len(without(listed, leftover)) != len(listed):
+        _drop_leftover(context, migration_id, leftover)
+
+
+@session.writer
+def _drop_leftover(context, migration_id, leftover):
     record = lock(context, migration_id)
-    kept = without(record.leftovers, leftover)
-    if len(kept) != len(record.leftovers or []):
-        update(context, migration_id, {'leftovers': kept})
+    update(context, migration_id, {'leftovers': without(record.leftovers, leftover)})
+
+
+@session.reader
+def leftovers(context, migration_id):
+    """What a record lists: a list, empty for none."""
+    return context.session.execute(
+        sa.select(_Record.leftovers).where(_Record.id == migration_id)).scalar() or []
 
 
 def unacknowledged(leftovers):

@@ -74,6 +74,15 @@ class Driver(abc.ABC):
         """
         return True
 
+    @property
+    def connections_outlive_snapshots(self):
+        """Whether a connected volume stays reachable in the same way when a snapshot of it is taken.
+
+        A migration then writes one link after the other through one connection, and connects and
+        reads the snapshots meanwhile; else each link has a connection of its own.
+        """
+        return False
+
     @abc.abstractmethod
     def start(self):
         """Check the options and reach the backend.  Called once, before any other call.

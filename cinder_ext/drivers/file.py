@@ -92,6 +92,11 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
         return False
 
     @property
+    def connections_outlive_snapshots(self):
+        """A volume stays the same file."""
+        return True
+
+    @property
     def copy_bytes_per_second(self):
         return self.settings.options.file_copy_bytes_per_second
 

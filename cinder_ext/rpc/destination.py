@@ -107,7 +107,8 @@ class DestinationAPI:
         """What the destination promises and offers, and its room.
 
         :returns: a dictionary: promises, capabilities, calls, offers, copy_bytes_per_second,
-            pools; a service of before has no calls
+            connections_outlive_snapshots, pools; a service of before has neither calls nor
+            connections_outlive_snapshots
         :raises NotCapable: it does not speak this version
         """
         return self._call(ctxt, host, 'examine')

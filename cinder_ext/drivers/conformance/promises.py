@@ -49,6 +49,23 @@ class PromiseCases(workbench.Cases):
         if bench.driver.promises().snapshots_share_blocks:
             assert free - _free(bench) < 16 * values.MIB
 
+    def test_a_connection_outlives_a_snapshot_if_that_is_said(self, bench):
+        volume = bench.volume()
+        if bench.driver.connections_outlive_snapshots:
+            with bench.path(volume) as path, open(path, 'r+b', buffering=0) as device:
+                device.write(b'before')
+                os.fsync(device.fileno())
+                snapshot = bench.snapshot(volume)
+                device.seek(0)
+                device.write(b'behind')
+                os.fsync(device.fileno())
+                with open(path, 'r+b', buffering=0) as again:
+                    again.seek(6)
+                    again.write(b'!')
+                    os.fsync(again.fileno())
+                assert bench.read(snapshot, 0, 7) == b'before\0'
+            assert bench.read(volume, 0, 7) == b'behind!'
+
 
 def _reads_zeros(bench, volume, start):
     """Whether all from a byte offset on reads zeros, past the page cache."""

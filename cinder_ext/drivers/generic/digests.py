@@ -131,6 +131,10 @@ class DigestMap:
         """Bytes of one block; less than 1 MiB only for the last."""
         return min(BLOCK_BYTES, self.size_bytes - block * BLOCK_BYTES)
 
+    def length_of(self, blocks):
+        """Bytes of some blocks together."""
+        return sum(map(self.block_length, blocks))
+
     def __getitem__(self, block):
         self._check(block)
         return bytes(self._content[block * DIGEST_BYTES:(block + 1) * DIGEST_BYTES])

@@ -20,6 +20,7 @@ def examine(driver):
         'calls': capabilities.calls_of(driver),
         'offers': transfer.destination_offers(driver),
         'copy_bytes_per_second': driver.copy_bytes_per_second,
+        'connections_outlive_snapshots': driver.connections_outlive_snapshots,
         'pools': [{'name': pool.name, 'total_bytes': pool.total_bytes,
                    'free_bytes': pool.free_bytes, 'provisioned_bytes': pool.provisioned_bytes,
                    'capabilities': pool.capabilities} for pool in driver.report()],

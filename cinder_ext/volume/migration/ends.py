@@ -34,15 +34,15 @@ class Source:
         self._changed = {}
 
     def changed(self, method, older, resource):
-        """What changed from one link to the next, as transfer.changed; asked once.
+        """What changed from one link to the next, as transfer.changed; asked once of a snapshot.
 
-        Snapshots and a locked volume stay as they are.
+        The head is asked again: a server may have written to it since.
         """
         known = method, older, resource
         if known in self._changed:
             return self._changed[known]
         found = transfer.changed(self.driver, method, older, resource)
-        if found is None or len(found) <= _MOST_KEPT_RANGES:
+        if isinstance(resource, values.Snapshot) and len(found or ()) <= _MOST_KEPT_RANGES:
             self._changed[known] = found
         return found
 
@@ -81,6 +81,45 @@ class Source:
             self.driver.delete_snapshot(resource)
         else:
             self.driver.delete_volume(resource)
+
+
+class Target:
+    """The destination's volume as it is written link by link.
+
+    Where its connection outlives what comes between two links, they share one.
+
+    :param destination: Destination
+    """
+
+    def __init__(self, destination):
+        self._destination = destination
+        self._kept = self._volume = self._path = None
+
+    @contextlib.contextmanager
+    def opened(self, volume):
+        """A local path of the volume, to be written; of one after the other, not of two at once."""
+        if not self._destination.keeps_connections:
+            with self._destination.opened(volume) as path:
+                yield path
+            return
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            yield self._at(volume)
+            undo.pop_all()
+
+    def _at(self, volume):
+        if self._kept is None or volume != self._volume:
+            self.close()
+            with contextlib.ExitStack() as opened:
+                self._path = opened.enter_context(self._destination.opened(volume))
+                self._kept, self._volume = opened.pop_all(), volume
+        return self._path
+
+    def close(self):
+        """Take back what is kept: before it is extended or removed, and at the end.  Idempotent."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
 
 class Destination:
@@ -144,6 +183,11 @@ class Destination:
                 yield path
         finally:
             self._api.disconnect(self._context, self.host, resource, self._connector)
+
+    @property
+    def keeps_connections(self):
+        """Whether the volume stays connected when it is frozen; no service of before says so."""
+        return self.examined.get('connections_outlive_snapshots', False)
 
     @property
     def is_direct(self):

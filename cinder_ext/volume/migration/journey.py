@@ -133,7 +133,7 @@ def prepare(work):
                                        work.tools.compute, work.context)
     verify = record.verify or work.conf.migration.verify
     found = preflight.examine(record, subject,
-                              preflight.Ends(work.source.driver, work.destination), verify, seen)
+                              preflight.Ends(work.source, work.destination), verify, seen)
     checks = found.checks
     if not preflight.failed(checks):
         checks = _claimed(work, record, subject, found, {'verify': verify, 'seen': seen})

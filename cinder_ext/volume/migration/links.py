@@ -18,14 +18,15 @@ from cinder_ext.volume.migration import plan
 ALGORITHM = 'sha256-blake3-1m'
 """SHA-256 over the BLAKE3 digests of the blocks of 1 MiB."""
 
-AHEAD_BYTES = 24 * values.MIB
+AHEAD_BYTES = 20 * values.MIB
 """So much of the next link is read while the one before it is ended."""
 
 
 class Maps:
     """What the destination holds after each link, from the stored deltas."""
 
-    def __init__(self, context, migration_id, promises):
+    def __init__(self, context, migration_id, promises, deltas=volume_migrations.deltas):
+        self._deltas = deltas
         self._context = context
         self._id = migration_id
         self._promises = promises
@@ -75,7 +76,7 @@ class Maps:
 
     def _apply(self, made, number):
         written = digests.BlockSet()
-        for segment, delta in volume_migrations.deltas(self._context, self._id, number):
+        for segment, delta in self._deltas(self._context, self._id, number):
             for block in made.apply_delta(segment, delta):
                 written.add(block)
         return written
@@ -112,7 +113,7 @@ class LinkCopy:
         """
         work, link = self._work, self._link
         with (work.ahead.opened(link) as (source_path, early),
-              work.destination.opened(link.destination_volume) as destination_path):
+              work.target.opened(link.destination_volume) as destination_path):
             copier = copy.RangeCopier(
                 source_path, destination_path, self._map, size_bytes=link.size_bytes,
                 control=work.control, workers=work.conf.migration.workers,
@@ -136,6 +137,14 @@ class LinkCopy:
         self._store(link.size_bytes, list(self._last.items()), stats, closing)
         if not link.is_head:
             work.located(link.number, location)
+            self._read_early()
+
+    def _read_early(self):
+        """Begin to read back what was frozen, while the next link is copied."""
+        work = self._work
+        if work.verify != 'off':
+            work.early.begin(work.links[self._link.number], self._map, blocks_to_verify(
+                work.verify, work.promises, self._map, self._written))
 
     def _progress(self, stats):
         self._work.progress.copied(self._others + self._before + stats.read)
@@ -184,7 +193,8 @@ class Ahead:
         """Begin with a link, if there is one; what goes wrong is for its copy to find."""
         self.close()
         work = self._work
-        if number >= len(work.links) or work.is_limited:
+        # Of an attached volume the head is not copied, and changes.
+        if number >= len(work.copied_links) or work.is_limited:
             return
         link = work.links[number]
         with contextlib.suppress(exceptions.DriverError, OSError), contextlib.ExitStack() as opened:
@@ -283,7 +293,7 @@ class _ReadBack:
             if not blocks:
                 self._on_done(link, None)
                 continue
-            self.length += sum(digest_map.block_length(block) for block in blocks)
+            self.length += digest_map.length_of(blocks)
             mine = self._opened.enter_context(contextlib.ExitStack())
             path = mine.enter_context(self._work.destination.sealed(link))
             device = verify.Device(path, link.size_bytes, digest_map, blocks, link.title)

@@ -35,11 +35,11 @@ class Findings:
 class Ends:
     """Who is asked.
 
-    :ivar driver: the source backend's, started
+    :ivar source: ends.Source
     :ivar destination: ends.Destination, or None while there is none
     """
 
-    driver: object
+    source: object
     destination: object
 
 
@@ -53,7 +53,7 @@ def examine(record, subject, ends, verify, seen=None):
     :param seen: migration_claims.outstanding() of the destination's pool
     :returns: Findings
     """
-    driver, destination = ends.driver, ends.destination
+    driver, destination = ends.source.driver, ends.destination
     links = plan.chain(subject.volume, subject.snapshots, record)
     asked, answers = preflight_ends.destination_answers(destination)
     method = None
@@ -62,7 +62,7 @@ def examine(record, subject, ends, verify, seen=None):
     else:
         calls = _unasked(preflight_ends.ASKED_OF_DESTINATION)
     readable, totals, held = preflight_ends.source_bytes(
-        driver, links, method or transfer.source_offers(driver)[0])
+        ends.source, links, method or transfer.source_offers(driver)[0])
     found = [*preflight_records.checks(record, subject, driver),
              *preflight_ends.source_calls(driver, links),
              preflight_ends.source_room(driver, links, record.source_host, held), readable,

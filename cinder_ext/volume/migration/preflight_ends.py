@@ -54,9 +54,10 @@ def temporary_bytes(promises, links, held):
                 for link, taken in zip(links, held, strict=True) if not link.is_head), default=0)
 
 
-def source_bytes(driver, links, method):
+def source_bytes(source, links, method):
     """Look at every link at the source.
 
+    :param source: ends.Source
     :returns: (Check, bytes that a copy of each link looks at, bytes that each holds on its own);
         the lists are None when a link cannot be read.  Estimates: a copy may follow a zero map.
     """
@@ -64,8 +65,8 @@ def source_bytes(driver, links, method):
     older = None
     for link in links:
         try:
-            totals.append(_total(driver, method, older, link))
-            held.append(_held(driver, link))
+            totals.append(_total(source, method, older, link))
+            held.append(_held(source.driver, link))
         except exceptions.DriverError as fault:
             faults.append((link, fault))
         older = link.source
@@ -76,10 +77,10 @@ def source_bytes(driver, links, method):
     return verdict('source-readable', False, detail, faults[0][1].remedy), None, None
 
 
-def _total(driver, method, older, link):
+def _total(source, method, older, link):
     digest_map = digests.DigestMap.zeros(link.size_bytes)
-    differing = transfer.changed(driver, method, older, link.source)
-    found, _ = transfer.ranges(driver, method, differing, link.source, digest_map)
+    differing = source.changed(method, older, link.source)
+    found, _ = transfer.ranges(source.driver, method, differing, link.source, digest_map)
     return sum(part.length for part in
                units.coalesced(found, values.BLOCK_BYTES, link.size_bytes))
 

@@ -36,7 +36,8 @@ class PreviewEndpoint:
         found = preflight.examine(
             record, preflight_attached.asked(migration_facts.subject_of(context, record), record,
                                              self._compute, context),
-            preflight.Ends(self._driver, self._destination(context, host)),
+            preflight.Ends(ends.Source(self._driver, None, None, None),
+                           self._destination(context, host)),
             record.verify or self._conf.migration.verify, seen)
         return {'passed': not preflight.failed(found.checks), 'method': found.method,
                 'bytes_total': sum(found.totals), 'checks': preflight.documents(found.checks)}

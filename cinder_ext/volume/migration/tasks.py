@@ -14,6 +14,7 @@ from taskflow import task
 
 from cinder_ext import exceptions
 from cinder_ext.db import volume_migrations
+from cinder_ext.drivers import values
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
 from cinder_ext.volume.migration import leftovers, links, outcome, plan
@@ -24,6 +25,8 @@ _SWAP_ATTEMPTS = 5
 
 _STORE_SECONDS = 1.0
 """Links that were read back are noted together so often; what was not noted is read again."""
+
+_MOST_DELTA_BYTES = 16 * values.MIB
 
 
 @contextlib.contextmanager
@@ -82,6 +85,7 @@ class MoveStep(task.Task):
             if self.work.is_superseded():
                 raise engine.Parked
             if outcome.begin_revert(self.work, flow_failures):
+                self.work.let_go()
                 self.undo()
 
     def do(self):
@@ -139,9 +143,11 @@ class CopyLink(LinkStep):
         if row.copied_at is not None and (link.is_head or row.sealed_at is not None):
             return
         if link.number and link.size_bytes > work.links[link.number - 1].size_bytes:
+            work.target.close()
             work.destination.extend(link.destination_volume, link.size_bytes)
         links.LinkCopy(work, link, rows).run()
         if link.number == work.copied_links[-1].number:
+            work.target.close()
             work.progress.end_copy()
 
     def undo(self):
@@ -160,12 +166,16 @@ class VerifyChain(MoveStep):
         if not left:
             return
         outcome.enter(work, 'verify')
-        self._equal, self._how, self._stored_at = [], None, time.monotonic()
-        lengths = {link.number: length for link, *_, length in self._plans()}
+        self._deltas = _Deltas()
+        lengths = {link.number: digest_map.length_of(blocks)
+                   for link, digest_map, blocks in self._plans()}
         expected = sum(lengths.values())
-        done = expected - sum(lengths[number] for number in left)
+        work.early.wait(work.control, lambda read: work.progress.verified(read, expected))
+        self._equal, self._how, self._stored_at = [], work.early.how, time.monotonic()
+        done = expected - sum(lengths[number] - work.early.length(number) for number in left)
         links.read_back(
-            work, (part[:3] for part in self._plans() if part[0].number in left),
+            work, ((link, digest_map, work.early.left(link.number, blocks))
+                   for link, digest_map, blocks in self._plans() if link.number in left),
             lambda read: work.progress.verified(done + read, expected), self._note)
         self._store()
         work.progress.end_verify(expected)
@@ -186,15 +196,30 @@ class VerifyChain(MoveStep):
         leftovers.remove_temporaries(self.work)
 
     def _plans(self):
-        """Yield (link, map, blocks, bytes) of each link, with the maps of two links in memory."""
+        """Yield (link, map, blocks) of each link, with the maps of two links in memory."""
         work = self.work
-        maps = links.Maps(work.context, work.id, work.promises)
+        maps = links.Maps(work.context, work.id, work.promises, self._deltas)
         for link in work.copied_links:
             digest_map, written = maps.before(work.links, link.number)
             maps.keep(link.number, digest_map)
             blocks = links.blocks_to_verify(work.verify, work.promises, digest_map, written)
-            length = sum(digest_map.block_length(block) for block in blocks)
-            yield link, digest_map, blocks, length
+            yield link, digest_map, blocks
+
+
+class _Deltas:
+    """The stored deltas of a migration's links, for two passes: read once as long as they are few."""
+
+    def __init__(self):
+        self._kept, self._bytes = {}, 0
+
+    def __call__(self, context, migration_id, number):
+        if number in self._kept:
+            return self._kept[number]
+        found = volume_migrations.deltas(context, migration_id, number)
+        self._bytes += sum(len(delta) for _, delta in found)
+        if self._bytes <= _MOST_DELTA_BYTES:
+            self._kept[number] = found
+        return found
 
 
 class SwapRecords(MoveStep):

@@ -4,12 +4,25 @@
 import dataclasses
 import functools
 
-from cinder_ext import compute
+from oslo_log import log
+
+from cinder_ext import compute, exceptions
 from cinder_ext.db import lease, volume_migrations
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import blockio, units
 from cinder_ext.volume import engine
-from cinder_ext.volume.migration import control, ends, leftovers, limits, links, plan, progress
+from cinder_ext.volume.migration import (
+    control,
+    ends,
+    leftovers,
+    limits,
+    links,
+    plan,
+    progress,
+)
+from cinder_ext.volume.migration import early as earlies
+
+LOG = log.getLogger(__name__)
 
 
 class Tools:
@@ -67,6 +80,7 @@ class Work:
         self.destination = ends.Destination(
             tools.destination_api, context, record.destination_host, tools.connector, self.fence,
             temporary)
+        self.target = ends.Target(self.destination)
         self._orders = control.Orders(context, migration_id, self.attempt)
         self.control = control.Control(
             tools.stopping, self._look,
@@ -177,17 +191,34 @@ class Work:
     def ahead(self):
         return links.Ahead(self)
 
+    @functools.cached_property
+    def early(self):
+        return earlies.Early(self)
+
     @property
     def is_limited(self):
         """Whether a bandwidth is kept now."""
         return bool(self._bytes_per_second() or self.conf.migration.backend_bandwidth)
+
+    def let_go(self):
+        """Close what is open between two steps.  Idempotent.
+
+        An end that does not let go has nothing more to say: the volume is done with here.
+        """
+        if 'early' in self.__dict__:
+            self.__dict__.pop('early').close()
+        self.ahead.close()
+        try:
+            self.target.close()
+        except exceptions.CinderExtError as fault:
+            LOG.warning('migration %s: the destination stays connected: %s', self.id, fault.message)
 
     def close(self):
         """Let go of what is open between two steps, and of the memory.  Idempotent.
 
         Flows refer to it in circles, so that it is not soon collected by itself.
         """
-        self.ahead.close()
+        self.let_go()
         self._buffers.clear()
         self.__dict__.pop('ahead', None)
 

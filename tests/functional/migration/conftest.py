@@ -26,6 +26,7 @@ from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
 from cinder_ext.volume import engine, ownership
 from cinder_ext.volume.migration import destination, endpoint
+from cinder_ext.volume.migration import work as works
 
 
 class Cloud:
@@ -47,6 +48,7 @@ class Cloud:
         session.configure(self.conf)
         transport.init(self.conf, f'local:///{uuid.uuid4()}')
         self.drivers, self.endpoints, self.servers, self.steps = {}, {}, [], []
+        self._works = []
         self.engine = engine.Engine(self.conf, watchers=[self._watch])
         self.ownership = ownership.Ownership(self.conf)
         for name in ('alpha', 'beta'):
@@ -75,7 +77,15 @@ class Cloud:
         self.drivers[name], self.endpoints[name] = driver, served
         self.servers.append(server)
 
+    def work(self, migration_id, fence=None):
+        """A migration in the hands of the test: work.Work; closed with the cloud."""
+        made = works.Work(self.endpoints['alpha']._tools, self.context, migration_id, fence)
+        self._works.append(made)
+        return made
+
     def stop(self):
+        for work in self._works:
+            work.close()
         for served in self.endpoints.values():
             served.stop()
         for server in self.servers:
@@ -263,13 +273,24 @@ def xfs(tmp_path_factory):
 
 
 @pytest.fixture
-def reflink_cloud(xfs):
+def reflink_cloud_of(xfs):
+    """As cloud_of, on a file system that shares blocks."""
     directory = pathlib.Path(xfs) / str(uuid.uuid4())
     directory.mkdir()
-    made = Cloud(directory)
-    yield made
-    made.stop()
+    made = []
+
+    def make(**kinds):
+        made.append(Cloud(directory, kinds))
+        return made[0]
+
+    yield make
+    made[0].stop()
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def reflink_cloud(reflink_cloud_of):
+    return reflink_cloud_of()
 
 
 @pytest.fixture(params=['cloud', 'reflink_cloud'])

@@ -14,7 +14,6 @@ from cinder_ext.drivers.file import FileDriver
 from cinder_ext.rpc import transport
 from cinder_ext.states import migration as states
 from cinder_ext.volume.migration import flow, journey, outcome
-from cinder_ext.volume.migration import work as works
 
 MIB = values.MIB
 
@@ -207,7 +206,7 @@ def _planned(cloud, volume_id):
         'operation': 'retype', 'include_snapshots': True}, 'retype')
     transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
                     {'destination_host': 'host@beta#beta'})
-    work = works.Work(cloud.endpoints['alpha']._tools, cloud.context, record.id)
+    work = cloud.work(record.id)
     journey.prepare(work)
     return work
 

@@ -7,7 +7,7 @@ import threading
 from cinder_ext.conf import migration as options
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import units
-from cinder_ext.volume.migration import links
+from cinder_ext.volume.migration import early, links
 
 MIB = values.MIB
 MOST = 128 * MIB
@@ -15,7 +15,7 @@ WORKERS = next(option for option in options.OPTS if option.name == 'workers').ty
 
 
 def test_as_many_workers_as_there_may_be_have_buffers_of_less_than_128_mebibytes():
-    assert WORKERS * units.UNIT_BYTES + 2 * links.AHEAD_BYTES <= MOST
+    assert (WORKERS + early.WORKERS) * units.UNIT_BYTES + 2 * links.AHEAD_BYTES <= MOST
 
 
 def test_buffers_of_a_migration_stay_below_128_mebibytes(reflink_cloud, noise):

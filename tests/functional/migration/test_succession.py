@@ -9,7 +9,6 @@ from cinder_ext.drivers import values
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
 from cinder_ext.volume.migration import flow, journey
-from cinder_ext.volume.migration import work as works
 
 MIB = values.MIB
 
@@ -43,7 +42,7 @@ def planned(cloud, volume_id):
         'operation': 'retype', 'include_snapshots': True}, 'retype')
     transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
                     {'destination_host': 'host@beta#beta'})
-    return works.Work(cloud.endpoints['alpha']._tools, cloud.context, record.id)
+    return cloud.work(record.id)
 
 
 def test_process_that_was_succeeded_stores_and_undoes_nothing(cloud, volume_id):

@@ -16,7 +16,6 @@ from cinder_ext.drivers.file import FileDriver
 from cinder_ext.states import migration as states
 from cinder_ext.volume import migration
 from cinder_ext.volume.migration import flow, journey, takeover
-from cinder_ext.volume.migration import work as works
 
 MIB = values.MIB
 
@@ -65,7 +64,7 @@ def frozen(cloud, volume_id, steps):
         'operation': 'retype', 'include_snapshots': True}, 'retype')
     transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
                     {'destination_host': 'host@beta#beta'})
-    work = works.Work(cloud.endpoints['alpha']._tools, cloud.context, record.id,
+    work = cloud.work(record.id,
                       take(cloud, record.id, 'frozen', False))
     journey.prepare(work)
     for step, _ in list(flow.move(work).iter_nodes())[:steps]:
@@ -154,7 +153,7 @@ def test_successor_that_dies_while_it_renames_leaves_nothing(cloud, fill):
     volume_id = fill(cloud)
     before = cloud.contents(volume_id)
     work = frozen(cloud, volume_id, 4)
-    second = works.Work(work.tools, cloud.context, work.id, take(cloud, work.id, 'second', True))
+    second = cloud.work(work.id, take(cloud, work.id, 'second', True))
     new = [plan_link.destination for plan_link in (
         takeover.plan.renamed(link, second.fence, 'superseded') for link in second.links)]
     takeover._note(second, [new[-1], *new[:2]])

@@ -1,0 +1,136 @@
+"""What is read back while later links are copied, and what has to wait for them."""
+# SPDX-License-Identifier: Apache-2.0
+
+import os
+
+import pytest
+
+from cinder_ext import exceptions
+from cinder_ext.db import transition, volume_migrations
+from cinder_ext.drivers import values
+from cinder_ext.drivers.file import FileDriver
+from cinder_ext.states import migration as states
+from cinder_ext.volume.migration import early, flow, journey, tasks
+
+MIB = values.MIB
+LAST = 4
+"""The blocks 0 to 4 are written; block 1 by each link."""
+
+
+class Spoils(FileDriver):
+    """Flips a bit of the first snapshot, in the block that it is told."""
+
+    block = 0
+
+    def create_snapshot(self, snapshot):
+        super().create_snapshot(snapshot)
+        if len(os.listdir(os.path.join(self._base, 'snapshots'))) == 1:
+            with open(self._path(snapshot), 'r+b') as stream:
+                stream.seek(self.block * MIB + 77)
+                found = stream.read(1)
+                stream.seek(self.block * MIB + 77)
+                stream.write(bytes([found[0] ^ 4]))
+                os.fsync(stream.fileno())
+
+
+class Names(FileDriver):
+    """Its snapshots are other names of the volume, which goes on to be written."""
+
+    def create_snapshot(self, snapshot):
+        volume = values.Volume(snapshot.volume_name_id, snapshot.size_bytes)
+        os.link(self._path(volume), self._path(snapshot))
+
+
+@pytest.fixture
+def chain(noise):
+    def fill(cloud):
+        volume_id = cloud.volume(1)
+        cloud.write(volume_id, 0, noise((LAST + 1) * MIB))
+        for _ in range(2):
+            cloud.snapshot(volume_id)
+            cloud.write(volume_id, MIB + 4096, noise(8192))
+        return volume_id
+    return fill
+
+
+def copied(cloud, volume_id, **columns):
+    """A migration whose links are copied, and nothing more: work.Work."""
+    record = volume_migrations.start(cloud.context, volume_id, {
+        'operation': 'retype', 'include_snapshots': True, **columns}, 'retype')
+    transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
+                    {'destination_host': 'host@beta#beta'})
+    work = cloud.work(record.id)
+    work.obey()
+    journey.prepare(work)
+    for step in [step for step, _ in flow.move(work).iter_nodes()][:2 + len(work.copied_links)]:
+        step.execute()
+    return work
+
+
+def left(work):
+    """What is left of each link when all that was begun has been read."""
+    seen = []
+    work.early.wait(work.control, seen.append)
+    return [work.early.left(link.number, range(LAST + 1)) for link in work.links]
+
+
+def test_what_a_later_link_changes_is_left_for_the_end(reflink_cloud_of, chain):
+    """The head is still to be changed by whoever has it: all of it is left."""
+    cloud = reflink_cloud_of()
+    work = copied(cloud, chain(cloud))
+    assert left(work) == [[1], list(range(LAST + 1)), list(range(LAST + 1))]
+    assert work.early.read_bytes == work.early.length(0) == LAST * MIB
+    tasks.VerifyChain('verify-chain', work).do()
+    record, rows = cloud.record(work.id), work.rows()
+    assert record.bytes_verified == (LAST + 1 + 1 + 1) * MIB
+    assert record.read_back
+    assert all(row.verified_at for row in rows)
+
+
+def test_all_is_read_back_after_a_restart(reflink_cloud_of, chain):
+    cloud = reflink_cloud_of()
+    before = copied(cloud, chain(cloud))
+    left(before)
+    before.close()
+    work = cloud.work(before.id, before.fence)
+    assert left(work)[0] == list(range(LAST + 1))
+
+
+@pytest.mark.parametrize('columns', [{'verify': 'off'}, {'bandwidth': 1024 * MIB}],
+                         ids=['off', 'limited'])
+def test_nothing_is_read_early(reflink_cloud_of, chain, columns):
+    cloud = reflink_cloud_of()
+    work = copied(cloud, chain(cloud), **columns)
+    assert left(work)[0] == list(range(LAST + 1))
+
+
+def test_work_that_is_let_go_reads_no_more(reflink_cloud_of, chain):
+    cloud = reflink_cloud_of()
+    work = copied(cloud, chain(cloud))
+    read = early.Early(work)
+    read.close()
+    link = work.links[0]
+    read.begin(link, work.maps.after(work.links, 0), range(LAST + 1))
+    read.wait(work.control, print)
+    assert read.left(0, range(LAST + 1)) == list(range(LAST + 1))
+
+
+@pytest.mark.parametrize('block', [0, 1])
+def test_bit_that_was_flipped_is_found(reflink_cloud_of, chain, block):
+    """In a block that is read early, and in one that is read at the end."""
+    cloud = reflink_cloud_of(beta=Spoils)
+    cloud.drivers['beta'].block = block
+    record = cloud.record(cloud.migrate(chain(cloud)))
+    assert record.error_code == exceptions.VerifyFailed.code, record.as_dict()
+    assert record.phase == 'failed'
+    assert f'at offset {block * MIB}.' in record.error
+    assert cloud.files('beta') == []
+
+
+def test_snapshot_that_later_links_write_to_is_found(reflink_cloud_of, chain):
+    """What was equal when it was frozen, and would be taken for it if it were not read later."""
+    cloud = reflink_cloud_of(beta=Names)
+    record = cloud.record(cloud.migrate(chain(cloud)))
+    assert record.error_code == exceptions.VerifyFailed.code, record.as_dict()
+    assert record.phase == 'failed'
+    assert cloud.files('beta') == []
