@@ -114,7 +114,7 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
     def create_volume(self, volume):
         with self._work(volume.name_id, f'creating volume {volume.name_id}'):
             if not self._is_made(volume):
-                name = layers.named(volume.name_id, volume.name_id)
+                name = self._fresh(volume.name_id, volume.name_id)
                 self._layers.create(name, volume.size_bytes)
                 self._links.set(volume, name)
 
@@ -128,42 +128,49 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
         origin = self._links.get(source)
         with self._work(layers.family_of(origin), f'creating volume {volume.name_id}'):
             if not self._is_made(volume):
-                self._put_on(volume, self._frozen(source, f'{volume.name_id}-origin'))
+                self._put_on(volume, self._still(source))
+            if self._links.get(source) in self._layers.chain(self._links.get(volume)):
+                self._freeze(source, f'{volume.name_id}-origin')
 
     def create_snapshot(self, snapshot):
         volume = _volume_of(snapshot)
         family = layers.family_of(self._links.get(volume))
         with self._work(family, f'creating snapshot {snapshot.name_id}'):
-            frozen = self._links.find(snapshot)
-            if frozen is not None and frozen != self._links.get(volume):
-                return
-            self._links.set(snapshot, self._frozen(volume, snapshot.name_id))
+            if self._links.find(snapshot) in (None, self._links.get(volume)):
+                self._links.set(snapshot, self._still(volume))
+                self._freeze(volume, snapshot.name_id)
 
-    def _frozen(self, volume, name):
-        """Put an empty layer on a volume; returns the one that is frozen with that.
+    def _still(self, volume):
+        """The layer of a volume that nobody writes to.
 
-        Repeatable: what a killed call has frozen already is returned.
+        :raises ResourceBusy: somebody does
         """
         active = self._links.get(volume)
-        top = layers.named(layers.family_of(active), name)
-        if active == top:
-            return self._layers.parent(top)
         if locks.is_written(self._layers.path(active)):
             raise exceptions.ResourceBusy(
                 reason=f'volume {volume.name_id} is written to; its consumer must take part')
+        return active
+
+    def _freeze(self, volume, stem):
+        """Put an empty layer on a volume: what it was is never written again.
+
+        Who is to have the frozen layer has it before.  So whether a killed call has come so far
+        is seen from the links, and what it had prepared counts for nothing.
+        """
+        active = self._still(volume)
+        top = self._fresh(layers.family_of(active), stem)
         self._layers.create(top, self._layers.size(active), active)
         self._links.set(volume, top)
-        return active
 
     def _put_on(self, volume, origin):
         """Make a volume that reads what a frozen layer reads."""
         size_bytes = max(volume.size_bytes, self._layers.size(origin))
         limit = self.settings.options.file_qcow2_chain_limit
         if len(self._layers.chain(origin)) >= limit:
-            name = layers.named(volume.name_id, volume.name_id)
+            name = self._fresh(volume.name_id, volume.name_id)
             self._layers.flatten(origin, name, size_bytes)
         else:
-            name = layers.named(layers.family_of(origin), volume.name_id)
+            name = self._fresh(layers.family_of(origin), volume.name_id)
             self._layers.create(name, size_bytes, origin)
         self._links.set(volume, name)
 
@@ -262,11 +269,12 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
                 self._dissolve(before)
 
     def _fresh(self, family, stem):
-        """A name for a layer that no other has."""
-        number = 0
-        while self._layers.exists(layers.named(family, f'{stem}-{number}')):
+        """A name for a layer that no other has, also none that was frozen under it before."""
+        name, number = layers.named(family, stem), 0
+        while self._layers.exists(name):
             number += 1
-        return layers.named(family, f'{stem}-{number}')
+            name = layers.named(family, f'{stem}-{number}')
+        return name
 
     def connect_volume(self, volume, connector):
         return self._connect(volume, connector, 'rw')
