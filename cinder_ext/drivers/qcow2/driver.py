@@ -20,7 +20,7 @@ from oslo_concurrency import lockutils
 from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, values
 from cinder_ext.drivers.generic import attach, faults
-from cinder_ext.drivers.qcow2 import daemon, images, layers, links, locks
+from cinder_ext.drivers.qcow2 import daemon, groups, images, layers, links, locks, supersede
 
 VERSION = '1.0'
 _LOCKS = 64
@@ -28,7 +28,8 @@ _TOOLS = {images.TOOL: 'qemu-utils', daemon.TOOL: 'qemu-system-common', daemon.V
           'fusermount3': 'fuse3'}
 
 
-class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
+class Qcow2FileDriver(supersede.SupersedeLayers, groups.GroupLayers, base.Driver,
+                      capabilities.SnapshotConnect, capabilities.ChangedRanges,
                       capabilities.AllocatedRanges, capabilities.Revert):
     """``file_format = qcow2``; needs qemu-img, and qemu-storage-daemon with FUSE."""
 
@@ -197,7 +198,7 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
     def _delete(self, resource, what):
         with self._mapped(what):
             name = self._links.find(resource)
-            self._daemon.withdraw(_view(resource))
+            self._daemon.withdraw(links.label(resource))
             if name is None:
                 os.stat(self._layers.directory)
                 return
@@ -298,14 +299,14 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
                 'access_mode': access_mode})
         with self._mapped(f'showing {name}'), self._locked(layers.family_of(name)):
             path = self._daemon.export(
-                _view(resource), self._layers.nodes(self._links.get(resource)),
+                links.label(resource), self._layers.nodes(self._links.get(resource)),
                 access_mode == 'rw')
         return values.ConnectionInfo('local', {'device_path': path, 'access_mode': access_mode})
 
     def _disconnect(self, resource, connector):
         if not self._is_for_consumers(connector):
             with self._mapped(f'hiding {resource.name_id}'):
-                self._daemon.withdraw(_view(resource))
+                self._daemon.withdraw(links.label(resource))
 
     def _is_for_consumers(self, connector):
         return self.settings.options.file_export is not None and not connector.get(attach.RAW_VIEW)
@@ -328,11 +329,15 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
         with self._mapped(what), self._locked(family):
             yield
 
-    def _locked(self, family):
+    @contextlib.contextmanager
+    def _locked(self, *families):
         """One caller at a time per family, also of other processes on this directory."""
-        number = int.from_bytes(hashlib.sha256(family.encode()).digest()[:2]) % _LOCKS
-        return lockutils.lock(f'family-{number}', f'qcow2-{self._base}-', external=True,
-                              lock_path=os.path.join(self._daemon.directory, '.locks'))
+        with contextlib.ExitStack() as locked:
+            for number in sorted({_slot(family) for family in families}):
+                locked.enter_context(lockutils.lock(
+                    f'family-{number}', f'qcow2-{self._base}-', external=True,
+                    lock_path=os.path.join(self._daemon.directory, '.locks')))
+            yield
 
     def _mapped(self, what):
         return faults.mapped(f'backend {self.settings.name}, {what}')
@@ -342,7 +347,6 @@ def _volume_of(snapshot):
     return values.Volume(snapshot.volume_name_id, snapshot.size_bytes)
 
 
-def _view(resource):
-    """The file name of a resource's raw view."""
-    kind = 'snapshot' if isinstance(resource, values.Snapshot) else 'volume'
-    return f'{kind}-{resource.name_id}'
+def _slot(family):
+    """The number of a family's lock, which it may share with others."""
+    return int.from_bytes(hashlib.sha256(family.encode()).digest()[:2]) % _LOCKS
