@@ -5,6 +5,7 @@ import pytest
 
 from cinder_ext.drivers.conformance import (
     connect,
+    groups,
     manage,
     ranges,
     revert,
@@ -30,8 +31,11 @@ class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
 
 
 class TestFileAsQcow2(suite.Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                      ranges.ChangedRangesCases, revert.RevertCases):
+                      ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases,
+                      supersede.SupersedeCases):
     """On an ordinary file system: nothing is shared there but by layers."""
+
+    finds_moments = False
 
     @pytest.fixture
     def driver(self, tmp_path):

@@ -92,9 +92,8 @@ class Links:
         if not _NAME_ID.fullmatch(resource.name_id):
             raise exceptions.DriverError(
                 reason=f'{resource.name_id!r} is not fit for a file name')
-        if isinstance(resource, values.Snapshot):
-            return os.path.join(self._base, SNAPSHOTS, f'snapshot-{resource.name_id}')
-        return os.path.join(self._base, VOLUMES, f'volume-{resource.name_id}')
+        room = SNAPSHOTS if isinstance(resource, values.Snapshot) else VOLUMES
+        return os.path.join(self._base, room, label(resource))
 
     @staticmethod
     def _point(path, layer):
@@ -103,6 +102,12 @@ class Links:
         os.symlink(os.path.join('..', layers.ROOM, layer), path + _PARTIAL)
         os.rename(path + _PARTIAL, path)
         directories.sync(os.path.dirname(path))
+
+
+def label(resource):
+    """What the link of a resource is called, and its raw view."""
+    kind = 'snapshot' if isinstance(resource, values.Snapshot) else 'volume'
+    return f'{kind}-{resource.name_id}'
 
 
 def _target(path):
