@@ -20,7 +20,15 @@ from oslo_concurrency import lockutils
 from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, values
 from cinder_ext.drivers.generic import attach, faults
-from cinder_ext.drivers.qcow2 import daemon, groups, images, layers, links, locks, supersede
+from cinder_ext.drivers.qcow2 import (
+    assisted,
+    daemon,
+    groups,
+    images,
+    layers,
+    links,
+    supersede,
+)
 
 VERSION = '1.0'
 _LOCKS = 64
@@ -28,8 +36,8 @@ _TOOLS = {images.TOOL: 'qemu-utils', daemon.TOOL: 'qemu-system-common', daemon.V
           'fusermount3': 'fuse3'}
 
 
-class Qcow2FileDriver(supersede.SupersedeLayers, groups.GroupLayers, base.Driver,
-                      capabilities.SnapshotConnect, capabilities.ChangedRanges,
+class Qcow2FileDriver(assisted.AssistedLayers, supersede.SupersedeLayers, groups.GroupLayers,
+                      base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
                       capabilities.AllocatedRanges, capabilities.Revert):
     """``file_format = qcow2``; needs qemu-img, and qemu-storage-daemon with FUSE."""
 
@@ -134,7 +142,7 @@ class Qcow2FileDriver(supersede.SupersedeLayers, groups.GroupLayers, base.Driver
                 self._freeze(source, f'{volume.name_id}-origin')
 
     def create_snapshot(self, snapshot):
-        volume = _volume_of(snapshot)
+        volume = assisted.volume_of(snapshot)
         family = layers.family_of(self._links.get(volume))
         with self._work(family, f'creating snapshot {snapshot.name_id}'):
             if self._links.find(snapshot) in (None, self._links.get(volume)):
@@ -146,11 +154,8 @@ class Qcow2FileDriver(supersede.SupersedeLayers, groups.GroupLayers, base.Driver
 
         :raises ResourceBusy: somebody does
         """
-        active = self._links.get(volume)
-        if locks.is_written(self._layers.path(active)):
-            raise exceptions.ResourceBusy(
-                reason=f'volume {volume.name_id} is written to; its consumer must take part')
-        return active
+        self._refuse_used(volume)
+        return self._links.get(volume)
 
     def _freeze(self, volume, stem):
         """Put an empty layer on a volume: what it was is never written again.
@@ -164,7 +169,11 @@ class Qcow2FileDriver(supersede.SupersedeLayers, groups.GroupLayers, base.Driver
         self._links.set(volume, top)
 
     def _put_on(self, volume, origin):
-        """Make a volume that reads what a frozen layer reads."""
+        """Make a volume that reads what a frozen layer reads.
+
+        :raises ResourceBusy: it is not frozen: a consumer that was to leave it has not
+        """
+        self._refuse_written(origin)
         size_bytes = max(volume.size_bytes, self._layers.size(origin))
         limit = self.settings.options.file_qcow2_chain_limit
         if len(self._layers.chain(origin)) >= limit:
@@ -210,23 +219,29 @@ class Qcow2FileDriver(supersede.SupersedeLayers, groups.GroupLayers, base.Driver
         if name is None:
             return
         if self._layers.exists(name) and len(self._links.names(name)) == 1:
+            self._refuse_underway(name)
             self._dissolve(name)
         self._links.remove(resource)
+        self._collect(layers.family_of(name))
 
     def _dissolve(self, name):
         """Remove a layer that nobody wants, or merge it with the single one that stands on it.
 
         Where several stand on it, it stays for them.  What it stood on is looked at next.
         """
-        while name is not None:
-            parent, above = self._layers.parent(name), self._layers.children(name)
-            if len(above) > 1:
-                return
-            if above:
-                self._merge(name, above[0])
-                return
+        above = self._layers.children(name)
+        if len(above) > 1:
+            return
+        parent = self._layers.parent(name)
+        if above:
+            self._merge(name, above[0])
+        else:
+            self._refuse_written(name)
             self._layers.remove(name)
-            name = parent if parent is not None and not self._links.names(parent) else None
+        if parent is not None and not self._links.names(parent):
+            # Others may have it in use; the next that is removed above it looks again.
+            with contextlib.suppress(exceptions.ResourceBusy):
+                self._dissolve(parent)
 
     def _merge(self, name, above):
         """Make one layer of two, copying the smaller one's data.
@@ -246,8 +261,9 @@ class Qcow2FileDriver(supersede.SupersedeLayers, groups.GroupLayers, base.Driver
         used = self._links.used()
         while True:
             garbage = [name for name in os.listdir(self._layers.directory)
-                       if layers.family_of(name) == family and name not in used
-                       and not self._layers.children(name)]
+                       if name.startswith(family + '.') and layers.is_name(name)
+                       and name not in used and not self._layers.children(name)
+                       and not self._is_written(name)]
             for name in garbage:
                 self._layers.remove(name)
             if not garbage:
@@ -256,13 +272,14 @@ class Qcow2FileDriver(supersede.SupersedeLayers, groups.GroupLayers, base.Driver
     def extend_volume(self, volume, size_bytes):
         family = layers.family_of(self._links.get(volume))
         with self._work(family, f'extending volume {volume.name_id}'):
+            self._refuse_underway(self._links.get(volume))
             self._layers.extend(self._links.get(volume), size_bytes)
 
     def revert_to_snapshot(self, volume, snapshot):
         """The link changes in one step: the old content or the new one, never a mixture."""
         family = layers.family_of(self._links.get(volume))
         with self._work(family, f'reverting volume {volume.name_id}'):
-            before, origin = self._links.get(volume), self._links.get(snapshot)
+            before, origin = self._still(volume), self._links.get(snapshot)
             name = self._fresh(family, f'{volume.name_id[:32]}-{snapshot.name_id[:32]}')
             self._layers.create(name, volume.size_bytes, origin)
             self._links.set(volume, name)
@@ -341,10 +358,6 @@ class Qcow2FileDriver(supersede.SupersedeLayers, groups.GroupLayers, base.Driver
 
     def _mapped(self, what):
         return faults.mapped(f'backend {self.settings.name}, {what}')
-
-
-def _volume_of(snapshot):
-    return values.Volume(snapshot.volume_name_id, snapshot.size_bytes)
 
 
 def _slot(family):
