@@ -177,8 +177,8 @@ class Supersede(abc.ABC):
 
         Each new one holds what the old one held at some moment of the call.  What is written
         to an old one afterwards, also by whoever opened or connected it before, never arrives in
-        a new one.  The old ones stay, and are deleted by the caller, in any order.  A new volume
-        and its new snapshots belong together as the old ones did; they are as large.
+        a new one; it may fail.  The old ones stay, and are deleted by the caller, in any order.
+        A new volume and its new snapshots belong together as the old ones did; they are as large.
 
         Of a snapshot nobody writes, so it may be the same thing under a second name.
 
@@ -188,6 +188,7 @@ class Supersede(abc.ABC):
         :returns: a list of the new locations (str or None), in the same order
         :raises ResourceMissing: one of the old ones is not there
         :raises NoSpace: the backend cannot hold both
+        :raises ResourceBusy: somebody writes to an old one who cannot be kept from it
 
         After an error some of the new ones may be there; the caller deletes them.
         """
