@@ -12,16 +12,14 @@ import subprocess
 import threading
 import urllib.parse
 
-from cinder_ext.db import (
-    assisted_snapshots,
-    attachments,
-    snapshots,
-)
+from cinder_ext import exceptions
+from cinder_ext.db import assisted_reports, assisted_snapshots, attachments, snapshots
 
 EXPORT = 'nfs.example.org:/volumes'
 CONFIGURATION = """
 [DEFAULT]
 auth_strategy = noauth
+quota_snapshots = -1
 [nova]
 endpoint_override = {url}
 answer_timeout = 2
@@ -139,9 +137,20 @@ class Work:
         """Wait until the compute service has answered about a snapshot."""
         self.cloud.until(lambda: self.stage(snapshot_id) == 'asked')
 
+    def report_alone(self, snapshot_id, *said):
+        """A report whose message to the volume service is lost."""
+        assert assisted_reports.take(self.context, snapshot_id, *said)
+
+    def cloud_is_without(self, volume_id):
+        try:
+            self.cloud.row(volume_id)
+        except exceptions.VolumeNotFound:
+            return True
+        return False
+
     def report(self, snapshot_id, status, progress=None, token=None):
         """As the API takes a report; returns whether the volume service was told."""
-        is_work = assisted_snapshots.report(self.context, snapshot_id, status, progress, token)
+        is_work = assisted_reports.take(self.context, snapshot_id, status, progress, token)
         if is_work:
             row = snapshots.get(self.context, snapshot_id)
             self.cloud.volume_api.complete_snapshot(
@@ -180,7 +189,6 @@ class Work:
 
     def merge(self, request):
         """What a server does for a delete, with its guest at rest."""
-        active = self.layers
         if request['merge_target_file'] is None:
             name, = self._tops()
             base = request['file_to_merge']
@@ -191,7 +199,6 @@ class Work:
             self._image('commit', '-d', request['file_to_merge'])
             for name in above:
                 self._image('rebase', '-u', '-b', request['merge_target_file'], '-F', 'qcow2', name)
-        return active
 
     def _tops(self):
         parents = {self._parent(name) for name in self.names()}
