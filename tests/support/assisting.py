@@ -42,6 +42,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, method, document):
         nova = self.server
         path = urllib.parse.urlsplit(self.path).path
+        nova.tokens.append(self.headers['X-Auth-Token'])
         nova.asked.append((method, path.removeprefix('/v2.1'), document))
         status = nova.answer(method, path, document)
         if status is None:
@@ -62,13 +63,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def compute_service():
-    """The HTTP server; ``asked`` has (method, path, document) of every request.
+    """The HTTP server; ``asked`` has (method, path, document) of every request, ``tokens`` its token.
 
     ``answer`` is a function(method, path, document) that returns the status; None: no answer.
     """
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Handler)
     server.daemon_threads = True
-    server.asked, server.silence = [], threading.Event()
+    server.asked, server.tokens, server.silence = [], [], threading.Event()
     server.answer = lambda method, path, document: 200 if method == 'POST' else 204
     server.url = f'http://127.0.0.1:{server.server_port}/v2.1'
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
