@@ -151,6 +151,9 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         merge = merging.plan(forest, active, layer) if layer in forest.parents else None
         if merge is not None:
             self._refuse_written(merge.bottom)
+            if merge.kind == merging.STREAM and merge.top in forest.written:
+                chain = forest.chain(merge.top)
+                self._spares.expect(merge.top, chain[1:chain.index(merge.bottom) + 1])
         return merge
 
     def _end_merge(self, snapshot, noted):
@@ -276,9 +279,13 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         return locks.is_written(self._layers.path(layer))
 
     def _forest(self, active):
-        """What headers, links and locks show of a family."""
+        """What headers, links and locks show of a family, but for what is merged and only kept."""
+        family = layers.family_of(active)
+        kept = self._spares.kept(family)
+        parents = {name: parent for name, parent in self._layers.parents(family).items()
+                   if name not in kept or self._links.names(name)}
         return merging.Forest(
-            self._layers.parents(layers.family_of(active)), self._links.by_layer(),
+            parents, self._links.by_layer(),
             frozenset(filter(self._is_written, self._layers.chain(active))))
 
     @contextlib.contextmanager

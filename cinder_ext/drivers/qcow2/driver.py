@@ -29,6 +29,7 @@ from cinder_ext.drivers.qcow2 import (
     layers,
     links,
     manage,
+    spares,
     supersede,
 )
 
@@ -49,6 +50,7 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
         self._base = settings.options.file_path or ''
         self._layers = layers.Layers(self._base)
         self._links = links.Links(self._base)
+        self._spares = spares.Spares(self._base, self._layers)
         self._daemon = daemon.StorageDaemon(os.path.join(self._base, 'views'))
 
     @property
@@ -68,6 +70,7 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
             os.makedirs(self._daemon.directory, mode=0o700, exist_ok=True)
             self._layers.start()
             self._links.start()
+            self._spares.start()
             for family in {layers.family_of(name) for name in os.listdir(self._layers.directory)}:
                 with self._locked(family):
                     self._collect(family)
@@ -91,6 +94,9 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
 
     def report(self):
         with self._mapped('reporting'):
+            for family in self._spares.families():
+                with self._locked(family):
+                    pass
             medium = os.statvfs(self._base)
             names = os.listdir(self._layers.directory)
             taken = provisioned = 0
@@ -225,9 +231,23 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
             return
         if self._layers.exists(name) and len(self._links.names(name)) == 1:
             self._refuse_underway(name)
+            above = self._layers.children(name)
             self._dissolve(name)
+            self._links.remove(resource)
+            self._dissolve_unnamed(name, *above)
         self._links.remove(resource)
         self._collect(layers.family_of(name))
+
+    def _dissolve_unnamed(self, *names):
+        """Go on with layers that nobody wants either, unless they are kept as spares.
+
+        Others may have them in use: then the next that is removed beside them looks again.
+        """
+        for name in names:
+            kept = self._spares.kept(layers.family_of(name))
+            if self._layers.exists(name) and name not in kept and not self._links.names(name):
+                with contextlib.suppress(exceptions.ResourceBusy):
+                    self._dissolve(name)
 
     def _dissolve(self, name):
         """Remove a layer that nobody wants, or merge it with the single one that stands on it.
@@ -243,10 +263,8 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
         else:
             self._refuse_written(name)
             self._layers.remove(name)
-        if parent is not None and not self._links.names(parent):
-            # Others may have it in use; the next that is removed above it looks again.
-            with contextlib.suppress(exceptions.ResourceBusy):
-                self._dissolve(parent)
+        if parent is not None:
+            self._dissolve_unnamed(parent)
 
     def _merge(self, name, above):
         """Make one layer of two, copying the smaller one's data.
@@ -263,7 +281,7 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
 
     def _collect(self, family):
         """Remove what calls that were killed left: layers without a link that carry nothing."""
-        used = self._links.used()
+        used = self._links.used() | self._spares.kept(family)
         while True:
             garbage = [name for name in os.listdir(self._layers.directory)
                        if name.startswith(family + '.') and layers.is_name(name)
@@ -315,6 +333,9 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
     def _connect(self, resource, connector, access_mode):
         name = self._links.get(resource)
         if self._is_for_consumers(connector):
+            if layers.family_of(name) in self._spares.families():
+                with self._work(layers.family_of(name), f'showing {name}'):
+                    name = self._links.get(resource)
             return values.ConnectionInfo('nfs', {
                 'export': self.settings.options.file_export,
                 'options': self.settings.options.file_export_options,
@@ -354,12 +375,18 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
 
     @contextlib.contextmanager
     def _locked(self, *families):
-        """One caller at a time per family, also of other processes on this directory."""
+        """One caller at a time per family, also of other processes on this directory.
+
+        What consumers have merged is settled then, as far as it can be.
+        """
         with contextlib.ExitStack() as locked:
             for number in sorted({_slot(family) for family in families}):
                 locked.enter_context(lockutils.lock(
                     f'family-{number}', f'qcow2-{self._base}-', external=True,
                     lock_path=os.path.join(self._daemon.directory, '.locks')))
+            for family in families:
+                if self._spares.settle(family):
+                    self._collect(family)
             yield
 
     def _mapped(self, what):
