@@ -13,8 +13,9 @@ LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 INTERVAL = 4 * MIB
 
 WAY = [f'bytes:{3 * MIB}', 'step:copy-link-0001:SUCCESS']
-LONG_WAY = ['step:create-target:RUNNING', *WAY, 'commit:7', f'bytes:{6 * MIB}', 'committed:11',
-            'step:copy-link-0002:RUNNING', 'step:verify-chain:RUNNING', 'step:swap-records:SUCCESS',
+LONG_WAY = ['step:create-target:RUNNING', f'bytes:{3 * MIB}', f'bytes:{5 * MIB}',
+            'step:copy-link-0001:RUNNING', f'bytes:{3 * MIB}', 'step:copy-link-0002:RUNNING',
+            f'bytes:{2 * MIB}', 'step:verify-chain:RUNNING', 'step:swap-records:SUCCESS',
             'step:remove-source:RUNNING', 'step:remove-source:SUCCESS']
 
 
