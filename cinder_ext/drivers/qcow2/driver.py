@@ -138,13 +138,15 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
 
     def create_volume_from_snapshot(self, volume, snapshot):
         origin = self._links.get(snapshot)
-        with self._work(layers.family_of(origin), f'creating volume {volume.name_id}'):
+        with self._work(layers.family_of(origin), f'creating volume {volume.name_id}',
+                        volume.name_id):
             if not self._is_made(volume):
                 self._put_on(volume, self._links.get(snapshot))
 
     def clone_volume(self, volume, source):
         origin = self._links.get(source)
-        with self._work(layers.family_of(origin), f'creating volume {volume.name_id}'):
+        with self._work(layers.family_of(origin), f'creating volume {volume.name_id}',
+                        volume.name_id):
             if not self._is_made(volume):
                 self._put_on(volume, self._still(source))
             if self._links.get(source) in self._layers.chain(self._links.get(volume)):
@@ -300,8 +302,8 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
 
     def revert_to_snapshot(self, volume, snapshot):
         """The link changes in one step: the old content or the new one, never a mixture."""
-        families = [layers.family_of(self._links.get(each)) for each in (volume, snapshot)]
-        with self._mapped(f'reverting volume {volume.name_id}'), self._locked(*families):
+        family, other = (layers.family_of(self._links.get(each)) for each in (volume, snapshot))
+        with self._work(family, f'reverting volume {volume.name_id}', other):
             before, origin = self._still(volume), self._links.get(snapshot)
             name = self._fresh(layers.family_of(origin),
                                f'{volume.name_id[:32]}-{snapshot.name_id[:32]}')
@@ -369,8 +371,11 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
             return self._layers.allocated(self._links.get(resource), resource.size_bytes)
 
     @contextlib.contextmanager
-    def _work(self, family, what):
-        with self._mapped(what), self._locked(family):
+    def _work(self, family, what, *more):
+        """
+        :param more: other families that get a layer
+        """
+        with self._mapped(what), self._locked(family, *more):
             yield
 
     @contextlib.contextmanager
