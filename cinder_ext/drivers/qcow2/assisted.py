@@ -37,8 +37,8 @@ class AssistedLayers(capabilities.AssistedSnapshots):
 
     def create_snapshot_assisted_begin(self, snapshot):
         volume = volume_of(snapshot)
-        self._links.get(volume)
         with self._of_volume(snapshot, 'preparing'):
+            self._links.get(volume)
             if self._is_taken(snapshot, volume):
                 self._gone_over(snapshot)
                 return values.Assistance()
@@ -79,8 +79,8 @@ class AssistedLayers(capabilities.AssistedSnapshots):
                 self._take_back(snapshot)
                 return values.Assistance()
             if consumer == capabilities.GONE:
-                top = self._overlay(snapshot) or self._links.get(volume_of(snapshot))
-                self._refuse_written(*self._layers.chain(top))
+                top = self._overlay(snapshot) or self._links.find(volume_of(snapshot))
+                self._refuse_written(*(self._layers.chain(top) if top is not None else []))
             is_made = self._gone_over(snapshot)
         if consumer == capabilities.GONE or not is_made:
             return values.Assistance()
@@ -117,8 +117,8 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         self._links.remove(links.Overlay(snapshot.name_id))
 
     def delete_snapshot_assisted_begin(self, snapshot):
-        self._daemon.withdraw(links.label(snapshot))
         with self._of_volume(snapshot, 'planning the end of'):
+            self._daemon.withdraw(links.label(snapshot))
             merge = self._next(snapshot)
             if merge is None:
                 self._drop(snapshot)
@@ -290,10 +290,11 @@ class AssistedLayers(capabilities.AssistedSnapshots):
 
     @contextlib.contextmanager
     def _of_volume(self, snapshot, what):
-        """The turn on a snapshot's family; it has one even when nothing is left of it."""
-        found = self._links.find(volume_of(snapshot)) or self._links.find(snapshot)
-        family = layers.family_of(found or snapshot.volume_name_id)
-        with self._work(family, f'{what} snapshot {snapshot.name_id}'):
+        """The turn on the families of a snapshot and of its volume; one even when nothing is left."""
+        found = self._links.find(volume_of(snapshot)), self._links.find(snapshot)
+        families = {layers.family_of(name) for name in found if name is not None}
+        what = f'{what} snapshot {snapshot.name_id}'
+        with self._mapped(what), self._locked(*(families or {snapshot.volume_name_id})):
             yield
 
 

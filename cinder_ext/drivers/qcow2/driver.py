@@ -95,7 +95,9 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
     def report(self):
         with self._mapped('reporting'):
             for family in self._spares.families():
-                with self._locked(family):
+                # Whoever has the turn has settled it.
+                with (contextlib.suppress(lockutils.AcquireLockFailedException),
+                      self._locked(family, blocking=False)):
                     pass
             medium = os.statvfs(self._base)
             names = os.listdir(self._layers.directory)
@@ -379,15 +381,17 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
             yield
 
     @contextlib.contextmanager
-    def _locked(self, *families):
+    def _locked(self, *families, blocking=True):
         """One caller at a time per family, also of other processes on this directory.
 
         What consumers have merged is settled then, as far as it can be.
+
+        :raises AcquireLockFailedException: not ``blocking``, and another has the turn
         """
         with contextlib.ExitStack() as locked:
             for number in sorted({_slot(family) for family in families}):
                 locked.enter_context(lockutils.lock(
-                    f'family-{number}', f'qcow2-{self._base}-', external=True,
+                    f'family-{number}', f'qcow2-{self._base}-', external=True, blocking=blocking,
                     lock_path=os.path.join(self._daemon.directory, '.locks')))
             for family in families:
                 if self._spares.settle(family):

@@ -8,12 +8,12 @@ import subprocess
 
 import layered_consumer
 import pytest
-from layered_consumer import FIRST, SECOND, SIZE, THIRD, VOLUME
+from layered_consumer import FIRST, SECOND, SIZE, THIRD, UNIT, VOLUME
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import capabilities, values
 from cinder_ext.drivers.conformance import consumer, workbench
-from cinder_ext.drivers.qcow2 import locks
+from cinder_ext.drivers.qcow2 import layers, locks
 
 LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 ENDS = ('offline', 'begin', 'complete')
@@ -313,3 +313,37 @@ def test_nobody_opens_what_is_barred(base):
 def test_without_an_export_nobody_is_asked(tmp_path):
     driver = workbench.started('file', file_path=tmp_path, file_format='qcow2')
     assert not capabilities.has(driver, capabilities.AssistedSnapshots)
+
+
+def test_a_raw_disk_in_which_the_guest_wrote_a_header_stays_raw(tmp_path):
+    """What looks like qcow2, standing on another file, is never read as that."""
+    (tmp_path / 'base').mkdir()
+    base = layered_consumer.LayeredBase(tmp_path / 'base')
+    disk = base.directory / 'volumes' / 'disk'
+    with open(disk, 'wb') as file:
+        file.truncate(SIZE)
+    base.driver.manage_volume(VOLUME, {'source-name': 'disk', 'format': 'raw'})
+    forged = tmp_path / 'forged'
+    base.tool('qemu-img', 'create', '-f', 'qcow2', '-u', '-b', '/etc/passwd', '-F', 'raw', forged,
+              '1M')
+    serving = consumer.Consumer(str(base.path(base.connected())), 'raw')
+    try:
+        base.tool('qemu-io', '-f', 'raw', '-c', f'write -s {forged} 0 {UNIT}', serving.url())
+        for number, each in enumerate((FIRST, SECOND), 1):
+            begun = base.driver.create_snapshot_assisted_begin(each)
+            serving.go_over(begun.request)
+            base.driver.create_snapshot_assisted_complete(each, begun.noted)
+            base.tool('qemu-io', '-f', 'raw', '-c', f'write -P {number} {number * UNIT} {UNIT}',
+                      '-c', 'flush', serving.url())
+        begun = base.driver.delete_snapshot_assisted_begin(FIRST)
+        assert begun.request['merge_target_file'].endswith('.raw')
+        assert begun.noted[f'{begun.request["merge_target_file"]}:format'] == 'raw'
+        serving.merge(begun.request)
+        base.driver.delete_snapshot_assisted_complete(FIRST, begun.noted)
+    finally:
+        serving.stop()
+    assert base.layer(SECOND).suffix == '.raw'
+    assert layers.Layers(base.directory).chain(base.layer(VOLUME).name) == [
+        base.layer(VOLUME).name, base.layer(SECOND).name]
+    assert base.layer(SECOND).read_bytes()[:UNIT] == forged.read_bytes()[:UNIT].ljust(UNIT, b'\0')
+    assert base.numbers()[1:3] == [1, 2]
