@@ -8,6 +8,7 @@ from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    assisted_snapshots,
     models,
     quotas,
     server_moves,
@@ -51,6 +52,7 @@ def start(context, volume_id, values, lock):
     _refuse_grouped(context, volume_id, _ACTIONS[values['operation']])
     _refuse_busy_snapshots(context, volume_id)
     server_moves.refuse_between_hosts(context, volume_id, _ACTIONS[values['operation']])
+    assisted_snapshots.refuse_open(context, volume_id, _ACTIONS[values['operation']])
     _refuse_source(context, volume_id)
     if volume.consumes_quota and values.get('destination_type_id') not in (
             None, volume.volume_type_id):

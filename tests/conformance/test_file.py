@@ -3,7 +3,9 @@
 
 import pytest
 
+from cinder_ext.drivers import capabilities
 from cinder_ext.drivers.conformance import (
+    assisted,
     connect,
     exports,
     manage,
@@ -30,8 +32,7 @@ class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
         return workbench.started('file', file_path=tmp_path, file_reflink='off')
 
 
-class TestFileAsQcow2(suite.Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                      ranges.ChangedRangesCases, revert.RevertCases, exports.ExportsCases):
+class TestFileAsQcow2(suite.Conformance, exports.ExportsCases):
     """On an ordinary file system: nothing is shared there but by layers."""
 
     @pytest.fixture
@@ -39,3 +40,38 @@ class TestFileAsQcow2(suite.Required, connect.SnapshotConnectCases, ranges.Alloc
         started = workbench.started('file', file_path=tmp_path, file_format='qcow2')
         yield started
         started.stop()
+
+
+class TestFileAsQcow2ForConsumers(assisted.AssistedSnapshotCases):
+    """Consumers open the layers themselves."""
+
+    @pytest.fixture
+    def export_directory(self, tmp_path):
+        return tmp_path
+
+    @pytest.fixture
+    def driver(self, tmp_path):
+        started = workbench.started('file', file_path=tmp_path, file_format='qcow2',
+                                    file_export='127.0.0.1:/exported')
+        yield started
+        started.stop()
+
+    def test_every_capability_that_is_served_is_among_the_cases(self, driver):
+        assert self.word in capabilities.of(driver)
+
+
+ONLY_AS_QCOW2 = {'assisted_snapshots', 'exports'}
+"""Words of capabilities that raw files have no use for."""
+
+
+def _cases(kind, words=None):
+    """Names of the cases of a class; of the classes of some capabilities among them."""
+    return {name for each in kind.__mro__ if words is None or getattr(each, 'word', None) in words
+            for name in vars(each) if name.startswith('test_')}
+
+
+def test_both_formats_pass_the_same_cases():
+    """None of them is left out at run time: no case skips anything."""
+    more = _cases(TestFileAsQcow2, ONLY_AS_QCOW2)
+    assert _cases(TestFileAsQcow2) - more == _cases(TestFileOnSharedBlocks)
+    assert len(_cases(TestFileOnSharedBlocks)) > 60

@@ -15,6 +15,7 @@ from cinder_ext.drivers import values
 from cinder_ext.drivers.qcow2 import header
 
 TOOL = 'qemu-img'
+_ONLY_LEAKS = 3
 
 
 def graph(layers):
@@ -38,9 +39,17 @@ def create(path, size_bytes, backing=None, backing_format=None):
     run('create', '-q', '-f', header.QCOW2, *behind, path, str(size_bytes))
 
 
-def resize(path, size_bytes):
+def resize(path, size_bytes, kind=header.QCOW2):
     """Make a layer larger; what is added reads zeros."""
-    run('resize', '-q', '-f', header.QCOW2, path, str(size_bytes))
+    run('resize', '-q', '-f', kind, path, str(size_bytes))
+
+
+def check(path):
+    """Look through the tables of a file that stands on nothing; clusters nobody uses are no fault.
+
+    :raises DriverError: they are broken
+    """
+    run('check', '-q', '-f', header.QCOW2, path, fine=(0, _ONLY_LEAKS))
 
 
 def commit(path):
@@ -68,6 +77,20 @@ def convert(layers, path):
         _options(layers), f'driver={header.QCOW2},file.driver=file,file.filename={path}')
 
 
+def is_same(one, other):
+    """Whether two chains read the same, up to the end of the longer one.
+
+    :param one: a list of (path, format), the top first
+    """
+    try:
+        run('compare', '-U', '-q', *(f'json:{json.dumps(graph(each))}' for each in (one, other)))
+    except exceptions.DriverError as fault:
+        if getattr(fault.__cause__, 'exit_code', None) == 1:
+            return False
+        raise
+    return True
+
+
 def extents(layers):
     """Where a chain's data lie.
 
@@ -80,6 +103,17 @@ def extents(layers):
             for part in found]
 
 
+def is_read_through(layers, is_all):
+    """Whether something is read through the upper layer that a lower one holds, as the medium has it.
+
+    :param layers: a list of (path, format), the top first; what they stand on does not count
+    :param is_all: whether nothing lies below, so that zeros need not be held
+    """
+    found = json.loads(run('map', '-U', '--output=json', 'json:' + json.dumps(graph(layers))))
+    return any(part['depth'] and part['present'] and not (is_all and part['zero'])
+               for part in found)
+
+
 def _options(layers):
     """A chain in the dotted words of --image-opts, which has no way to name it as JSON."""
     words, prefix = [], ''
@@ -90,16 +124,17 @@ def _options(layers):
     return ','.join(words)
 
 
-def run(*words):
+def run(*words, fine=(0,)):
     """What the tool prints.
 
+    :param fine: exit codes that are no fault
     :raises NoSpace: the medium is full
     :raises ResourceBusy: another process has a layer open
     :raises DriverError: it refused
     """
     try:
         printed, _ = processutils.execute(
-            TOOL, *words, env_variables={**os.environ, 'LC_ALL': 'C'})
+            TOOL, *words, env_variables={**os.environ, 'LC_ALL': 'C'}, check_exit_code=fine)
     except processutils.ProcessExecutionError as fault:
         said = (fault.stderr or '').strip()
         reason = f'{TOOL} {words[0]}: {said.splitlines()[-1] if said else fault.exit_code}'
