@@ -21,14 +21,15 @@ from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, values
 from cinder_ext.drivers.generic import attach, faults
 from cinder_ext.drivers.qcow2 import (
+    assisted,
     daemon,
     groups,
     header,
     images,
     layers,
     links,
-    locks,
     manage,
+    spares,
     supersede,
 )
 
@@ -38,9 +39,10 @@ _TOOLS = {images.TOOL: 'qemu-utils', daemon.TOOL: 'qemu-system-common', daemon.V
           'fusermount3': 'fuse3'}
 
 
-class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.GroupLayers,
-                      base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
-                      capabilities.AllocatedRanges, capabilities.Revert):
+class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.SupersedeLayers,
+                      groups.GroupLayers, base.Driver, capabilities.SnapshotConnect,
+                      capabilities.ChangedRanges, capabilities.AllocatedRanges,
+                      capabilities.Revert):
     """``file_format = qcow2``; needs qemu-img, and qemu-storage-daemon with FUSE."""
 
     def __init__(self, settings):
@@ -48,6 +50,7 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
         self._base = settings.options.file_path or ''
         self._layers = layers.Layers(self._base)
         self._links = links.Links(self._base)
+        self._spares = spares.Spares(self._base, self._layers)
         self._daemon = daemon.StorageDaemon(os.path.join(self._base, 'views'))
 
     @property
@@ -67,6 +70,7 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
             os.makedirs(self._daemon.directory, mode=0o700, exist_ok=True)
             self._layers.start()
             self._links.start()
+            self._spares.start()
             for family in {layers.family_of(name) for name in os.listdir(self._layers.directory)}:
                 with self._locked(family):
                     self._collect(family)
@@ -90,6 +94,9 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
 
     def report(self):
         with self._mapped('reporting'):
+            for family in self._spares.families():
+                with self._locked(family):
+                    pass
             medium = os.statvfs(self._base)
             names = os.listdir(self._layers.directory)
             taken = provisioned = 0
@@ -146,7 +153,7 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
                 self._freeze(source, f'{volume.name_id}-origin')
 
     def create_snapshot(self, snapshot):
-        volume = _volume_of(snapshot)
+        volume = assisted.volume_of(snapshot)
         family = layers.family_of(self._links.get(volume))
         with self._work(family, f'creating snapshot {snapshot.name_id}'):
             if self._links.find(snapshot) in (None, self._links.get(volume)):
@@ -158,11 +165,8 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
 
         :raises ResourceBusy: somebody does
         """
-        active = self._links.get(volume)
-        if locks.is_written(self._layers.path(active)):
-            raise exceptions.ResourceBusy(
-                reason=f'volume {volume.name_id} is written to; its consumer must take part')
-        return active
+        self._refuse_used(volume)
+        return self._links.get(volume)
 
     def _freeze(self, volume, stem):
         """Put an empty layer on a volume: what it was is never written again.
@@ -176,7 +180,11 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
         self._links.set(volume, top)
 
     def _put_on(self, volume, origin):
-        """Make a volume that reads what a frozen layer reads."""
+        """Make a volume that reads what a frozen layer reads.
+
+        :raises ResourceBusy: it is not frozen: a consumer that was to leave it has not
+        """
+        self._refuse_written(origin)
         size_bytes = max(volume.size_bytes, self._layers.size(origin))
         limit = self.settings.options.file_qcow2_chain_limit
         if len(self._layers.chain(origin)) >= limit:
@@ -215,6 +223,8 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
                 os.stat(self._layers.directory)
                 return
             with self._locked(layers.family_of(name)):
+                if isinstance(resource, values.Snapshot):
+                    self._recognise(resource)
                 self._let_go(resource, self._links.find(resource))
 
     def _let_go(self, resource, name):
@@ -222,23 +232,41 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
         if name is None:
             return
         if self._layers.exists(name) and len(self._links.names(name)) == 1:
+            self._refuse_underway(name)
+            above = self._layers.children(name)
             self._dissolve(name)
+            self._links.remove(resource)
+            self._dissolve_unnamed(name, *above)
         self._links.remove(resource)
+        self._collect(layers.family_of(name))
+
+    def _dissolve_unnamed(self, *names):
+        """Go on with layers that nobody wants either, unless they are kept as spares.
+
+        Others may have them in use: then the next that is removed beside them looks again.
+        """
+        for name in names:
+            kept = self._spares.kept(layers.family_of(name))
+            if self._layers.exists(name) and name not in kept and not self._links.names(name):
+                with contextlib.suppress(exceptions.ResourceBusy):
+                    self._dissolve(name)
 
     def _dissolve(self, name):
         """Remove a layer that nobody wants, or merge it with the single one that stands on it.
 
         Where several stand on it, it stays for them.  What it stood on is looked at next.
         """
-        while name is not None:
-            parent, above = self._layers.parent(name), self._layers.children(name)
-            if len(above) > 1:
-                return
-            if above:
-                self._merge(name, above[0])
-                return
+        above = self._layers.children(name)
+        if len(above) > 1:
+            return
+        parent = self._layers.parent(name)
+        if above:
+            self._merge(name, above[0])
+        else:
+            self._refuse_written(name)
             self._layers.remove(name)
-            name = parent if parent is not None and not self._links.names(parent) else None
+        if parent is not None:
+            self._dissolve_unnamed(parent)
 
     def _merge(self, name, above):
         """Make one layer of two, copying the smaller one's data.
@@ -255,11 +283,12 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
 
     def _collect(self, family):
         """Remove what calls that were killed left: layers without a link that carry nothing."""
-        used = self._links.used()
+        used = self._links.used() | self._spares.kept(family)
         while True:
             garbage = [name for name in os.listdir(self._layers.directory)
-                       if layers.family_of(name) == family and name not in used
-                       and not self._layers.children(name)]
+                       if name.startswith(family + '.') and layers.is_name(name)
+                       and name not in used and not self._layers.children(name)
+                       and not self._is_written(name)]
             for name in garbage:
                 self._layers.remove(name)
             if not garbage:
@@ -268,13 +297,14 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
     def extend_volume(self, volume, size_bytes):
         family = layers.family_of(self._links.get(volume))
         with self._work(family, f'extending volume {volume.name_id}'):
+            self._refuse_underway(self._links.get(volume))
             self._layers.extend(self._links.get(volume), size_bytes)
 
     def revert_to_snapshot(self, volume, snapshot):
         """The link changes in one step: the old content or the new one, never a mixture."""
         family, other = (layers.family_of(self._links.get(each)) for each in (volume, snapshot))
         with self._work(family, f'reverting volume {volume.name_id}', other):
-            before, origin = self._links.get(volume), self._links.get(snapshot)
+            before, origin = self._still(volume), self._links.get(snapshot)
             name = self._fresh(layers.family_of(origin),
                                f'{volume.name_id[:32]}-{snapshot.name_id[:32]}')
             self._layers.create(name, volume.size_bytes, origin)
@@ -305,6 +335,9 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
     def _connect(self, resource, connector, access_mode):
         name = self._links.get(resource)
         if self._is_for_consumers(connector):
+            if layers.family_of(name) in self._spares.families():
+                with self._work(layers.family_of(name), f'showing {name}'):
+                    name = self._links.get(resource)
             return values.ConnectionInfo('nfs', {
                 'export': self.settings.options.file_export,
                 'options': self.settings.options.file_export_options,
@@ -347,20 +380,22 @@ class Qcow2FileDriver(manage.ManageLayers, supersede.SupersedeLayers, groups.Gro
 
     @contextlib.contextmanager
     def _locked(self, *families):
-        """One caller at a time per family, also of other processes on this directory."""
+        """One caller at a time per family, also of other processes on this directory.
+
+        What consumers have merged is settled then, as far as it can be.
+        """
         with contextlib.ExitStack() as locked:
             for number in sorted({_slot(family) for family in families}):
                 locked.enter_context(lockutils.lock(
                     f'family-{number}', f'qcow2-{self._base}-', external=True,
                     lock_path=os.path.join(self._daemon.directory, '.locks')))
+            for family in families:
+                if self._spares.settle(family):
+                    self._collect(family)
             yield
 
     def _mapped(self, what):
         return faults.mapped(f'backend {self.settings.name}, {what}')
-
-
-def _volume_of(snapshot):
-    return values.Volume(snapshot.volume_name_id, snapshot.size_bytes)
 
 
 def _slot(family):

@@ -77,6 +77,20 @@ def convert(layers, path):
         _options(layers), f'driver={header.QCOW2},file.driver=file,file.filename={path}')
 
 
+def is_same(one, other):
+    """Whether two chains read the same, up to the end of the longer one.
+
+    :param one: a list of (path, format), the top first
+    """
+    try:
+        run('compare', '-U', '-q', *(f'json:{json.dumps(graph(each))}' for each in (one, other)))
+    except exceptions.DriverError as fault:
+        if getattr(fault.__cause__, 'exit_code', None) == 1:
+            return False
+        raise
+    return True
+
+
 def extents(layers):
     """Where a chain's data lie.
 
@@ -87,6 +101,17 @@ def extents(layers):
     found = json.loads(run('map', '-U', '--output=json', 'json:' + json.dumps(graph(layers))))
     return [(values.Range(part['start'], part['length']), part['depth'], not part['zero'])
             for part in found]
+
+
+def is_read_through(layers, is_all):
+    """Whether something is read through the upper layer that a lower one holds, as the medium has it.
+
+    :param layers: a list of (path, format), the top first; what they stand on does not count
+    :param is_all: whether nothing lies below, so that zeros need not be held
+    """
+    found = json.loads(run('map', '-U', '--output=json', 'json:' + json.dumps(graph(layers))))
+    return any(part['depth'] and part['present'] and not (is_all and part['zero'])
+               for part in found)
 
 
 def _options(layers):
