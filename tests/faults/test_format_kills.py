@@ -3,7 +3,7 @@
 
 import os
 
-import layer_files
+import layered
 import pytest
 
 from cinder_ext.drivers.conformance import workbench
@@ -28,19 +28,19 @@ def service(killable, tmp_path):
         def path(self, backend, kind, name_id):
             if backend == 'alpha':
                 return super().path(backend, kind, name_id)
-            return layer_files.flat(layer_files.layer(self.state_dir / backend, kind, name_id),
+            return layered.flat(layered.layer(self.state_dir / backend, kind, name_id),
                                 self.state_dir / 'flat')
 
         def files(self, backend):
             if backend == 'alpha':
                 return super().files(backend)
-            return [path.name for path in layer_files.layers(self.state_dir / backend)]
+            return [path.name for path in layered.layers(self.state_dir / backend)]
 
     made = Mixed(tmp_path / 'state')
     yield made
     made.kill()
     beta = tmp_path / 'state' / 'beta'
-    layer_files.let_go(workbench.started('file', file_path=beta, file_format='qcow2'), beta)
+    layered.let_go(workbench.started('file', file_path=beta, file_format='qcow2'), beta)
 
 
 def test_killed_on_the_way_to_layers_and_on_the_way_back(service, travel, record_property):

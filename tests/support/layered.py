@@ -1,91 +1,38 @@
-"""A directory of qcow2 layers with its driver, whose consumers are QEMU's tools."""
+"""The directory of a backend of qcow2 layers, as tests look at it."""
 # SPDX-License-Identifier: Apache-2.0
 
-import os
-import shutil
+import pathlib
 import subprocess
 
+import processes
+
 from cinder_ext.drivers import values
-from cinder_ext.drivers.conformance import workbench
-from cinder_ext.drivers.qcow2 import images, layers
 
-SIZE = 64 * values.MIB
-UNIT = 64 * 1024
-VOLUME = values.Volume('volume', SIZE)
-CONNECTOR = {'host': 'compute', 'ip': '127.0.0.1'}
+_SIZE = values.GIB
 
 
-def snapshot(name):
-    return values.Snapshot(name, VOLUME.name_id, SIZE)
+def layer(directory, kind, name_id):
+    """The path of what a ``volume`` or a ``snapshot`` is."""
+    return (pathlib.Path(directory) / f'{kind}s' / f'{kind}-{name_id}').resolve()
 
 
-FIRST, SECOND, THIRD = (snapshot(name) for name in ('first', 'second', 'third'))
+def layers(directory):
+    return sorted((pathlib.Path(directory) / 'layers').iterdir())
 
 
-class LayeredBase:
-    """A directory with its driver; what a consumer does is done by QEMU's tools."""
+def flat(path, spare):
+    """A raw file with what a layer holds, as QEMU itself reads it."""
+    subprocess.run(['qemu-img', 'convert', '-q', '-f', 'qcow2', '-O', 'raw', path, spare], check=True)
+    return spare
 
-    def __init__(self, directory):
-        self.directory = directory
-        self.driver = workbench.started('file', file_path=directory, file_format='qcow2',
-                                        file_export='127.0.0.1:/exported')
 
-    def copy(self, directory):
-        shutil.copytree(self.directory, directory, symlinks=True)
-        return LayeredBase(directory)
-
-    def layer(self, resource):
-        kind = 'snapshot' if isinstance(resource, values.Snapshot) else 'volume'
-        return (self.directory / f'{kind}s' / f'{kind}-{resource.name_id}').resolve()
-
-    def layers(self):
-        return sorted(os.listdir(self.directory / 'layers'))
-
-    def connected(self):
-        """The name of the file that a consumer is told to open."""
-        name = self.driver.connect_volume(VOLUME, CONNECTOR).data['name']
-        return name.removeprefix('layers/')
-
-    def path(self, name):
-        return self.directory / 'layers' / name
-
-    def write(self, name, number):
-        """A write of a number to its block and to one that all writes go to."""
-        self.tool('qemu-io', '-f', 'qcow2', '-c', f'write -P {number} {number * UNIT} {UNIT}',
-                  '-c', f'write -P {number} 0 {UNIT}', self.path(name))
-
-    def holds(self, resource, number):
-        """Whether that was the last number that was written."""
-        said = subprocess.run(
-            ['qemu-io', '-r', '-U', '-f', 'qcow2', '-c', f'read -P {number} 0 {UNIT}',
-             self.layer(resource)], check=True, capture_output=True, text=True, timeout=60)
-        return 'verification failed' not in said.stdout
-
-    def numbers(self):
-        """What the volume holds: the last number, then each where it was written."""
-        raw = self.directory.with_suffix('.raw')
-        self.tool('qemu-img', 'convert', '-U', '-f', 'qcow2', '-O', 'raw', self.layer(VOLUME), raw)
-        with open(raw, 'rb') as file:
-            return [file.read(UNIT)[0] for _ in range(4)]
-
-    def consumer_merges(self, request):
-        """As block-stream and block-commit leave the files."""
-        active, base = self.connected(), request['file_to_merge']
-        if request['merge_target_file'] is None:
-            images.rebase(self.path(active), base, base and 'qcow2')
-            return
-        target, chain = request['merge_target_file'], layers.Layers(self.directory).chain(active)
-        above = chain[chain.index(base) - 1]
-        self.tool('qemu-img', 'commit', '-q', '-d', '-f', 'qcow2', '-b', self.path(target),
-                  self.path(base))
-        images.repoint(self.path(above), target, 'qcow2')
-
-    def snapshot(self, taken, number):
-        """Take one, then write a number to the new layer."""
-        begun = self.driver.create_snapshot_assisted_begin(taken)
-        self.driver.create_snapshot_assisted_complete(taken, begun.noted)
-        self.write(begun.request['new_file'], number)
-
-    @staticmethod
-    def tool(*words):
-        subprocess.run(list(map(str, words)), check=True, capture_output=True, timeout=60)
+def let_go(driver, directory):
+    """End the views that killed processes had open, and the daemon; return when all have ended."""
+    views = pathlib.Path(directory) / 'views'
+    for kind, name_id in (view.name.split('-', 1) for view in views.glob('*-*')):
+        if kind == 'volume':
+            driver.disconnect_volume(values.Volume(name_id, _SIZE), {})
+        else:
+            driver.disconnect_snapshot(values.Snapshot(name_id, '', _SIZE), {})
+    driver.stop()
+    processes.wait_for_the_end(views)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-import layer_files
+import layered
 import sqlalchemy as sa
 
 from cinder_ext import context
@@ -254,22 +254,22 @@ class LayeredPair(Pair):
 
     def close(self):
         super().close()
-        layer_files.let_go(self.drivers['beta'], self.directory / 'beta')
+        layered.let_go(self.drivers['beta'], self.directory / 'beta')
 
     def path(self, backend, kind, name_id):
         if backend == 'alpha':
             return super().path(backend, kind, name_id)
-        return layer_files.layer(self.directory / 'beta', kind, name_id)
+        return layered.layer(self.directory / 'beta', kind, name_id)
 
     def _digest(self, path):
         if path.suffix == '.raw':
             return digest(path)
-        return digest(layer_files.flat(path, self.directory / 'flat'))
+        return digest(layered.flat(path, self.directory / 'flat'))
 
     def files(self):
         """Layers have one file for each volume and each snapshot, too."""
         return sorted(map(str, (*(self.directory / 'alpha').rglob('*.raw'),
-                                *layer_files.layers(self.directory / 'beta'))))
+                                *layered.layers(self.directory / 'beta'))))
 
 
 def write(path, offset, content):

@@ -52,6 +52,7 @@ class Served:
         """(path, format) of the file that a consumer is told to open."""
         info = self.driver.connect_volume(self.volume, HOST)
         if info.driver_volume_type == 'nfs':
+            assert self._directory, 'the export is not seen here: name its directory'
             return os.path.join(self._directory, info.data['name']), info.data['format']
         return info.data['device_path'], info.data.get('format', 'raw')
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 
-import layer_files
+import layered
 import pytest
 
 from cinder_ext.db import snapshots, volumes
@@ -27,7 +27,7 @@ class MixedCloud(conftest.Cloud):
     @property
     def layers(self):
         """The files of the backend that has layers."""
-        return layer_files.layers(self.directory / self._of('qcow2'))
+        return layered.layers(self.directory / self._of('qcow2'))
 
     def _of(self, kind):
         return next(name for name, each in self.formats.items() if each == kind)
@@ -35,7 +35,7 @@ class MixedCloud(conftest.Cloud):
     def files(self, backend):
         if self.formats[backend] == 'raw':
             return super().files(backend)
-        return [path.name for path in layer_files.layers(self.directory / backend)]
+        return [path.name for path in layered.layers(self.directory / backend)]
 
     def _start(self, name, backend_options):
         super()._start(name, {**backend_options, 'file_format': self.formats[name]})
@@ -83,14 +83,14 @@ class MixedCloud(conftest.Cloud):
         kind = 'snapshot' if isinstance(resource, values.Snapshot) else 'volume'
         if self.formats[backend] == 'raw':
             return self.path(resource.name_id, backend, kind)
-        return layer_files.layer(self.directory / backend, kind, resource.name_id)
+        return layered.layer(self.directory / backend, kind, resource.name_id)
 
     def _flat(self, resource, backend):
         """A raw file with what a resource holds; of layers as QEMU itself reads them."""
         path = self.file(resource, backend)
         if self.formats[backend] == 'raw':
             return path
-        return layer_files.flat(path, self.directory / 'flat')
+        return layered.flat(path, self.directory / 'flat')
 
     def taken_bytes(self, volume_id):
         """What each file takes, as ``du`` says: by the id of the volume or snapshot."""

@@ -4,7 +4,7 @@
 import os
 import subprocess
 
-import layered
+import layered_consumer
 import processes
 import pytest
 from oslo_concurrency import lockutils
@@ -82,11 +82,11 @@ def writer():
 
 @pytest.fixture
 def base(tmp_path):
-    """A layered.LayeredBase with numbers 1 to 3, and snapshots after 1 and after 2."""
+    """A layered_consumer.LayeredBase with numbers 1 to 3, and snapshots after 1 and after 2."""
     (tmp_path / 'base').mkdir()
-    made = layered.LayeredBase(tmp_path / 'base')
-    made.driver.create_volume(layered.VOLUME)
+    made = layered_consumer.LayeredBase(tmp_path / 'base')
+    made.driver.create_volume(layered_consumer.VOLUME)
     made.write(made.connected(), 1)
-    made.snapshot(layered.FIRST, 2)
-    made.snapshot(layered.SECOND, 3)
+    made.snapshot(layered_consumer.FIRST, 2)
+    made.snapshot(layered_consumer.SECOND, 3)
     return made

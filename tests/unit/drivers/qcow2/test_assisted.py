@@ -6,9 +6,9 @@ import signal
 import stat
 import subprocess
 
-import layered
+import layered_consumer
 import pytest
-from layered import FIRST, SECOND, SIZE, THIRD, VOLUME
+from layered_consumer import FIRST, SECOND, SIZE, THIRD, VOLUME
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import capabilities, values
@@ -67,7 +67,7 @@ def after_kills(base, step):
         if not killed_at(number, lambda again=copy: step(again)):
             assert number > 3
             return
-        yield layered.LayeredBase(copy.directory)
+        yield layered_consumer.LayeredBase(copy.directory)
     raise AssertionError('it never ends')
 
 
@@ -222,7 +222,7 @@ def test_who_may_open_the_old_layer_may_open_the_new_one(base):
 
 def test_a_layer_on_its_way_survives_a_restart(base):
     begun = base.driver.create_snapshot_assisted_begin(THIRD)
-    again = layered.LayeredBase(base.directory)
+    again = layered_consumer.LayeredBase(base.directory)
     assert begun.request['new_file'] in again.layers()
     assert again.driver.create_snapshot_assisted_begin(THIRD) == begun
 
@@ -235,7 +235,7 @@ def test_whatever_needs_a_quiet_volume_waits_for_its_consumer(base, writer, step
     if step == 'unknown':
         base.driver.create_snapshot_assisted_abort(THIRD, begun.noted, capabilities.UNKNOWN)
     process = writer(base.path(old if writes_to == 'old' else begun.request['new_file']))
-    for refused in (lambda: base.driver.create_snapshot(layered.snapshot('other')),
+    for refused in (lambda: base.driver.create_snapshot(layered_consumer.snapshot('other')),
                     lambda: base.driver.clone_volume(values.Volume('clone', SIZE), VOLUME),
                     lambda: base.driver.revert_to_snapshot(VOLUME, SECOND)):
         with pytest.raises(exceptions.ResourceBusy):

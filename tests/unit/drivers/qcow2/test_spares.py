@@ -4,9 +4,9 @@
 import os
 import subprocess
 
-import layered
+import layered_consumer
 import pytest
-from layered import FIRST, SECOND, VOLUME
+from layered_consumer import FIRST, SECOND, UNIT, VOLUME
 
 from cinder_ext import exceptions
 from cinder_ext.drivers.conformance import consumer
@@ -34,8 +34,8 @@ def base(base):
 
 
 def flush(serving):
-    subprocess.run(['qemu-io', '-f', 'raw', '-c', f'write -P 3 {3 * layered.UNIT} {layered.UNIT}',
-                    '-c', 'flush', serving.url()], check=True, capture_output=True, timeout=60)
+    subprocess.run(['qemu-io', '-f', 'raw', '-c', f'write -P 3 {3 * UNIT} {UNIT}', '-c', 'flush',
+                    serving.url()], check=True, capture_output=True, timeout=60)
 
 
 def spares(base):
@@ -73,7 +73,7 @@ def test_they_are_kept_when_the_snapshot_is_gone_already(base, serve, comes_back
     assert len(base.layers()) == 3
     serving.kill()
     {'connect': base.connected, 'report': base.driver.report,
-     'restart': lambda: layered.LayeredBase(base.directory),
+     'restart': lambda: layered_consumer.LayeredBase(base.directory),
      'delete': lambda: base.driver.delete_snapshot(FIRST)}[comes_back]()
     assert base.numbers() == [3, 1, 2, 3]
     base.driver.delete_snapshot(FIRST)
