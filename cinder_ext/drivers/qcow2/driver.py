@@ -289,9 +289,8 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
         used = self._links.used() | self._spares.kept(family)
         while True:
             garbage = [name for name in self._layers.names()
-                       if name.startswith(family + '.') and layers.is_name(name)
-                       and name not in used and not self._layers.children(name)
-                       and not self._is_written(name)]
+                       if layers.family_of(name) == family and name not in used
+                       and not self._layers.children(name) and not self._is_written(name)]
             for name in garbage:
                 self._layers.remove(name)
             if not garbage:

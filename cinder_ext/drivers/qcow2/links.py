@@ -139,14 +139,6 @@ class Links:
         directories.sync(os.path.dirname(path))
 
 
-def _is_renamed(partial, path):
-    """Rename; whether it was there: a service that starts sweeps new links of others too."""
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(partial, path)
-        return True
-    return False
-
-
 def label(resource):
     """What the link of a resource is called, and its raw view."""
     return f'{_kind(resource)}-{resource.name_id}'
@@ -159,6 +151,14 @@ def is_of_snapshot(name):
 
 def _kind(resource):
     return next((kind for of, kind in _KINDS.items() if isinstance(resource, of)), 'volume')
+
+
+def _is_renamed(partial, path):
+    """Rename; whether it was there: a service that starts sweeps new links of others too."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(partial, path)
+        return True
+    return False
 
 
 def target(path):
