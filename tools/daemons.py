@@ -98,11 +98,9 @@ class Daemons(embedded.EmbeddedService):
 
     def launch(self, name):
         """Start one daemon, and wait for nothing."""
-        with open(self.console, 'ab') as stream:
-            self.processes[name] = subprocess.Popen(
-                [*self.command(name), '--config-file', str(self.config_file)],
-                env={**os.environ, **self.environment_of(name)}, stdin=subprocess.DEVNULL,
-                stdout=stream, stderr=stream, start_new_session=True)
+        self.processes[name] = self.spawn(
+            [*self.command(name), '--config-file', str(self.config_file)],
+            self.environment_of(name))
 
     def runs(self, name):
         return name in self.processes and self.processes[name].poll() is None

@@ -156,17 +156,25 @@ class EmbeddedService:
         if not self.config_file.exists():
             self.write_files()
         began = time.monotonic()
-        with open(self.console, 'ab') as stream:
-            self.process = subprocess.Popen(
-                [self.binary, *self.arguments, '--config-file', str(self.config_file)],
-                env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL,
-                stdout=stream, stderr=stream, start_new_session=True)
+        self.process = self.spawn(
+            [self.binary, *self.arguments, '--config-file', str(self.config_file)],
+            self.environment)
         try:
             self._await_answer(began + timeout)
         except BaseException:
             self.kill()
             raise
         return time.monotonic() - began
+
+    def spawn(self, command, environment):
+        """Start a process, in a session of its own.
+
+        :param environment: variables besides those of this process
+        """
+        with open(self.console, 'ab') as stream:
+            return subprocess.Popen(
+                command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+                stdout=stream, stderr=stream, start_new_session=True)
 
     def _await_answer(self, deadline):
         while not self.answers():

@@ -16,6 +16,7 @@ import requests
 import rest
 import servers
 import sqlalchemy
+import warm
 
 from cinder_ext.drivers.conformance import media
 
@@ -131,7 +132,7 @@ class Kills:
                 yield from database.execute(sqlalchemy.text(query), {'id': volume_id}).all()
 
 
-class Killable(Kills, embedded.EmbeddedService):
+class Killable(Kills, warm.Spawned, embedded.EmbeddedService):
     """The embedded service: one process."""
 
     def __init__(self, state_dir):
@@ -140,7 +141,7 @@ class Killable(Kills, embedded.EmbeddedService):
         self.database_url = f'sqlite:///{self.state_dir}/cinder-ext.db'
 
 
-class KillableDaemons(Kills, daemons.Daemons):
+class KillableDaemons(Kills, warm.Spawned, daemons.Daemons):
     """Separate daemons, of which one kills itself.
 
     :ivar victim: that one; alpha, the volume service of the source, or beta, the destination's

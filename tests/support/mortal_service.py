@@ -13,6 +13,7 @@ import time
 import embedded
 import requests
 import rest
+import warm
 
 MORTAL = pathlib.Path(__file__).with_name('mortal.py')
 SECONDS = 30
@@ -30,7 +31,7 @@ _UNFINISHED = (
 )
 
 
-class MortalService(embedded.EmbeddedService):
+class MortalService(warm.Spawned, embedded.EmbeddedService):
     """:ivar kills: how often it died"""
 
     def __init__(self, state_dir):

@@ -9,12 +9,11 @@ import hashlib
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 
 import layered
 import sqlalchemy as sa
+import warm
 
 from cinder_ext import context
 from cinder_ext.conf import options
@@ -109,12 +108,10 @@ class Pair:
     def launch(self, *names):
         """Start processes, and wait until they are there."""
         for name in names:
-            with open(self.directory / f'{name}.console', 'ab') as stream:
-                self.processes[name] = subprocess.Popen(
-                    [sys.executable, str(FREEZABLE), '--config-file',
-                     str(self.directory / f'{name}.conf')],
-                    env={**os.environ, 'FREEZE': str(self.directory / name)},
-                    stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
+            self.processes[name] = warm.Process(
+                [str(FREEZABLE), '--config-file', str(self.directory / f'{name}.conf')],
+                {**os.environ, 'FREEZE': str(self.directory / name)},
+                self.directory / f'{name}.console')
         for name in names:
             self.until(lambda name=name: all(f'backend host@{each} is up' in self._log(name)
                                              for each in BACKENDS), name=name)
