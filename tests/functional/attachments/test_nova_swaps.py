@@ -27,7 +27,7 @@ class Way:
         self.nova = nova_swaps.SwappingNova(directory, self.reader)
         self.cloud = exporting_service.ExportingService(directory, ('alpha', 'beta'), {
             'nova': {'endpoint_override': self.nova.url},
-            'migration': {'swap_report_timeout': 1, 'swap_timeout': 3}})
+            'migration': {'swap_report_timeout': 2, 'swap_timeout': 5}})
         self.nova.speak_by(self.cloud.wire)
         self.api, self.is_whole, self.place = self.cloud.service.api, True, 'alpha'
 
