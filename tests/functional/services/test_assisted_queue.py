@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import traceback
+import uuid
 
 import pytest
 
@@ -207,8 +208,8 @@ def test_volume_is_force_deleted_with_an_open_operation_when_it_is_detached(
     assert assisted.names() == set()
 
 
-def _two(groups, **more):
-    group_id = groups.group(**more)
+def _two(groups, specs=None):
+    group_id = groups.group(group_type_id=groups.group_type(specs, str(uuid.uuid4())))
     return group_id, [groups.member(group_id) for _ in range(2)]
 
 
@@ -248,8 +249,7 @@ def test_group_snapshot_fails_when_all_members_have_ended(assisted, assisted_gro
 
 
 def test_group_snapshot_of_one_moment_is_refused_while_a_member_is_used(assisted, assisted_groups):
-    consistent = assisted_groups.group_type(assisted_groups.CONSISTENT, 'consistent')
-    group_id, members = _two(assisted_groups, group_type_id=consistent)
+    group_id, members = _two(assisted_groups, assisted_groups.CONSISTENT)
     assisted.attached(volume_id=members[1])
     names = assisted.names()
     whole_id = assisted_groups.record_snapshot(group_id)
