@@ -79,7 +79,8 @@ class AssistedCompute(compute_service.ComputeService):
 
     :param exports: of the backends: what ``export`` says -> directory
     :param kind: of guest: ``daemon`` or ``machine``
-    :ivar manners: of the next requests, one each; what comes after them is treated well
+    :ivar manners: of the next requests, one each
+    :ivar manner: of those that come after them
     :ivar asked: (id of the snapshot, what was asked) of each request that passed the door
     :ivar swallowed: reports and questions that went wrong, and what was wrong
     :ivar speaks_tokens: whether reports are those of 3.75
@@ -89,7 +90,8 @@ class AssistedCompute(compute_service.ComputeService):
     def __init__(self, directory, endpoint, exports, kind='daemon', patience_seconds=20):
         super().__init__(directory, endpoint, patience_seconds)
         self.exports, self.kind = dict(exports), kind
-        self.manners, self.asked, self.swallowed = collections.deque(), [], []
+        self.manners, self.manner = collections.deque(), Manner()
+        self.asked, self.swallowed = [], []
         self.speaks_tokens, self.poll_seconds = False, 0.5
         self._closing = threading.Event()
 
@@ -159,7 +161,7 @@ class AssistedCompute(compute_service.ComputeService):
         return 204, None
 
     def _manner(self):
-        return self.manners.popleft() if self.manners else Manner()
+        return self.manners.popleft() if self.manners else self.manner
 
     def _device(self, volume_id):
         """How a server has a volume.

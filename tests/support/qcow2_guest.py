@@ -181,7 +181,9 @@ class Guest:
                     path = os.readlink(f'{directory}/{name}')
                     if '.qcow2' in path or '.raw' in path:
                         status = os.stat(f'{directory}/{name}')
-                        found[status.st_dev, status.st_ino] = path
+                        # The descriptor may have become another file's meanwhile.
+                        if os.readlink(f'{directory}/{name}') in (path, f'{path} (deleted)'):
+                            found[status.st_dev, status.st_ino] = path
         return found
 
     def snapshot(self, path):

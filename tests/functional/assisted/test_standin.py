@@ -67,7 +67,9 @@ def test_a_guest_writes_through_snapshots_and_merges(tmp_path, log, kind):
     assert log.cut_of(tmp_path / 'four.qcow2') == log.acknowledged
 
 
-@pytest.mark.parametrize('merge', ['commit', 'stream'])
+@pytest.mark.parametrize('merge', [
+    pytest.param(lambda guest: guest.commit('two.qcow2', 'one.qcow2', guest.kill), id='commit'),
+    pytest.param(lambda guest: guest.stream('one.qcow2', guest.kill), id='stream')])
 def test_a_guest_that_is_killed_in_a_merge_has_what_it_flushed(tmp_path, log, merge):
     guest = qcow2_guest.Guest(_layer(tmp_path, 'one.qcow2'))
     writer = stamped_writer.StampedWriter(guest, log, pause_seconds=0)
@@ -77,10 +79,7 @@ def test_a_guest_that_is_killed_in_a_merge_has_what_it_flushed(tmp_path, log, me
     guest.snapshot(_layer(tmp_path, 'three.qcow2', 'two.qcow2'))
     guest.job_bytes_per_second = 2 ** 19
     with pytest.raises(qcow2_guest.Gone):
-        if merge == 'commit':
-            guest.commit('two.qcow2', 'one.qcow2', guest.kill)
-        else:
-            guest.stream('one.qcow2', guest.kill)
+        merge(guest)
     writer.stop()
     assert isinstance(writer.fault, OSError)
     assert _backing(tmp_path / 'three.qcow2') == ['two.qcow2']

@@ -1,0 +1,165 @@
+"""Snapshots of volumes in use come and go while their guests write all the time."""
+# SPDX-License-Identifier: Apache-2.0
+
+import random
+import time
+
+import assisted_stage
+import pytest
+import rest
+
+LONGEST_SILENCE_SECONDS = 1
+
+
+class Story:
+    """Snapshots of one volume: which are there, and what each must hold.
+
+    :ivar cuts: snapshot id -> number of writes it holds
+    """
+
+    def __init__(self, stage, seat, seed):
+        self.stage, self.seat, self.dice = stage, seat, random.Random(seed)
+        self.cuts, self.made, self.longest, self.deleted = {}, 0, 0, 0
+
+    def round(self, most):
+        """Ask for some things at once, in any order, and prove what has come of them.
+
+        :param most: so many snapshots are made in all
+        """
+        seat, stage = self.seat, self.stage
+        seat.writer.goes_on(self.dice.randrange(20, 200))
+        seat.writer.mark()
+        new, old = {}, []
+        for _ in range(self.dice.randrange(1, 5)):
+            left = [each for each in self.cuts if each not in old]
+            if self.made < most and (not left or self.dice.random() < 0.55):
+                least = seat.log.acknowledged
+                new[stage.request_snapshot(seat)] = least
+                self.made += 1
+            elif left:
+                old.append(self.dice.choice(left))
+                stage.api.delete(f'/snapshots/{old[-1]}')
+        for each, least in new.items():
+            assert stage.ends(each) == 'available'
+            self.cuts[each] = seat.log.cut_of(stage.layer('snapshot', each), least,
+                                              seat.log.started)
+        for each in old:
+            assert stage.ends(each) == assisted_stage.GONE
+            del self.cuts[each]
+            self.deleted += 1
+        self.longest = max(self.longest, seat.writer.longest_silence())
+        self.is_whole()
+
+    def is_whole(self):
+        """Guest, chain and files; two of the snapshots are looked at anew."""
+        self.seat.is_whole()
+        self.seat.is_known()
+        for each in self.dice.sample(sorted(self.cuts), min(2, len(self.cuts))):
+            path = self.stage.layer('snapshot', each)
+            assert self.seat.log.cut_of(path) == self.cuts[each]
+
+    def all_are_whole(self):
+        for each, cut in self.cuts.items():
+            assert self.seat.log.cut_of(self.stage.layer('snapshot', each)) == cut
+
+
+def _play(stage, seat, seed, count):
+    story = Story(stage, seat, seed)
+    looked = False
+    while story.made < count or story.cuts:
+        story.round(count)
+        if story.made == count and not looked:
+            looked = True
+            story.all_are_whole()
+    return story
+
+
+def _nothing_is_left(stage, *volume_ids):
+    """A layer and a link per volume is all that the backend has."""
+    wanted = sorted([*(stage.layer('volume', each).name for each in volume_ids),
+                     *(f'volume-{each}' for each in volume_ids)])
+    assert stage.files() == wanted
+    stage.no_layer_was_taken()
+
+
+def test_twenty_snapshots_in_random_order(make_stage, is_long, record_property):
+    stage = make_stage()
+    seat = stage.seat()
+    began = time.monotonic()
+    story = _play(stage, seat, 20, 200 if is_long else 20)
+    record_property('seconds', round(time.monotonic() - began, 1))
+    record_property('longest_silence', round(story.longest, 3))
+    print(f'{story.made} snapshots made and {story.deleted} deleted, {seat.log.acknowledged} writes, '
+          f'{time.monotonic() - began:.1f} s, longest silence {story.longest:.3f} s')
+    assert story.made == story.deleted >= 20
+    assert story.longest < LONGEST_SILENCE_SECONDS
+    assert stage.compute.swallowed == []
+    _nothing_is_left(stage, seat.volume_id)
+    seat.reboot()
+    seat.is_whole()
+    seat.leave()
+    _nothing_is_left(stage, seat.volume_id)
+    stage.api.delete_volume(seat.volume_id)
+    _nothing_is_left(stage)
+
+
+def test_a_machine_takes_part_as_well(make_stage):
+    stage = make_stage(kind='machine')
+    seat = stage.seat()
+    story = _play(stage, seat, 7, 5)
+    assert story.longest < LONGEST_SILENCE_SECONDS
+    seat.leave()
+    _nothing_is_left(stage, seat.volume_id)
+
+
+@pytest.mark.parametrize('speaks_tokens', [False, True], ids=['percent', 'tokens'])
+def test_what_is_asked_is_what_the_compute_service_knows(make_stage, speaks_tokens):
+    """Newest, middle and oldest are deleted: the bodies, and what the API shows meanwhile."""
+    stage = make_stage()
+    stage.compute.speaks_tokens = speaks_tokens
+    seat = stage.seat()
+    ids, layers = [], []
+    for number in range(4):
+        ids.append(stage.request_snapshot(seat, f'snapshot {number}'))
+        assert stage.ends(ids[-1]) == 'available'
+        layers.append(stage.layer('snapshot', ids[-1]).name)
+    active = stage.layer('volume', seat.volume_id).name
+    shown = stage.api.snapshot(ids[0])
+    assert shown['os-extended-snapshot-attributes:progress'] == '100%'
+    assert stage.compute.asked == [
+        (each, {'snapshot_id': each, 'type': 'qcow2', 'new_file': name})
+        for each, name in zip(ids, [*layers[1:], active], strict=True)]
+    stage.compute.asked.clear()
+    for each in (ids[1], ids[3], ids[0], ids[2]):
+        assert stage.delete(each) == assisted_stage.GONE
+    common = {'volume_id': seat.volume_id, 'type': 'qcow2'}
+    assert stage.compute.asked == [
+        (ids[1], {**common, 'file_to_merge': layers[2], 'merge_target_file': layers[1]}),
+        (ids[3], {**common, 'file_to_merge': layers[1], 'merge_target_file': None}),
+        (ids[0], {**common, 'file_to_merge': layers[1], 'merge_target_file': layers[0]}),
+        (ids[2], {**common, 'file_to_merge': None, 'merge_target_file': None})]
+    assert stage.compute.swallowed == []
+    seat.is_whole()
+    _nothing_is_left(stage, seat.volume_id)
+
+
+def test_a_snapshot_taken_in_use_is_cloned_and_reverted_to(make_stage):
+    """What a project does with a snapshot, it can do with this one."""
+    stage = make_stage()
+    seat = stage.seat()
+    seat.writer.goes_on()
+    snapshot_id = stage.request_snapshot(seat)
+    assert stage.ends(snapshot_id) == 'available'
+    cut = seat.log.cut_of(stage.layer('snapshot', snapshot_id))
+    copy = stage.api.create_volume(1, snapshot_id=snapshot_id)
+    seat.writer.goes_on()
+    assert seat.log.cut_of(stage.layer('volume', copy['id'])) == cut
+    stage.api.delete_volume(copy['id'])
+    assert seat.log.cut_of(stage.layer('snapshot', snapshot_id)) == cut
+    seat.is_whole()
+    seat.leave()
+    stage.api.post(f'/volumes/{seat.volume_id}/action', {'revert': {'snapshot_id': snapshot_id}})
+    rest.wait_for(lambda: stage.api.volume(seat.volume_id)['status'] == 'available', 'the revert')
+    assert seat.log.cut_of(stage.layer('volume', seat.volume_id)) == cut
+    assert stage.delete(snapshot_id) == assisted_stage.GONE
+    _nothing_is_left(stage, seat.volume_id)
