@@ -236,8 +236,8 @@ class AssistedCompute(compute_service.ComputeService):
             guest.kill()
 
     def _wait(self, event):
-        if event is not None:
-            assert event.wait(60), 'nobody lets it go on'
+        while event is not None and not event.wait(0.1):
+            assert not self._closing.is_set(), 'nobody has let it go on'
 
     def _report(self, manner, snapshot_id, status, fault=None):
         """Tell the block storage service how it went; what is wrong with that is swallowed."""

@@ -1,7 +1,6 @@
 """A service with a qcow2 backend, a compute service, and servers that write all the time."""
 # SPDX-License-Identifier: Apache-2.0
 
-import contextlib
 import os
 import pathlib
 import subprocess
@@ -96,6 +95,7 @@ class Seat:
     def leave(self):
         """Shut the server down and detach the volume; its content is whole then."""
         self.writer.stop()
+        self.stage.seats.remove(self)
         self.stage.compute.detach(self.server, self.volume_id)
         self.stage.api.wait_volume(self.volume_id)
         path = self.stage.layer('volume', self.volume_id)
@@ -120,7 +120,7 @@ class Stage:
                     'DEFAULT': {'sweep_interval': 1}}
         for section, values in (*sections.items(), *(options or {}).items()):
             service.options[section] = {**service.options.get(section, {}), **values}
-        self._watch = LayerWatch(lambda: [seat.guest for seat in self.seats])
+        self._watch = LayerWatch(lambda: [seat.guest for seat in list(self.seats)])
 
     def __enter__(self):
         self.service.start()
@@ -131,8 +131,7 @@ class Stage:
 
     def __exit__(self, *exc_info):
         for seat in self.seats:
-            with contextlib.suppress(OSError):
-                seat.writer.stop()
+            seat.writer.stop()
         self._watch.__exit__()
         self.service.kill()
         self.compute.__exit__()

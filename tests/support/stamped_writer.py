@@ -189,6 +189,9 @@ class StampedWriter:
         self._stopping.set()
         self._thread.join(30)
         assert not self._thread.is_alive(), 'the guest is stuck'
-        if self.fault is None:
-            self._flush()
+        try:
+            if self.fault is None:
+                self._flush()
+        except OSError as fault:
+            self.fault = fault
         self._disk.close()
