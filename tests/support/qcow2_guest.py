@@ -19,6 +19,8 @@ import tempfile
 import threading
 import time
 
+import nbd_client
+
 _SECONDS = 30
 """Longer does nothing here take that is not slowed down."""
 
@@ -115,36 +117,47 @@ class Guest:
 
     :param path: of the active layer
     :param kind: ``daemon`` or ``machine``
-    :param job_bytes_per_second: how fast merges are; 0 is as fast as they go
-    :ivar socket: where the disk is served by NBD, as ``disk``
+    :ivar job_bytes_per_second: how fast merges are; 0 is as fast as they go
     """
 
-    def __init__(self, path, kind='daemon', job_bytes_per_second=0):
+    def __init__(self, path, kind='daemon'):
         self._numbers = itertools.count(1)
         self._directory = tempfile.TemporaryDirectory(prefix='guest-')
-        self.socket = os.path.join(self._directory.name, 'nbd')
         self._top, self._owned = 'layer-0', ['layer-0']
-        self.job_bytes_per_second = job_bytes_per_second
+        self.job_bytes_per_second = 0
         self._busy = threading.Lock()
         disk = json.dumps({'driver': 'qcow2', 'node-name': self._top, 'discard': 'unmap',
                            'file': {'driver': 'file', 'filename': os.path.realpath(path)}})
         self.process = subprocess.Popen(
-            [*_COMMANDS[kind], '--blockdev', disk, *_DISKS[kind],
-             '--chardev', 'socket,id=qmp,path=qmp,server=on,wait=off', *_MONITORS[kind]],
+            [*self.command(kind), '--blockdev', disk, '--chardev',
+             'socket,id=qmp,path=qmp,server=on,wait=off', *_MONITORS[kind]],
             cwd=self._directory.name, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
-            self._monitor = Monitor(os.path.join(self._directory.name, 'qmp'), self.process)
-            self._serve()
+            self._monitor = Monitor(self.path_in('qmp'), self.process)
+            self.serve()
         except BaseException:
             self.kill()
             raise
 
-    def _serve(self):
+    def command(self, kind):
+        """What runs QEMU, without its disk's nodes and its monitor."""
+        return _COMMANDS[kind]
+
+    def path_in(self, name):
+        """Where a socket of the process is."""
+        return os.path.join(self._directory.name, name)
+
+    def serve(self):
+        """Give the disk to a writer."""
         self._monitor.tell('nbd-server-start', **{
-            'addr': {'type': 'unix', 'data': {'path': self.socket}}, 'max-connections': 0})
+            'addr': {'type': 'unix', 'data': {'path': 'nbd'}}, 'max-connections': 0})
         self._monitor.tell('block-export-add', **{
             'type': 'nbd', 'id': 'writer', 'node-name': self._top, 'name': 'disk',
             'writable': True})
+
+    def connect(self):
+        """The disk, as a writer has it: an object with write, flush and close."""
+        return nbd_client.Connection(self.path_in('nbd'))
 
     @property
     def pid(self):
@@ -292,9 +305,8 @@ class Guest:
 _COMMANDS = {
     'daemon': ['qemu-storage-daemon'],
     'machine': ['qemu-system-x86_64', '-M', 'pc', '-accel', 'tcg', '-m', '16', '-nodefaults',
-                '-display', 'none', '-S'],
+                '-display', 'none', '-S', '-device', 'virtio-blk-pci,drive=layer-0,share-rw=on'],
 }
-_DISKS = {'daemon': [], 'machine': ['-device', 'virtio-blk-pci,drive=layer-0,share-rw=on']}
 _MONITORS = {'daemon': ['--monitor', 'chardev=qmp'], 'machine': ['-mon', 'chardev=qmp,mode=control']}
 
 

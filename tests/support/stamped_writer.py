@@ -16,8 +16,6 @@ import tempfile
 import threading
 import time
 
-import nbd_client
-
 BLOCK_BYTES = 4096
 _STAMP = struct.Struct('>8sQQQ')
 _MARK = b'stamped!'
@@ -137,7 +135,7 @@ class StampedWriter:
         self._pause, self._flush_every = pause_seconds, flush_every
         self._stopping, self._turn = threading.Event(), threading.Lock()
         self._longest, self._last = 0, time.monotonic()
-        self._disk = nbd_client.Connection(guest.socket)
+        self._disk = guest.connect()
         self._thread = threading.Thread(target=self._run, name='guest', daemon=True)
         self._thread.start()
 

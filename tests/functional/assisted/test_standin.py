@@ -3,6 +3,7 @@
 
 import subprocess
 
+import booted_guest
 import pytest
 import qcow2_guest
 import stamped_writer
@@ -110,3 +111,26 @@ def test_what_is_no_cut_is_found(tmp_path, log):
                        check=True, stdout=subprocess.DEVNULL)
         with pytest.raises(AssertionError, match=complaint):
             log.cut_of(tmp_path / 'one.qcow2')
+
+
+def test_a_guest_that_has_booted_writes_through_snapshots(tmp_path, log, is_long):
+    """Its own kernel and its own driver of the disk, which know nothing of it all."""
+    if not is_long:
+        pytest.skip('a kernel boots in the long variant')
+    media = booted_guest.unpack(tmp_path)
+    guest = booted_guest.BootedGuest(_layer(tmp_path, 'one.qcow2'), media)
+    writer = stamped_writer.StampedWriter(guest, log)
+    for before, name in (('one', 'two'), ('two', 'three')):
+        writer.goes_on(20)
+        least = log.acknowledged
+        guest.snapshot(_layer(tmp_path, f'{name}.qcow2', f'{before}.qcow2'))
+        log.cut_of(tmp_path / f'{before}.qcow2', least, log.started)
+    writer.goes_on(20)
+    guest.commit('two.qcow2', 'one.qcow2')
+    writer.goes_on(20)
+    guest.stream(None)
+    writer.goes_on(20)
+    writer.stop()
+    guest.kill()
+    log.survives(tmp_path / 'three.qcow2')
+    assert log.cut_of(tmp_path / 'three.qcow2') == log.acknowledged
