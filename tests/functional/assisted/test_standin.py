@@ -1,6 +1,7 @@
 """The guests of the stand-in by themselves: chains, cuts, and a guest that is killed."""
 # SPDX-License-Identifier: Apache-2.0
 
+import os
 import subprocess
 
 import booted_guest
@@ -9,6 +10,7 @@ import qcow2_guest
 import stamped_writer
 
 GIB = 1024 ** 3
+LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 
 
 def _layer(directory, name, backing=None):
@@ -36,13 +38,21 @@ def log():
     return stamped_writer.StampLog()
 
 
-@pytest.mark.parametrize('kind', ['daemon', 'machine'])
-def test_a_guest_writes_through_snapshots_and_merges(tmp_path, log, kind):
-    guest = qcow2_guest.Guest(_layer(tmp_path, 'one.qcow2'), kind)
+def _booted(path):
+    """A guest with a kernel and a driver of the disk of its own, which know nothing of it all."""
+    return booted_guest.BootedGuest(path, booted_guest.unpack(path.parent))
+
+
+@pytest.mark.parametrize(('boot', 'writes'), [
+    pytest.param(qcow2_guest.Guest, 100, id='daemon'),
+    pytest.param(lambda path: qcow2_guest.Guest(path, 'machine'), 100, id='machine'),
+    *([pytest.param(_booted, 20, id='booted')] if LONG else [])])
+def test_a_guest_writes_through_snapshots_and_merges(tmp_path, log, boot, writes):
+    guest = boot(_layer(tmp_path, 'one.qcow2'))
     writer = stamped_writer.StampedWriter(guest, log)
     cuts = []
     for before, name in (('one', 'two'), ('two', 'three'), ('three', 'four')):
-        writer.goes_on()
+        writer.goes_on(writes)
         least = log.acknowledged
         guest.snapshot(_layer(tmp_path, f'{name}.qcow2', f'{before}.qcow2'))
         cuts.append(log.cut_of(tmp_path / f'{before}.qcow2', least, log.started))
@@ -51,7 +61,7 @@ def test_a_guest_writes_through_snapshots_and_merges(tmp_path, log, kind):
     guest.commit('two.qcow2', 'one.qcow2')
     assert _backing(tmp_path / 'three.qcow2') == ['one.qcow2']
     assert log.cut_of(tmp_path / 'one.qcow2') == cuts[1]
-    writer.goes_on()
+    writer.goes_on(writes)
     guest.stream('one.qcow2')
     assert _backing(tmp_path / 'four.qcow2') == ['one.qcow2']
     guest.stream(None)
@@ -59,7 +69,7 @@ def test_a_guest_writes_through_snapshots_and_merges(tmp_path, log, kind):
     assert list(guest.open_files().values()) == [str(tmp_path / 'four.qcow2')]
     with pytest.raises(qcow2_guest.Refusal, match='not in the chain'):
         guest.commit('two.qcow2', 'one.qcow2')
-    writer.goes_on()
+    writer.goes_on(writes)
     with writer.held():
         assert _is_sound(guest.path)
         assert log.cut_of(guest.path) == log.acknowledged
@@ -112,25 +122,3 @@ def test_what_is_no_cut_is_found(tmp_path, log):
         with pytest.raises(AssertionError, match=complaint):
             log.cut_of(tmp_path / 'one.qcow2')
 
-
-def test_a_guest_that_has_booted_writes_through_snapshots(tmp_path, log, is_long):
-    """Its own kernel and its own driver of the disk, which know nothing of it all."""
-    if not is_long:
-        pytest.skip('a kernel boots in the long variant')
-    media = booted_guest.unpack(tmp_path)
-    guest = booted_guest.BootedGuest(_layer(tmp_path, 'one.qcow2'), media)
-    writer = stamped_writer.StampedWriter(guest, log)
-    for before, name in (('one', 'two'), ('two', 'three')):
-        writer.goes_on(20)
-        least = log.acknowledged
-        guest.snapshot(_layer(tmp_path, f'{name}.qcow2', f'{before}.qcow2'))
-        log.cut_of(tmp_path / f'{before}.qcow2', least, log.started)
-    writer.goes_on(20)
-    guest.commit('two.qcow2', 'one.qcow2')
-    writer.goes_on(20)
-    guest.stream(None)
-    writer.goes_on(20)
-    writer.stop()
-    guest.kill()
-    log.survives(tmp_path / 'three.qcow2')
-    assert log.cut_of(tmp_path / 'three.qcow2') == log.acknowledged
