@@ -177,8 +177,8 @@ class Supersede(abc.ABC):
 
         Each new one holds what the old one held at some moment of the call.  What is written
         to an old one afterwards, also by whoever opened or connected it before, never arrives in
-        a new one.  The old ones stay, and are deleted by the caller, in any order.  A new volume
-        and its new snapshots belong together as the old ones did; they are as large.
+        a new one; it may fail.  The old ones stay, and are deleted by the caller, in any order.
+        A new volume and its new snapshots belong together as the old ones did; they are as large.
 
         Of a snapshot nobody writes, so it may be the same thing under a second name.
 
@@ -188,13 +188,149 @@ class Supersede(abc.ABC):
         :returns: a list of the new locations (str or None), in the same order
         :raises ResourceMissing: one of the old ones is not there
         :raises NoSpace: the backend cannot hold both
+        :raises ResourceBusy: somebody writes to an old one who cannot be kept from it
 
         After an error some of the new ones may be there; the caller deletes them.
         """
 
 
+NEVER_ASKED = 'never-asked'
+"""The compute service was certainly not told of the snapshot, or has refused it at the door."""
+UNKNOWN = 'unknown'
+"""It may have been told: the consumer writes to the old file or to the new one."""
+GONE = 'gone'
+"""Nobody uses the volume: no consumer, no attachment, no copy."""
+
+
+class AssistedSnapshots(abc.ABC):
+    """Snapshots of a volume that is written to, with the compute service that serves its consumer.
+
+    ============= ====================================== =======================================
+    step          the driver                             the caller then
+    ============= ====================================== =======================================
+    create begin  makes a file for what comes next       keeps ``noted``, asks ``request``
+    create        the consumer writes to the new file    snapshot available; attachments anew
+    complete
+    create abort  see there                              snapshot error; attachments anew
+    delete begin  finds out what is to be merged         keeps ``noted``, asks ``request``; None:
+                                                         the snapshot is gone
+    delete        looks whether it was merged, removes   the snapshot is gone
+    complete      what is needed no more
+    delete abort  leaves everything where it is          snapshot error_deleting; it may be
+                                                         deleted again, assisted or not
+    ============= ====================================== =======================================
+
+    Attachments anew: connect_volume is called again for each attachment and what it returns is
+    stored, in the transaction that ends the step, since the consumer reads it again right then.
+
+    Every step may be repeated, also after a kill at any instant of it.  There is one step of one
+    snapshot of a volume at a time: the caller sees to it that a second snapshot waits.  **No step
+    removes or renames what a consumer may be writing to.**
+
+    The errors of ``base`` come from any step: BackendDown is repeated later, with nothing undone.
+    """
+
+    word = 'assisted_snapshots'
+
+    @abc.abstractmethod
+    def create_snapshot_assisted_begin(self, snapshot):
+        """Make ready what the consumer is to write to once the snapshot is taken.
+
+        The volume is what it was until ``complete`` or ``abort``: connect_volume and everything
+        else goes on as before.
+
+        Idempotent: what was made ready is left as it is and asked for again, with the same
+        ``request`` and ``noted``.  A snapshot that was completed already: ``request`` None.
+
+        :param snapshot: values.Snapshot; ``size_bytes`` is the volume's
+        :returns: values.Assistance; ``request`` has ``type`` and ``new_file``
+        :raises ResourceMissing: the volume is not there; the snapshot goes to error
+        :raises ResourceBusy: another snapshot of the volume is on its way; repeated later
+        :raises NoSpace: nothing is left; the snapshot goes to error
+
+        After an error nothing has changed; the caller calls abort with NEVER_ASKED.
+        """
+
+    @abc.abstractmethod
+    def create_snapshot_assisted_complete(self, snapshot, noted):
+        """The consumer writes to the new file: that is the volume from now on.
+
+        Idempotent: a snapshot that was completed already is left as it is.
+
+        :param noted: what ``begin`` returned, or what an ``abort`` with UNKNOWN did: a report
+            that comes late settles a chain that was uncertain
+        :returns: values.Assistance with ``location`` and no ``request``; nothing is noted any more
+        :raises ResourceMissing: what ``begin`` made is not there; the caller aborts, UNKNOWN
+        """
+
+    @abc.abstractmethod
+    def create_snapshot_assisted_abort(self, snapshot, noted, consumer):
+        """The snapshot was not taken, or nobody knows whether it was.
+
+        ``consumer`` says what is known of whoever writes to the volume:
+
+        - NEVER_ASKED: what ``begin`` made is removed, and everything is as it was before.
+        - UNKNOWN: the new file becomes the volume.  It holds nothing yet unless the consumer
+          has gone over to it, so that it reads right in either case, while the consumer
+          writes to the old file or to the new one.  Nothing is removed.  ``noted`` has ``chain``:
+          ``uncertain`` and is kept.  The snapshot's content is not to be relied on; it is there
+          to be deleted.  Everything else that concerns the volume is right afterwards.
+        - GONE: as UNKNOWN, but what is found is certain: nothing is noted any more.
+
+        Idempotent, and may follow each other: UNKNOWN and then GONE.  NEVER_ASKED after UNKNOWN
+        or ``complete`` removes nothing: the file is the volume by then.
+
+        :param noted: what the step before returned; empty when it was killed before that
+        :param consumer: NEVER_ASKED, UNKNOWN or GONE
+        :returns: values.Assistance without a ``request``.  Empty ``noted``: nothing is kept.
+        :raises ResourceBusy: with NEVER_ASKED, and yet somebody has the new file open; the caller
+            aborts with UNKNOWN.  With GONE: somebody writes to the volume; it stays uncertain.
+        """
+
+    @abc.abstractmethod
+    def delete_snapshot_assisted_begin(self, snapshot):
+        """Find out what the consumer has to merge, so that a snapshot can go.
+
+        Nothing that a consumer has open is changed.  It is found out from what there is: after
+        a merge that was broken off in the middle it is planned anew, one that was done and not
+        reported is recognised.
+
+        Idempotent.  An unknown snapshot is one that is gone.
+
+        :returns: values.Assistance.  ``request`` has ``type``, ``file_to_merge`` and
+            ``merge_target_file`` as Nova's ``delete_info`` has them; None: no merge is needed,
+            and the snapshot is gone.
+        :raises ResourceBusy: a merge is still running, or the volume's snapshot is on its way;
+            repeated later, or the snapshot goes to error_deleting
+        """
+
+    @abc.abstractmethod
+    def delete_snapshot_assisted_complete(self, snapshot, noted):
+        """The consumer has merged: remove what is needed no more.
+
+        Idempotent: a snapshot that is gone is a success.
+
+        :param noted: what ``begin`` returned
+        :returns: values.Assistance without a ``request``; nothing is noted any more
+        :raises DriverError: it was not merged, whatever was reported; the caller aborts
+        :raises ResourceBusy: it was merged but is still written to; repeated later
+        """
+
+    @abc.abstractmethod
+    def delete_snapshot_assisted_abort(self, snapshot, noted):
+        """The merge failed, or nobody knows whether it did.
+
+        Nothing is removed or renamed; the merge may even go on.  The snapshot may be
+        deleted again, assisted by ``begin``, or by delete_snapshot when nobody uses the volume.
+        Idempotent.
+
+        :param noted: what ``begin`` returned; empty when it was killed before that
+        :returns: values.Assistance without a ``request``; nothing is noted any more
+        """
+
+
 ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, Revert, GroupSnapshots, ManageVolumes,
-       ManageSnapshots, Supersede)
+       ManageSnapshots, Supersede, AssistedSnapshots)
 
 
 def of(driver):

@@ -72,6 +72,23 @@ class ConnectionInfo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Assistance:
+    """What one step of an assisted snapshot asks for and wants to be kept.
+
+    :ivar request: what the compute service is to be told: the body of ``create_info`` or
+        ``delete_info`` without the ids of volume and snapshot, which the caller adds.  None:
+        nothing is to be asked, the work is done.
+    :ivar location: the snapshot's location, as create_snapshot returns it
+    :ivar noted: what is to be kept with the snapshot for its administrators, text to text, and is
+        handed to the next step; it replaces what was noted before
+    """
+
+    request: dict | None = None
+    location: str | None = None
+    noted: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Promises:
     """What a migration may count on at a backend; what is not promised is done the slow way.
 

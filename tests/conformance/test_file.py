@@ -3,8 +3,11 @@
 
 import pytest
 
+from cinder_ext.drivers import capabilities
 from cinder_ext.drivers.conformance import (
+    assisted,
     connect,
+    groups,
     manage,
     ranges,
     revert,
@@ -30,11 +33,32 @@ class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
 
 
 class TestFileAsQcow2(suite.Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                      ranges.ChangedRangesCases, revert.RevertCases):
+                      ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases,
+                      supersede.SupersedeCases):
     """On an ordinary file system: nothing is shared there but by layers."""
+
+    finds_moments = False
 
     @pytest.fixture
     def driver(self, tmp_path):
         started = workbench.started('file', file_path=tmp_path, file_format='qcow2')
         yield started
         started.stop()
+
+
+class TestFileAsQcow2ForConsumers(assisted.AssistedSnapshotCases):
+    """Consumers open the layers themselves."""
+
+    @pytest.fixture
+    def export_directory(self, tmp_path):
+        return tmp_path
+
+    @pytest.fixture
+    def driver(self, tmp_path):
+        started = workbench.started('file', file_path=tmp_path, file_format='qcow2',
+                                    file_export='127.0.0.1:/exported')
+        yield started
+        started.stop()
+
+    def test_every_capability_that_is_served_is_among_the_cases(self, driver):
+        assert self.word in capabilities.of(driver)

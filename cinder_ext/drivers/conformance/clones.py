@@ -6,6 +6,8 @@ import pytest
 from cinder_ext import exceptions
 from cinder_ext.drivers.conformance import workbench
 
+MIB = 1 << 20
+
 
 class CloneCases(workbench.Cases):
     """What base.Driver says of volumes with the content of another thing."""
@@ -44,6 +46,17 @@ class CloneCases(workbench.Cases):
         bench.write(clone, 0, b'mine')
         bench.driver.clone_volume(clone, volume)
         assert bench.read(clone, 0, 4) == b'mine'
+
+    def test_a_name_of_a_clone_is_free_again_after_a_delete(self, bench):
+        volume = bench.volume()
+        bench.write(volume, 0, b'once')
+        clone = bench.new_volume()
+        bench.driver.clone_volume(clone, volume)
+        bench.write(volume, 0, b'more' * 4 * MIB)
+        bench.driver.delete_volume(clone)
+        bench.driver.clone_volume(clone, volume)
+        bench.write(volume, 0, b'last')
+        assert bench.read(clone, 0, 8) == b'moremore'
 
     def test_an_unknown_source_is_refused_and_leaves_nothing(self, bench):
         volume = bench.volume()

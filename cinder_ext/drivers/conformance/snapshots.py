@@ -6,6 +6,8 @@ import pytest
 from cinder_ext import exceptions
 from cinder_ext.drivers.conformance import workbench
 
+MIB = 1 << 20
+
 
 class SnapshotCases(workbench.Cases):
     """What base.Driver says of snapshots."""
@@ -25,6 +27,16 @@ class SnapshotCases(workbench.Cases):
         bench.write(volume, 0, b'two')
         bench.driver.create_snapshot(snapshot)
         assert bench.read(snapshot, 0, 3) == b'one'
+
+    def test_a_name_of_a_snapshot_is_free_again_after_a_delete(self, bench):
+        volume = bench.volume()
+        bench.write(volume, 0, b'once')
+        snapshot = bench.snapshot(volume)
+        bench.write(volume, 0, b'more' * 4 * MIB)
+        bench.driver.delete_snapshot(snapshot)
+        bench.driver.create_snapshot(snapshot)
+        bench.write(volume, 0, b'last')
+        assert bench.read(snapshot, 0, 8) == b'moremore'
 
     def test_a_chain_keeps_each_state_when_its_middle_is_deleted(self, bench):
         volume = bench.volume()

@@ -20,7 +20,15 @@ from oslo_concurrency import lockutils
 from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, values
 from cinder_ext.drivers.generic import attach, faults
-from cinder_ext.drivers.qcow2 import daemon, images, layers, links, locks
+from cinder_ext.drivers.qcow2 import (
+    assisted,
+    daemon,
+    groups,
+    images,
+    layers,
+    links,
+    supersede,
+)
 
 VERSION = '1.0'
 _LOCKS = 64
@@ -28,7 +36,8 @@ _TOOLS = {images.TOOL: 'qemu-utils', daemon.TOOL: 'qemu-system-common', daemon.V
           'fusermount3': 'fuse3'}
 
 
-class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
+class Qcow2FileDriver(assisted.AssistedLayers, supersede.SupersedeLayers, groups.GroupLayers,
+                      base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
                       capabilities.AllocatedRanges, capabilities.Revert):
     """``file_format = qcow2``; needs qemu-img, and qemu-storage-daemon with FUSE."""
 
@@ -114,7 +123,7 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
     def create_volume(self, volume):
         with self._work(volume.name_id, f'creating volume {volume.name_id}'):
             if not self._is_made(volume):
-                name = layers.named(volume.name_id, volume.name_id)
+                name = self._fresh(volume.name_id, volume.name_id)
                 self._layers.create(name, volume.size_bytes)
                 self._links.set(volume, name)
 
@@ -128,42 +137,50 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
         origin = self._links.get(source)
         with self._work(layers.family_of(origin), f'creating volume {volume.name_id}'):
             if not self._is_made(volume):
-                self._put_on(volume, self._frozen(source, f'{volume.name_id}-origin'))
+                self._put_on(volume, self._still(source))
+            if self._links.get(source) in self._layers.chain(self._links.get(volume)):
+                self._freeze(source, f'{volume.name_id}-origin')
 
     def create_snapshot(self, snapshot):
-        volume = _volume_of(snapshot)
+        volume = assisted.volume_of(snapshot)
         family = layers.family_of(self._links.get(volume))
         with self._work(family, f'creating snapshot {snapshot.name_id}'):
-            frozen = self._links.find(snapshot)
-            if frozen is not None and frozen != self._links.get(volume):
-                return
-            self._links.set(snapshot, self._frozen(volume, snapshot.name_id))
+            if self._links.find(snapshot) in (None, self._links.get(volume)):
+                self._links.set(snapshot, self._still(volume))
+                self._freeze(volume, snapshot.name_id)
 
-    def _frozen(self, volume, name):
-        """Put an empty layer on a volume; returns the one that is frozen with that.
+    def _still(self, volume):
+        """The layer of a volume that nobody writes to.
 
-        Repeatable: what a killed call has frozen already is returned.
+        :raises ResourceBusy: somebody does
         """
-        active = self._links.get(volume)
-        top = layers.named(layers.family_of(active), name)
-        if active == top:
-            return self._layers.parent(top)
-        if locks.is_written(self._layers.path(active)):
-            raise exceptions.ResourceBusy(
-                reason=f'volume {volume.name_id} is written to; its consumer must take part')
+        self._refuse_used(volume)
+        return self._links.get(volume)
+
+    def _freeze(self, volume, stem):
+        """Put an empty layer on a volume: what it was is never written again.
+
+        Who is to have the frozen layer has it before.  So whether a killed call has come so far
+        is seen from the links, and what it had prepared counts for nothing.
+        """
+        active = self._still(volume)
+        top = self._fresh(layers.family_of(active), stem)
         self._layers.create(top, self._layers.size(active), active)
         self._links.set(volume, top)
-        return active
 
     def _put_on(self, volume, origin):
-        """Make a volume that reads what a frozen layer reads."""
+        """Make a volume that reads what a frozen layer reads.
+
+        :raises ResourceBusy: it is not frozen: a consumer that was to leave it has not
+        """
+        self._refuse_written(origin)
         size_bytes = max(volume.size_bytes, self._layers.size(origin))
         limit = self.settings.options.file_qcow2_chain_limit
         if len(self._layers.chain(origin)) >= limit:
-            name = layers.named(volume.name_id, volume.name_id)
+            name = self._fresh(volume.name_id, volume.name_id)
             self._layers.flatten(origin, name, size_bytes)
         else:
-            name = layers.named(layers.family_of(origin), volume.name_id)
+            name = self._fresh(layers.family_of(origin), volume.name_id)
             self._layers.create(name, size_bytes, origin)
         self._links.set(volume, name)
 
@@ -190,7 +207,7 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
     def _delete(self, resource, what):
         with self._mapped(what):
             name = self._links.find(resource)
-            self._daemon.withdraw(_view(resource))
+            self._daemon.withdraw(links.label(resource))
             if name is None:
                 os.stat(self._layers.directory)
                 return
@@ -202,23 +219,29 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
         if name is None:
             return
         if self._layers.exists(name) and len(self._links.names(name)) == 1:
+            self._refuse_underway(name)
             self._dissolve(name)
         self._links.remove(resource)
+        self._collect(layers.family_of(name))
 
     def _dissolve(self, name):
         """Remove a layer that nobody wants, or merge it with the single one that stands on it.
 
         Where several stand on it, it stays for them.  What it stood on is looked at next.
         """
-        while name is not None:
-            parent, above = self._layers.parent(name), self._layers.children(name)
-            if len(above) > 1:
-                return
-            if above:
-                self._merge(name, above[0])
-                return
+        above = self._layers.children(name)
+        if len(above) > 1:
+            return
+        parent = self._layers.parent(name)
+        if above:
+            self._merge(name, above[0])
+        else:
+            self._refuse_written(name)
             self._layers.remove(name)
-            name = parent if parent is not None and not self._links.names(parent) else None
+        if parent is not None and not self._links.names(parent):
+            # Others may have it in use; the next that is removed above it looks again.
+            with contextlib.suppress(exceptions.ResourceBusy):
+                self._dissolve(parent)
 
     def _merge(self, name, above):
         """Make one layer of two, copying the smaller one's data.
@@ -238,8 +261,9 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
         used = self._links.used()
         while True:
             garbage = [name for name in os.listdir(self._layers.directory)
-                       if layers.family_of(name) == family and name not in used
-                       and not self._layers.children(name)]
+                       if name.startswith(family + '.') and layers.is_name(name)
+                       and name not in used and not self._layers.children(name)
+                       and not self._is_written(name)]
             for name in garbage:
                 self._layers.remove(name)
             if not garbage:
@@ -248,13 +272,14 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
     def extend_volume(self, volume, size_bytes):
         family = layers.family_of(self._links.get(volume))
         with self._work(family, f'extending volume {volume.name_id}'):
+            self._refuse_underway(self._links.get(volume))
             self._layers.extend(self._links.get(volume), size_bytes)
 
     def revert_to_snapshot(self, volume, snapshot):
         """The link changes in one step: the old content or the new one, never a mixture."""
         family = layers.family_of(self._links.get(volume))
         with self._work(family, f'reverting volume {volume.name_id}'):
-            before, origin = self._links.get(volume), self._links.get(snapshot)
+            before, origin = self._still(volume), self._links.get(snapshot)
             name = self._fresh(family, f'{volume.name_id[:32]}-{snapshot.name_id[:32]}')
             self._layers.create(name, volume.size_bytes, origin)
             self._links.set(volume, name)
@@ -262,11 +287,12 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
                 self._dissolve(before)
 
     def _fresh(self, family, stem):
-        """A name for a layer that no other has."""
-        number = 0
-        while self._layers.exists(layers.named(family, f'{stem}-{number}')):
+        """A name for a layer that no other has, also none that was frozen under it before."""
+        name, number = layers.named(family, stem), 0
+        while self._layers.exists(name):
             number += 1
-        return layers.named(family, f'{stem}-{number}')
+            name = layers.named(family, f'{stem}-{number}')
+        return name
 
     def connect_volume(self, volume, connector):
         return self._connect(volume, connector, 'rw')
@@ -290,14 +316,14 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
                 'access_mode': access_mode})
         with self._mapped(f'showing {name}'), self._locked(layers.family_of(name)):
             path = self._daemon.export(
-                _view(resource), self._layers.nodes(self._links.get(resource)),
+                links.label(resource), self._layers.nodes(self._links.get(resource)),
                 access_mode == 'rw')
         return values.ConnectionInfo('local', {'device_path': path, 'access_mode': access_mode})
 
     def _disconnect(self, resource, connector):
         if not self._is_for_consumers(connector):
             with self._mapped(f'hiding {resource.name_id}'):
-                self._daemon.withdraw(_view(resource))
+                self._daemon.withdraw(links.label(resource))
 
     def _is_for_consumers(self, connector):
         return self.settings.options.file_export is not None and not connector.get(attach.RAW_VIEW)
@@ -320,21 +346,20 @@ class Qcow2FileDriver(base.Driver, capabilities.SnapshotConnect, capabilities.Ch
         with self._mapped(what), self._locked(family):
             yield
 
-    def _locked(self, family):
+    @contextlib.contextmanager
+    def _locked(self, *families):
         """One caller at a time per family, also of other processes on this directory."""
-        number = int.from_bytes(hashlib.sha256(family.encode()).digest()[:2]) % _LOCKS
-        return lockutils.lock(f'family-{number}', f'qcow2-{self._base}-', external=True,
-                              lock_path=os.path.join(self._daemon.directory, '.locks'))
+        with contextlib.ExitStack() as locked:
+            for number in sorted({_slot(family) for family in families}):
+                locked.enter_context(lockutils.lock(
+                    f'family-{number}', f'qcow2-{self._base}-', external=True,
+                    lock_path=os.path.join(self._daemon.directory, '.locks')))
+            yield
 
     def _mapped(self, what):
         return faults.mapped(f'backend {self.settings.name}, {what}')
 
 
-def _volume_of(snapshot):
-    return values.Volume(snapshot.volume_name_id, snapshot.size_bytes)
-
-
-def _view(resource):
-    """The file name of a resource's raw view."""
-    kind = 'snapshot' if isinstance(resource, values.Snapshot) else 'volume'
-    return f'{kind}-{resource.name_id}'
+def _slot(family):
+    """The number of a family's lock, which it may share with others."""
+    return int.from_bytes(hashlib.sha256(family.encode()).digest()[:2]) % _LOCKS

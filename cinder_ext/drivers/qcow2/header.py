@@ -18,6 +18,9 @@ FORMATS = (QCOW2, RAW)
 _MAGIC = b'QFI\xfb'
 _HEADER = struct.Struct('>4sIQIIQ')
 """Magic, version, backing file offset and length, cluster bits, virtual size."""
+_TABLE = struct.Struct('>IQ')
+"""Entries and place of the first table of clusters."""
+_TABLE_AT = 36
 _FEATURES_AT = 72
 _LENGTH_AT = 100
 _EXTENSION = struct.Struct('>II')
@@ -55,6 +58,17 @@ def read(path):
         return _parsed(head)
     except (struct.error, ValueError) as fault:
         raise exceptions.DriverError(reason=f'{path} is no fit qcow2 layer: {fault}') from fault
+
+
+def is_empty(path):
+    """Whether an image that was recorded as qcow2 has no clusters of data of its own.
+
+    :raises OSError: it cannot be read
+    """
+    with open(path, 'rb') as file:
+        entries, offset = _TABLE.unpack_from(file.read(_TABLE_AT + _TABLE.size), _TABLE_AT)
+        file.seek(offset)
+        return not any(file.read(8 * entries))
 
 
 def _parsed(head):

@@ -68,6 +68,20 @@ def convert(layers, path):
         _options(layers), f'driver={header.QCOW2},file.driver=file,file.filename={path}')
 
 
+def is_same(one, other):
+    """Whether two chains read the same, up to the end of the longer one.
+
+    :param one: a list of (path, format), the top first
+    """
+    try:
+        run('compare', '-U', '-q', *(f'json:{json.dumps(graph(each))}' for each in (one, other)))
+    except exceptions.DriverError as fault:
+        if getattr(fault.__cause__, 'exit_code', None) == 1:
+            return False
+        raise
+    return True
+
+
 def extents(layers):
     """Where a chain's data lie.
 

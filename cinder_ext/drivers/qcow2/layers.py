@@ -103,6 +103,16 @@ class Layers:
             return self.parent(name) == parent
         return False
 
+    def parents(self, family):
+        """Layer -> the one that it stands on, or None, of a whole family."""
+        found = {}
+        for name in os.listdir(self.directory):
+            if is_name(name) and family_of(name) == family:
+                # One that is gone meanwhile is not there.
+                with contextlib.suppress(exceptions.ResourceMissing):
+                    found[name] = self.parent(name)
+        return found
+
     def create(self, name, size_bytes, parent=None):
         """Make an empty layer, which appears whole; one that was there is replaced."""
         with self._made_whole(name) as partial:
@@ -143,6 +153,18 @@ class Layers:
                 os.unlink(path)
         directories.sync(self.directory)
 
+    def give_as(self, model, name):
+        """Let whoever may open ``model`` open a layer, as far as this process may give it away."""
+        wanted, path = os.stat(self.path(model), follow_symlinks=False), self.path(name)
+        # Files are given to an emulator by its own host where that is allowed to.
+        with contextlib.suppress(PermissionError):
+            os.chown(path, wanted.st_uid, wanted.st_gid, follow_symlinks=False)
+        os.chmod(path, wanted.st_mode & 0o777)
+
+    def is_empty(self, name):
+        """Whether nothing was ever written to a layer."""
+        return format_of(name) == header.QCOW2 and header.is_empty(self.path(name))
+
     def taken_bytes(self, name):
         """What a layer takes on the medium."""
         return os.stat(self.path(name), follow_symlinks=False).st_blocks * 512
@@ -180,6 +202,11 @@ class Layers:
             os.rename(partial, path)
             undo.pop_all()
         directories.sync(self.directory)
+
+
+def is_name(name):
+    """Whether a file in the directory is a layer."""
+    return _NAME.fullmatch(name) is not None
 
 
 def family_of(name):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+import dataclasses
 import os
 import re
 
@@ -12,19 +13,34 @@ from cinder_ext.drivers.qcow2 import layers
 
 VOLUMES = 'volumes'
 SNAPSHOTS = 'snapshots'
+OVERLAYS = 'overlays'
+ROOMS = (VOLUMES, SNAPSHOTS, OVERLAYS)
 _NAME_ID = re.compile(r'[0-9A-Za-z][0-9A-Za-z-]{0,63}')
 _PARTIAL = '.partial'
 
 
+@dataclasses.dataclass(frozen=True)
+class Overlay:
+    """What a volume's consumer may be going over to while a snapshot is taken.
+
+    :ivar name_id: the snapshot's
+    """
+
+    name_id: str
+
+
+_KINDS = {values.Snapshot: 'snapshot', Overlay: 'overlay'}
+
+
 class Links:
-    """``BASE/volumes/volume-NAME_ID`` and ``BASE/snapshots/snapshot-NAME_ID``."""
+    """``BASE/volumes/volume-NAME_ID``, ``BASE/snapshots/snapshot-NAME_ID`` and so on."""
 
     def __init__(self, base):
         self._base = base
 
     def start(self):
         """Make the directories; remove what killed changes left.  Idempotent."""
-        for room in (VOLUMES, SNAPSHOTS):
+        for room in ROOMS:
             directory = os.path.join(self._base, room)
             os.makedirs(directory, mode=0o700, exist_ok=True)
             for name in os.listdir(directory):
@@ -75,10 +91,22 @@ class Links:
 
     def of_volumes(self):
         """The layers of all volumes."""
-        return [found for path, found in self._all() if f'/{VOLUMES}/' in path]
+        return [found for _, found in self._all(VOLUMES)]
 
-    def _all(self):
-        for room in (VOLUMES, SNAPSHOTS):
+    def overlays(self):
+        """(Overlay, its layer) of all snapshots that are on their way."""
+        return [(Overlay(os.path.basename(path).removeprefix('overlay-')), found)
+                for path, found in self._all(OVERLAYS)]
+
+    def by_layer(self):
+        """Layer -> a frozenset of the base names of its links, for each that has one."""
+        found = {}
+        for path, layer in self._all():
+            found.setdefault(layer, set()).add(os.path.basename(path))
+        return {layer: frozenset(names) for layer, names in found.items()}
+
+    def _all(self, *rooms):
+        for room in rooms or ROOMS:
             directory = os.path.join(self._base, room)
             for name in os.listdir(directory):
                 found = _target(os.path.join(directory, name))
@@ -92,9 +120,7 @@ class Links:
         if not _NAME_ID.fullmatch(resource.name_id):
             raise exceptions.DriverError(
                 reason=f'{resource.name_id!r} is not fit for a file name')
-        if isinstance(resource, values.Snapshot):
-            return os.path.join(self._base, SNAPSHOTS, f'snapshot-{resource.name_id}')
-        return os.path.join(self._base, VOLUMES, f'volume-{resource.name_id}')
+        return os.path.join(self._base, f'{_kind(resource)}s', label(resource))
 
     @staticmethod
     def _point(path, layer):
@@ -103,6 +129,20 @@ class Links:
         os.symlink(os.path.join('..', layers.ROOM, layer), path + _PARTIAL)
         os.rename(path + _PARTIAL, path)
         directories.sync(os.path.dirname(path))
+
+
+def label(resource):
+    """What the link of a resource is called, and its raw view."""
+    return f'{_kind(resource)}-{resource.name_id}'
+
+
+def is_of_snapshot(name):
+    """Whether that is the name of a snapshot's link."""
+    return name.startswith('snapshot-')
+
+
+def _kind(resource):
+    return next((kind for of, kind in _KINDS.items() if isinstance(resource, of)), 'volume')
 
 
 def _target(path):
