@@ -24,6 +24,7 @@ SWAPPABLE = ('active', 'paused', 'resized')
 """States (``vm_state``) of a server that can swap a volume."""
 STOPPED = ('stopped', 'shelved_offloaded', 'soft-delete', 'deleted')
 """States in which no guest of the server runs."""
+_ASSISTED = 'os-assisted-volume-snapshots'
 _GATEWAY_FAULTS = (502, 503, 504)
 _LOADING = 'keystoneauth1.loading'
 _FAULTS = 'keystoneauth1.exceptions'
@@ -135,6 +136,48 @@ class Compute:
             raise exceptions.ServiceUnavailable(
                 reason=f'the compute service did not answer: {_reason(fault)}') from fault
 
+    def create_assisted_snapshot(self, context, volume_id, create_info):
+        """Ask that a server goes over to another file of a volume that it has open.
+
+        :param create_info: ``snapshot_id``, ``type`` and ``new_file``
+        :raises AssistanceRefused: certainly nothing was done, and nothing will be
+        :raises ServiceUnavailable: it may be done or not
+
+        Never repeated here.  What comes of it is reported by ``os-update_snapshot_status``.
+        """
+        self._assist(context, 'POST', f'/{_ASSISTED}', json={
+            'snapshot': {'volume_id': volume_id, 'create_info': create_info}})
+
+    def delete_assisted_snapshot(self, context, snapshot_id, delete_info):
+        """Ask that a server merges files of a volume that it has open.
+
+        :param delete_info: ``volume_id``, ``type``, ``file_to_merge`` and ``merge_target_file``
+        :raises AssistanceRefused, ServiceUnavailable: as create_assisted_snapshot
+        """
+        self._assist(context, 'DELETE', _path((_ASSISTED, snapshot_id)),
+                     params={'delete_info': orjson.dumps(delete_info).decode()})
+
+    def _assist(self, context, method, path, **more):
+        if not self.is_known:
+            raise exceptions.AssistanceRefused(
+                reason='no compute service is configured ([nova] endpoint_override).')
+        if self._conf.auth_strategy != 'noauth' and self._account is None:
+            raise exceptions.AssistanceRefused(
+                reason='this service has no account of its own ([nova] auth_type), and that of a '
+                       'user will not do.')
+        faults = importutils.import_module(_FAULTS)
+        try:
+            self._ask(context, method, path, **more)
+        except (faults.HTTPClientError, faults.CatalogException,
+                faults.AuthPluginException) as fault:
+            if isinstance(fault, faults.RequestTimeout):
+                raise _unanswered(fault) from fault
+            raise exceptions.AssistanceRefused(reason=_reason(fault)) from fault
+        except faults.ClientException as fault:
+            if _was_never_sent(fault):
+                raise exceptions.AssistanceRefused(reason=_reason(fault)) from fault
+            raise _unanswered(fault) from fault
+
     def place_of(self, context, server_id):
         """Where a server runs: (name of its host, id of its project); None when it is unknown.
 
@@ -213,6 +256,28 @@ class Compute:
         catalog = orjson.loads(context.service_catalog or '[]')
         return importutils.import_module(_CATALOG).ServiceCatalogV2(catalog).url_for(
             service_type='compute', interface=options.interface, region_name=options.region_name)
+
+
+def _unanswered(fault):
+    return exceptions.ServiceUnavailable(
+        reason=f'the compute service did not answer: {_reason(fault)}')
+
+
+def _was_never_sent(fault):
+    """Whether nobody took the connection, so that nobody has read the request either.
+
+    keystoneauth has one error for that and for a connection that was lost later; what it was made
+    from tells.
+    """
+    unconnected = (importutils.import_class('requests.exceptions.ConnectTimeout'),
+                   importutils.import_class('urllib3.exceptions.NewConnectionError'))
+    cause = fault.__context__
+    while cause is not None:
+        if isinstance(cause, unconnected):
+            return True
+        cause = getattr(cause, 'reason', None) or next(
+            (each for each in cause.args if isinstance(each, Exception)), None)
+    return False
 
 
 def _path(words):

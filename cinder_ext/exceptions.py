@@ -35,6 +35,7 @@
     ├── NotServed                      501: upstream names it, nobody serves it
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
+    ├── AssistanceRefused              500: the compute service has no part in a snapshot, for sure
     ├── MigrationError                 500
     │   ├── PreflightFailed            says which checks failed
     │   ├── MoveNotAskedFor            the policy is never, the type needs another backend
@@ -361,6 +362,13 @@ class NoValidBackend(ServiceUnavailable):
     code = 'cinder_ext.no_valid_backend'
     remedy = ('See the reasons per backend; free space, correct the volume type '
               'or name another backend.')
+
+
+class AssistanceRefused(CinderExtError):
+    template = 'The compute service does not take part: {reason}'
+    code = 'cinder_ext.assistance_refused'
+    remedy = ('See what the compute service says; the volume is as it was. '
+              'Detach the volume, or try again.')
 
 
 class MigrationError(CinderExtError):

@@ -30,6 +30,15 @@ def wrap(conf, application, enforcer):
     return protocol(_Keystone(application, enforcer), {'oslo_config_config': conf})
 
 
+def is_service(conf, caller):
+    """Whether a request came with a service token, which keystonemiddleware has checked, whose
+    user has a service role.
+    """
+    if not caller.service_roles or conf.auth_strategy == 'noauth':
+        return False
+    return bool(set(conf.keystone_authtoken.service_token_roles) & set(caller.service_roles))
+
+
 class _Keystone:
     """Turns the headers that keystonemiddleware has checked into a context."""
 

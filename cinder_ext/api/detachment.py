@@ -9,6 +9,7 @@ compute service says that it does not use the attachment.
 from oslo_log import log
 
 from cinder_ext import exceptions
+from cinder_ext.api import auth
 from cinder_ext.db import attached_migrations, attachments
 
 LOG = log.getLogger(__name__)
@@ -16,10 +17,7 @@ LOG = log.getLogger(__name__)
 
 def is_service(call):
     """Whether the request came with a service token whose user has a service role."""
-    if call.conf.auth_strategy == 'noauth':
-        return False
-    wanted = call.conf.keystone_authtoken.service_token_roles
-    return bool(set(wanted) & set(call.context.service_roles))
+    return auth.is_service(call.conf, call.context)
 
 
 def refuse_if_used(call, attachment):

@@ -90,6 +90,7 @@ HISTORY = (
     ('3.72', 'migration_progress of a volume, to administrators.'),
     ('3.73', 'on-demand-include-snapshots in os-retype, include_snapshots in os-migrate_volume.'),
     ('3.74', 'volume-migrations: a resource, and what can be done with it.'),
+    ('3.75', 'compute_snapshot_status in os-update_snapshot_status.'),
 )
 """Every version and what it brought, oldest first.  From 3.72 on they are this service's own."""
 

@@ -14,7 +14,7 @@ import time
 from oslo_config import cfg
 from oslo_policy import opts, policy
 
-from cinder_ext.api import routes, rules
+from cinder_ext.api import auth, routes, rules
 from cinder_ext.conf import options
 
 LOOK_SECONDS = 1
@@ -31,7 +31,8 @@ class Enforcer:
     def __init__(self, conf, clock=time.monotonic):
         opts.set_defaults(conf, policy_file='policy.yaml')
         self.oslo = policy.Enforcer(conf)
-        self.oslo.register_defaults(list_rules())
+        self.oslo.register_defaults(list_rules(conf.api.members_report_snapshots))
+        self._conf = conf
         self._clock = clock
         self._lock = threading.Lock()
         self.oslo.load_rules()
@@ -48,11 +49,19 @@ class Enforcer:
             raise policy.PolicyNotRegistered(rule)
         if self._clock() >= self._look_at:
             self._look()
-        return bool(self._rules.answer(rule, target, _credentials(context)))
+        return bool(self._rules.answer(rule, target, self._credentials(context)))
 
     def is_admin(self, context):
         """Whether the roles of a caller make an administrator."""
         return self.allows(context, 'context_is_admin', {})
+
+    def _credentials(self, context):
+        """What checks compare: oslo.policy's words for a caller, and two of our own."""
+        found = {**context.to_policy_values(), 'is_admin': context.is_admin,
+                 'is_service': auth.is_service(self._conf, context)}
+        if found.get('system_scope'):
+            found['system'] = found['system_scope']
+        return found
 
     def _look(self):
         """Take over what has changed in the files.
@@ -115,14 +124,6 @@ class _Rules:
         return ask
 
 
-def _credentials(context):
-    """What checks compare: oslo.policy's words for a caller."""
-    found = {**context.to_policy_values(), 'is_admin': context.is_admin}
-    if found.get('system_scope'):
-        found['system'] = found['system_scope']
-    return found
-
-
 def _all(*functions):
     return lambda *asked: all(function(*asked) for function in functions)
 
@@ -135,9 +136,10 @@ def _not(function):
     return lambda *asked: not function(*asked)
 
 
-def list_rules():
+def list_rules(members_report_snapshots=False):
     """Every rule with its default; entry point of oslopolicy-sample-generator."""
-    return [*rules.BASE, *(rule for resource in routes.RESOURCES for rule in resource.POLICIES)]
+    return [*rules.BASE, rules.legacy_reporters(members_report_snapshots),
+            *(rule for resource in routes.RESOURCES for rule in resource.POLICIES)]
 
 
 def get_enforcer():

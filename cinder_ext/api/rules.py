@@ -22,6 +22,18 @@ BASE = (
 )
 
 
+SERVICE = 'rule:admin_api or role:service or is_service:True'
+"""Administrators, other services, and whoever comes with a valid service token."""
+LEGACY_REPORTERS = 'legacy_snapshot_reporters'
+
+
+def legacy_reporters(is_open):
+    """Who else may report what was done for a snapshot: [api] members_report_snapshots."""
+    return policy.RuleDefault(
+        LEGACY_REPORTERS, MEMBER if is_open else '!',
+        description='Who may report what a compute service has done, besides services.')
+
+
 def rule(name, default, description, *calls):
     """One policy.
 

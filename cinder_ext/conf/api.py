@@ -30,6 +30,11 @@ OPTS = [
     cfg.BoolOpt('allow_noauth_beyond_loopback', default=False,
                 help='With auth_strategy noauth, listen on other addresses than loopback too. '
                      'Everybody who reaches the port is an administrator then.'),
+    cfg.BoolOpt('members_report_snapshots', default=False,
+                help='Let every member of a project report with os-update_snapshot_status what the '
+                     'compute service has done for its snapshots, as Cinder does. Only for a '
+                     'compute service that reports with the token of a user and without a service '
+                     'token: a member could end a merge of files that still runs.'),
     cfg.StrOpt('noauth_project_id', default='0123456789abcdef0123456789abcdef',
                help='Project of callers without a token when auth_strategy is noauth.'),
 ]

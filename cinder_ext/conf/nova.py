@@ -19,6 +19,10 @@ OPTS = [
                     'auth_strategy noauth the compute service is asked only when this is set.'),
     cfg.IntOpt('answer_timeout', default=30, min=1,
                help='Seconds to wait for an answer of the compute service.'),
+    cfg.IntOpt('assisted_snapshot_deadline', default=600, min=1, mutable=True,
+               help='Seconds within which the compute service has to report what it did for a '
+                    'snapshot of an attached volume, counted from when it is asked. Afterwards '
+                    'the snapshot is in error, or error_deleting.'),
 ]
 
 

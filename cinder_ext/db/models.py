@@ -201,6 +201,21 @@ class SnapshotImageMetadata(Base):
     value = orm.mapped_column(sa.Text)
 
 
+class SnapshotAdminMetadata(Base):
+    """What the service and its drivers note of a snapshot; its owner neither sees nor writes it.
+
+    Of whom a key is, ``states/assisted.py`` says.
+    """
+
+    __tablename__ = 'snapshot_admin_metadata'
+    __table_args__ = (sa.UniqueConstraint('snapshot_id', 'key'), Base.__table_args__)
+
+    id = orm.mapped_column(sa.Integer, primary_key=True)
+    snapshot_id = _ref('snapshots.id', nullable=False)
+    key = orm.mapped_column(Name, nullable=False, index=True)
+    value = orm.mapped_column(sa.Text)
+
+
 class Attachment(Base):
     """``connector`` and ``connection_info`` are documents of os-brick's vocabulary."""
 

@@ -221,7 +221,7 @@ def mark_deleted(context, snapshot_id, event='deleted'):
     Idempotent.
     """
     now = timeutils.utcnow()
-    for table in (_Metadata, models.SnapshotImageMetadata):
+    for table in (_Metadata, models.SnapshotImageMetadata, models.SnapshotAdminMetadata):
         context.session.execute(sa.delete(table).where(table.snapshot_id == snapshot_id))
     context.session.execute(
         sa.update(_Snapshot).where(_Snapshot.id == snapshot_id, _Snapshot.deleted_at.is_(None))

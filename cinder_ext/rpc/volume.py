@@ -24,6 +24,7 @@ class VolumeAPI:
               get_manageable_volumes, get_manageable_snapshots, manage_volume, unmanage_volume,
               manage_snapshot, unmanage_snapshot
         1.1 - preflight_migration
+        1.2 - complete_snapshot
     """
 
     VERSION = '1.0'
@@ -53,6 +54,11 @@ class VolumeAPI:
 
     def delete_snapshot(self, ctxt, host, snapshot_id):
         self._at(host).cast(ctxt, 'delete_snapshot', snapshot_id=snapshot_id)
+
+    def complete_snapshot(self, ctxt, host, snapshot_id):
+        """The compute service has reported on a snapshot; the report is in its row.  A cast."""
+        client = self._client.prepare(server=hosts.backend_of(host), version='1.2')
+        client.cast(ctxt, 'complete_snapshot', snapshot_id=snapshot_id)
 
     def create_group(self, ctxt, host, group_id):
         """Finish a group: make the volumes that are to come from its source.  A cast."""

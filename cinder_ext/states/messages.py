@@ -115,6 +115,9 @@ GROUP_MEMBERS_NOT_REMOVED = '942'
 GROUP_SNAPSHOT_NOT_MADE = '943'
 GROUP_NOT_STILL = '944'
 GROUP_SNAPSHOT_NOT_REMOVED = '945'
+COMPUTE_REFUSED_SNAPSHOT = '951'
+COMPUTE_SILENT_ON_SNAPSHOT = '952'
+COMPUTE_FAILED_SNAPSHOT = '953'
 
 DETAILS = {
     UNKNOWN_ERROR: 'An unknown error occurred.',
@@ -182,6 +185,16 @@ DETAILS = {
                       'again.'),
     GROUP_SNAPSHOT_NOT_REMOVED: ('A snapshot of the group snapshot could not be removed. '
                                  'Delete the group snapshot again.'),
+    COMPUTE_REFUSED_SNAPSHOT: ('The volume is attached, and the compute service does not take part '
+                               'or was not asked; the volume is as it was. Look whether the server '
+                               'runs, or detach the volume, and try again.'),
+    COMPUTE_SILENT_ON_SNAPSHOT: ('The volume is attached, and the compute service did not say in '
+                                 'time what it did; the volume is whole. Delete the snapshot, '
+                                 'after the volume was detached or the server was rebooted hard '
+                                 'if that fails.'),
+    COMPUTE_FAILED_SNAPSHOT: ('The volume is attached, and the compute service says that it could '
+                              'not do its part; the volume is whole. Delete the snapshot and try '
+                              'again.'),
 }
 """Number -> what happened."""
 

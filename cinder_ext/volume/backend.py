@@ -8,12 +8,17 @@ from oslo_log import log
 
 from cinder_ext import exceptions
 from cinder_ext.db import faults
+from cinder_ext.volume import engine
 from cinder_ext.volume.running import Running
 
 LOG = log.getLogger(__name__)
 
 RESUMED_AT_ONCE = 4
 """Pieces of recorded work that a sweep has under way at a time."""
+
+
+ASKED_AT_ONCE = 8
+"""Questions to other services that may be unanswered at a time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Backend:
     running: Running = dataclasses.field(default_factory=Running)
     pool: futures.Executor = dataclasses.field(
         default_factory=lambda: futures.ThreadPoolExecutor(RESUMED_AT_ONCE, 'resumed'))
+    asking: futures.Executor = dataclasses.field(
+        default_factory=lambda: futures.ThreadPoolExecutor(ASKED_AT_ONCE, 'asking'))
 
     def do(self, resource_id, work, *args):
         """Work on a resource when its turn has come."""
@@ -49,13 +56,34 @@ class Backend:
         except (exceptions.CinderExtError, OSError) as fault:
             LOG.error('%s: recorded work failed and is tried again: %s', resource_id, fault)
 
+    def later(self, resource_id, work, *args):
+        """Have work done by a thread of the pool when its turn has come; not while stopping."""
+        _hand_over(self.pool, self._in_turn, resource_id, work, args)
+
+    def ask(self, what, question, *args):
+        """Have another service asked by a thread that does nothing else; not while stopping."""
+        _hand_over(self.asking, engine.guarded, what, question, *args)
+
+    def _in_turn(self, resource_id, work, args):
+        with self.running.turn(resource_id):
+            engine.guarded(resource_id, work, *args)
+
     def stop(self):
         """Begin no more; when what was begun is done, the driver lets go of what it holds."""
-        self.pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self.pool, self.asking):
+            pool.shutdown(wait=True, cancel_futures=True)
         try:
             self.driver.stop()
         except exceptions.DriverError as fault:
             LOG.warning('backend %s does not let go: %s', self.host, fault.message)
+
+
+def _hand_over(pool, function, *args):
+    try:
+        pool.submit(function, *args)
+    except RuntimeError:
+        # The pool is shut down: what is recorded is taken up at the next start.
+        LOG.info('%s: not begun any more', args[0])
 
 
 def failed(context, machine, row, event, fault, message):

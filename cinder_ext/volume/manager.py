@@ -9,15 +9,16 @@ import threading
 import oslo_messaging
 from oslo_log import log
 
+from cinder_ext import compute, exceptions, periodic
 from cinder_ext import context as request_context
-from cinder_ext import exceptions, periodic
 from cinder_ext.conf import backend as backend_conf
 from cinder_ext.db import services
-from cinder_ext.drivers import loader
+from cinder_ext.drivers import capabilities, loader
 from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.volume import backend as backends
 from cinder_ext.volume import engine, ownership, reports
+from cinder_ext.volume.attachments import connection_info
 from cinder_ext.volume.attachments.endpoint import AttachmentEndpoint
 from cinder_ext.volume.groups.endpoint import GroupEndpoint
 from cinder_ext.volume.groups.snapshots import GroupSnapshotEndpoint
@@ -27,6 +28,7 @@ from cinder_ext.volume.migration.destination import DestinationEndpoint
 from cinder_ext.volume.migration.endpoint import MigrationEndpoint
 from cinder_ext.volume.migration.preview import PreviewEndpoint
 from cinder_ext.volume.revert.endpoint import RevertEndpoint
+from cinder_ext.volume.snapshots.assisted import Assistant
 from cinder_ext.volume.snapshots.endpoint import SnapshotEndpoint
 
 LOG = log.getLogger(__name__)
@@ -166,7 +168,8 @@ class VolumeService:
     def _serve(self, driver):
         """Register the endpoints of a started driver."""
         backend = backends.Backend(self.host, driver, self._reporter.soon)
-        of_snapshots = SnapshotEndpoint(backend)
+        assistant = self._assistant_of(backend)
+        of_snapshots = SnapshotEndpoint(backend, assistant)
         of_volumes = LifecycleEndpoint(backend, of_snapshots.delete_snapshot,
                                        SchedulerAPI(self._conf).create_volume,
                                        self._conf.scheduler_max_attempts)
@@ -176,8 +179,8 @@ class VolumeService:
             of_volumes,
             of_snapshots,
             GroupEndpoint(backend, of_volumes),
-            GroupSnapshotEndpoint(backend, of_snapshots),
-            AttachmentEndpoint(backend),
+            GroupSnapshotEndpoint(backend, of_snapshots, assistant),
+            AttachmentEndpoint(backend, assistant),
             ManageEndpoint(backend),
             RevertEndpoint(backend),
             MigrationEndpoint(self._conf, self.host, driver, self._engine, self._owner),
@@ -193,6 +196,14 @@ class VolumeService:
             self._backend, self._server, self._endpoints = backend, server, endpoints
         self._reporter.set_driver(driver)
         LOG.info('backend %s is up', self.host)
+
+
+    def _assistant_of(self, backend):
+        """For snapshots with the compute service's part; None: the driver knows of no such thing."""
+        if not capabilities.has(backend.driver, capabilities.AssistedSnapshots):
+            return None
+        return Assistant(backend, compute.Compute(self._conf),
+                         lambda: self._conf.nova.assisted_snapshot_deadline, connection_info.of)
 
 
 class VolumeServices:

@@ -6,7 +6,7 @@ import threading
 
 
 class Running:
-    """Turns of work on resources, by id.
+    """Turns of work on resources, by id.  A thread that has one may take it once more.
 
     A message waits for its turn, and then looks at the row again; a sweep does not wait, since
     whoever works already does what it would do.
@@ -24,7 +24,7 @@ class Running:
         :returns: whether the turn was given; always with ``wait``
         """
         with self._lock:
-            lock, users = self._turns.get(resource_id, (threading.Lock(), 0))
+            lock, users = self._turns.get(resource_id, (threading.RLock(), 0))
             self._turns[resource_id] = (lock, users + 1)
         is_mine = lock.acquire(blocking=wait)
         try:

@@ -7,7 +7,6 @@ from cinder_ext.drivers import capabilities
 from cinder_ext.drivers.conformance import (
     assisted,
     connect,
-    groups,
     manage,
     ranges,
     revert,
@@ -32,9 +31,7 @@ class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
         return workbench.started('file', file_path=tmp_path, file_reflink='off')
 
 
-class TestFileAsQcow2(suite.Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
-                      ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases,
-                      supersede.SupersedeCases):
+class TestFileAsQcow2(suite.Conformance):
     """On an ordinary file system: nothing is shared there but by layers."""
 
     finds_moments = False
@@ -62,3 +59,20 @@ class TestFileAsQcow2ForConsumers(assisted.AssistedSnapshotCases):
 
     def test_every_capability_that_is_served_is_among_the_cases(self, driver):
         assert self.word in capabilities.of(driver)
+
+
+ONLY_AS_QCOW2 = {'assisted_snapshots'}
+"""Words of capabilities that raw files have no use for."""
+
+
+def _cases(kind, words=None):
+    """Names of the cases of a class; of the classes of some capabilities among them."""
+    return {name for each in kind.__mro__ if words is None or getattr(each, 'word', None) in words
+            for name in vars(each) if name.startswith('test_')}
+
+
+def test_both_formats_pass_the_same_cases():
+    """None of them is left out at run time: no case skips anything."""
+    more = _cases(TestFileAsQcow2, ONLY_AS_QCOW2)
+    assert _cases(TestFileAsQcow2) - more == _cases(TestFileOnSharedBlocks)
+    assert len(_cases(TestFileOnSharedBlocks)) > 60

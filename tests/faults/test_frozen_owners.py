@@ -103,6 +103,25 @@ def test_frozen_in_the_middle_of_writes_and_calls(pair, noise, record_property):
     record_property('freezes', len(points))
 
 
+@pytest.fixture
+def layered_pair(tmp_path):
+    made = pairs.LayeredPair(tmp_path)
+    yield made
+    made.close()
+
+
+def test_frozen_in_the_middle_of_writing_to_layers(layered_pair, noise, record_property):
+    """Its view of the layers ends; the successor goes on with what was copied."""
+    pair = layered_pair
+    pair.launch('one', 'two')
+    points = ['write:3', 'answer:create_snapshot']
+    points += ['answer:create', 'answer:connect', 'write:4', 'write:5', 'write:8'] if LONG else []
+    assert freeze_at(pair, noise, points) == len(points)
+    assert pair.has_logged('the destination has other names')
+    assert not pair.has_logged('it is begun anew')
+    record_property('freezes', len(points))
+
+
 def test_frozen_around_transactions(pair, noise, record_property):
     moments = random.Random(17)
     points = [f'{kind}:{moments.randrange(1, 120)}' for kind in ('begin', 'end')

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import processes
 import sqlalchemy as sa
 
 from cinder_ext import context
@@ -63,6 +64,7 @@ file_path = {directory}/alpha
 [beta]
 volume_driver = file
 file_path = {directory}/beta
+file_format = {beta_format}
 {more}
 """
 
@@ -76,6 +78,8 @@ class Pair:
     :param lease_seconds: of both
     """
 
+    beta_format = 'raw'
+
     def __init__(self, directory, url=None, flows_url=None, lease_seconds=1, more=''):
         self.directory = directory
         self.url = url or f'sqlite:///{directory}/shared.db'
@@ -88,7 +92,8 @@ class Pair:
         for name in ('one', 'two'):
             (directory / f'{name}.conf').write_text(CONFIGURATION.format(
                 state=directory, log=directory / f'{name}.log', url=self.url, flows=self.flows_url,
-                lease=lease_seconds, directory=directory, more=more))
+                lease=lease_seconds, directory=directory, more=more,
+                beta_format=self.beta_format))
         conf = options.new()
         options.parse(conf, ['--config-file', str(directory / 'one.conf')])
         session.configure(conf)
@@ -113,6 +118,10 @@ class Pair:
         for name in names:
             self.until(lambda name=name: all(f'backend host@{each} is up' in self._log(name)
                                              for each in BACKENDS), name=name)
+
+    def has_logged(self, words):
+        """Whether any of the processes has."""
+        return any(words in (self.directory / f'{name}.log').read_text() for name in ('one', 'two'))
 
     def _log(self, name):
         """What the running process of a name has logged."""
@@ -191,7 +200,11 @@ class Pair:
 
     def contents(self, volume_id):
         """Digests of what the records name, by id."""
-        return {each: digest(path) for each, path in self._resources(volume_id)}
+        return {each: self._digest(path) for each, path in self._resources(volume_id)}
+
+    @staticmethod
+    def _digest(path):
+        return digest(path)
 
     def expected(self, volume_ids):
         """Every file that the records name."""
@@ -232,6 +245,40 @@ class Pair:
                 models.VolumeMigration.__table__, models.MigrationLink.__table__,
                 models.MigrationDelta.__table__, models.Volume.__table__,
                 models.Snapshot.__table__, models.Message.__table__)}
+
+
+class LayeredPair(Pair):
+    """beta has qcow2 layers; alpha raw files, as ever."""
+
+    beta_format = 'qcow2'
+
+    def close(self):
+        super().close()
+        beta = self.drivers['beta']
+        for view in (self.directory / 'beta' / 'views').glob('volume-*'):
+            # A killed process had it open.
+            beta.disconnect_volume(values.Volume(view.name.removeprefix('volume-'), GIB), {})
+        beta.stop()
+        processes.wait_for_the_end(self.directory / 'beta' / 'views')
+
+    def path(self, backend, kind, name_id):
+        if backend == 'alpha':
+            return super().path(backend, kind, name_id)
+        return (self.directory / 'beta' / f'{kind}s' / f'{kind}-{name_id}').resolve()
+
+    def _digest(self, path):
+        if path.suffix == '.raw':
+            return digest(path)
+        flat = self.directory / 'flat'
+        subprocess.run(['qemu-img', 'convert', '-q', '-f', 'qcow2', '-O', 'raw', path, flat],
+                       check=True)
+        return digest(flat)
+
+    def files(self):
+        """Layers have one file for each volume and each snapshot, too."""
+        found = [*(self.directory / 'alpha').rglob('*.raw'),
+                 *(self.directory / 'beta' / 'layers').iterdir()]
+        return sorted(map(str, found))
 
 
 def write(path, offset, content):

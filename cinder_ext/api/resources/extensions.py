@@ -83,6 +83,9 @@ SERVED = (
      'Retype and migration take the snapshots along (3.73).', '2026-01-01T00:00:00+00:00'),
     ('cinder-ext-volume-migrations', 'VolumeMigrations',
      'Migrations as a resource (3.74).', '2026-01-01T00:00:00+00:00'),
+    ('cinder-ext-compute-snapshot-status', 'ComputeSnapshotStatus',
+     'A compute service reports in words of their own what it did for a snapshot (3.75).',
+     '2026-01-01T00:00:00+00:00'),
 )
 """(alias, name, description, updated) of everything that has a name."""
 

@@ -7,7 +7,15 @@ from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import MIGRATING, Operation
 from cinder_ext.api.resources.volume_view import moment
-from cinder_ext.db import listing, models, snapshots, volume_requests, volumes
+from cinder_ext.db import (
+    assisted_snapshots,
+    listing,
+    models,
+    snapshots,
+    volume_requests,
+    volumes,
+)
+from cinder_ext.states import assisted
 from cinder_ext.states import snapshot as states
 
 POLICY_LIST = 'volume:get_all_snapshots'
@@ -36,7 +44,7 @@ POLICIES = (
     rules.rule(POLICY_FORCE_DELETE, rules.ADMIN, 'Remove a snapshot whatever its status.',
                _ACTION.format('os-force_delete')),
     # Upstream lets every member report; any of them could then end a merge that still runs.
-    rules.rule(POLICY_REPORT, f'{rules.ADMIN} or role:service',
+    rules.rule(POLICY_REPORT, f'{rules.SERVICE} or rule:{rules.LEGACY_REPORTERS}',
                'Report what a compute service has done for a snapshot.',
                _ACTION.format('os-update_snapshot_status')),
 )
@@ -56,12 +64,15 @@ UPDATE_BODY = validation.schemas({'3.0': _UPDATE})
 RESET_BODY = validation.schemas({'3.0': {
     'type': 'object', 'properties': {'status': validation.words(states.RESETTABLE)},
     'required': ['status'], 'additionalProperties': False}})
-REPORT_BODY = validation.schemas({'3.0': {
+_REPORT = {
     'type': 'object', 'required': ['status'], 'additionalProperties': False,
     'properties': {
         'status': {'type': 'string', 'minLength': 1, 'maxLength': 255},
         'progress': {'oneOf': [{'type': 'null'},
-                               {'type': 'string', 'pattern': '^(100|[0-9]{1,2})%$'}]}}}})
+                               {'type': 'string', 'pattern': '^(100|[0-9]{1,2})%$'}]}}}
+REPORT_BODY = validation.schemas({'3.0': _REPORT, '3.75': {
+    **_REPORT, 'properties': {**_REPORT['properties'],
+                              'compute_snapshot_status': {'enum': list(assisted.TOKENS)}}}})
 
 
 def _when_forced(body):
@@ -148,6 +159,13 @@ def _changed(call, row):
 def load(call):
     """The snapshot of the path, if the caller may know of it."""
     return snapshots.get(call.context, call.path['snapshot_id'], call.scope)
+
+
+def load_reported(call):
+    """As load; a service that is no administrator is of another project than the snapshot."""
+    is_service = 'service' in call.context.roles
+    return snapshots.get(call.context, call.path['snapshot_id'],
+                         None if is_service else call.scope)
 
 
 def index(call):
@@ -244,8 +262,17 @@ def reset_status(call):
 
 
 def report(call):
-    """Take a compute service's report on a snapshot that is being made or removed."""
-    snapshots.report(call.context, call.target.id, call.body['status'], call.body.get('progress'))
+    """Take a compute service's report on a snapshot that is being made or removed.
+
+    From 3.75 on ``compute_snapshot_status`` says what has come of it; without, a ``progress`` of
+    90% says that the compute service is done.
+    """
+    is_work = assisted_snapshots.report(
+        call.context, call.target.id, call.body['status'], call.body.get('progress'),
+        call.body.get('compute_snapshot_status'))
+    if is_work:
+        volume = volumes.get(call.context, call.target.volume_id)
+        call.tell(call.rpc.volume.complete_snapshot, volume.host, call.target.id)
 
 
 # OPERATIONS
@@ -267,6 +294,6 @@ ACTIONS = {
         'snapshots.os-force_delete', target=load, policy=POLICY_FORCE_DELETE,
         handler=force_delete, success=202),
     'os-update_snapshot_status': Operation(
-        'snapshots.os-update_snapshot_status', target=load, policy=POLICY_REPORT,
+        'snapshots.os-update_snapshot_status', target=load_reported, policy=POLICY_REPORT,
         body=REPORT_BODY, handler=report, success=202),
 }

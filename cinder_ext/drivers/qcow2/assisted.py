@@ -121,7 +121,7 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         with self._of_volume(snapshot, 'planning the end of'):
             merge = self._next(snapshot)
             if merge is None:
-                self._forget(snapshot)
+                self._drop(snapshot)
                 return values.Assistance()
         noted = {TOP: merge.top, BOTTOM: merge.bottom}
         if merge.base is not None:
@@ -132,7 +132,7 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         with self._of_volume(snapshot, 'merging'):
             if self._links.find(snapshot) is not None:
                 self._end_merge(snapshot, noted)
-            self._forget(snapshot)
+            self._drop(snapshot)
         return values.Assistance()
 
     def delete_snapshot_assisted_abort(self, snapshot, noted):
@@ -185,7 +185,7 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         return (self._layers.size(one) == self._layers.size(other)
                 and images.is_same(self._layers.nodes(one), self._layers.nodes(other)))
 
-    def _forget(self, snapshot):
+    def _drop(self, snapshot):
         """Take a snapshot's link away, and the layers that are needed no more."""
         found = self._links.find(snapshot), self._links.find(volume_of(snapshot))
         self._links.remove(snapshot)

@@ -24,9 +24,11 @@ from cinder_ext.drivers.qcow2 import (
     assisted,
     daemon,
     groups,
+    header,
     images,
     layers,
     links,
+    manage,
     supersede,
 )
 
@@ -36,9 +38,10 @@ _TOOLS = {images.TOOL: 'qemu-utils', daemon.TOOL: 'qemu-system-common', daemon.V
           'fusermount3': 'fuse3'}
 
 
-class Qcow2FileDriver(assisted.AssistedLayers, supersede.SupersedeLayers, groups.GroupLayers,
-                      base.Driver, capabilities.SnapshotConnect, capabilities.ChangedRanges,
-                      capabilities.AllocatedRanges, capabilities.Revert):
+class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.SupersedeLayers,
+                      groups.GroupLayers, base.Driver, capabilities.SnapshotConnect,
+                      capabilities.ChangedRanges, capabilities.AllocatedRanges,
+                      capabilities.Revert):
     """``file_format = qcow2``; needs qemu-img, and qemu-storage-daemon with FUSE."""
 
     def __init__(self, settings):
@@ -277,21 +280,22 @@ class Qcow2FileDriver(assisted.AssistedLayers, supersede.SupersedeLayers, groups
 
     def revert_to_snapshot(self, volume, snapshot):
         """The link changes in one step: the old content or the new one, never a mixture."""
-        family = layers.family_of(self._links.get(volume))
-        with self._work(family, f'reverting volume {volume.name_id}'):
+        families = [layers.family_of(self._links.get(each)) for each in (volume, snapshot)]
+        with self._mapped(f'reverting volume {volume.name_id}'), self._locked(*families):
             before, origin = self._still(volume), self._links.get(snapshot)
-            name = self._fresh(family, f'{volume.name_id[:32]}-{snapshot.name_id[:32]}')
+            name = self._fresh(layers.family_of(origin),
+                               f'{volume.name_id[:32]}-{snapshot.name_id[:32]}')
             self._layers.create(name, volume.size_bytes, origin)
             self._links.set(volume, name)
             if not self._links.names(before):
                 self._dissolve(before)
 
-    def _fresh(self, family, stem):
+    def _fresh(self, family, stem, kind=header.QCOW2):
         """A name for a layer that no other has, also none that was frozen under it before."""
-        name, number = layers.named(family, stem), 0
+        name, number = layers.named(family, stem, kind), 0
         while self._layers.exists(name):
             number += 1
-            name = layers.named(family, f'{stem}-{number}')
+            name = layers.named(family, f'{stem}-{number}', kind)
         return name
 
     def connect_volume(self, volume, connector):

@@ -16,8 +16,8 @@ RAW = 'raw'
 FORMATS = (QCOW2, RAW)
 
 _MAGIC = b'QFI\xfb'
-_HEADER = struct.Struct('>4sIQIIQ')
-"""Magic, version, backing file offset and length, cluster bits, virtual size."""
+_HEADER = struct.Struct('>4sIQIIQI24xI')
+"""Magic, version, backing file offset and length, cluster bits, virtual size, encryption, snapshots."""
 _TABLE = struct.Struct('>IQ')
 """Entries and place of the first table of clusters."""
 _TABLE_AT = 36
@@ -39,11 +39,13 @@ class Header:
     :ivar size_bytes: virtual size
     :ivar backing: name of the file behind it as it stands there; None without one
     :ivar backing_format: None when the header does not say
+    :ivar inner_snapshots: how many there are inside of the file itself
     """
 
     size_bytes: int
     backing: str | None
     backing_format: str | None
+    inner_snapshots: int = 0
 
 
 def read(path):
@@ -72,9 +74,11 @@ def is_empty(path):
 
 
 def _parsed(head):
-    magic, version, offset, length, _, size_bytes = _HEADER.unpack_from(head)
+    magic, version, offset, length, _, size_bytes, cipher, inner = _HEADER.unpack_from(head)
     if magic != _MAGIC or version not in (2, 3):
         raise ValueError('not qcow2 of version 2 or 3')
+    if cipher:
+        raise ValueError('it is encrypted by itself')
     start = _FEATURES_AT
     if version == 3:
         features = struct.unpack_from('>Q', head, _FEATURES_AT)[0]
@@ -84,11 +88,11 @@ def _parsed(head):
             raise ValueError(f'features {features:#x} are not known')
         start = struct.unpack_from('>I', head, _LENGTH_AT)[0]
     if not offset:
-        return Header(size_bytes, None, None)
+        return Header(size_bytes, None, None, inner)
     if length > _LONGEST_NAME or offset + length > len(head):
         raise ValueError('the name of its backing file is out of bounds')
     name = head[offset:offset + length].decode()
-    return Header(size_bytes, name, _backing_format(head, start))
+    return Header(size_bytes, name, _backing_format(head, start), inner)
 
 
 def _backing_format(head, start):

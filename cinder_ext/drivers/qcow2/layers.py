@@ -124,10 +124,16 @@ class Layers:
             images.create(partial, size_bytes)
             images.convert(self.nodes(source), partial)
 
+    def adopt(self, path, name):
+        """Make a layer of a file of this file system, which is there no more afterwards."""
+        os.rename(path, self.path(name))
+        directories.sync(self.directory)
+        directories.sync(os.path.dirname(path))
+
     def extend(self, name, size_bytes):
         """Make a layer larger; one of that size or larger is left as it is."""
         if self.size(name) < size_bytes:
-            images.resize(self.path(name), size_bytes)
+            images.resize(self.path(name), size_bytes, format_of(name))
 
     def commit(self, name):
         """Write a layer's data into its parent, and let those that stand on it stand there.

@@ -47,9 +47,13 @@ class Links:
                 if name.endswith(_PARTIAL):
                     os.unlink(os.path.join(directory, name))
 
+    def directory(self, room):
+        """Where the links of VOLUMES or of SNAPSHOTS are."""
+        return os.path.join(self._base, room)
+
     def find(self, resource):
         """The layer of a volume or snapshot, None when it has none."""
-        return _target(self._path(resource))
+        return target(self._path(resource))
 
     def get(self, resource):
         """The layer of a volume or snapshot.
@@ -66,6 +70,10 @@ class Links:
     def set(self, resource, layer):
         """Let a resource be a layer, in one step."""
         self._point(self._path(resource), layer)
+
+    def room(self, resource):
+        """The directory of a resource's link."""
+        return os.path.dirname(self._path(resource))
 
     def remove(self, resource):
         """Idempotent."""
@@ -109,7 +117,7 @@ class Links:
         for room in rooms or ROOMS:
             directory = os.path.join(self._base, room)
             for name in os.listdir(directory):
-                found = _target(os.path.join(directory, name))
+                found = target(os.path.join(directory, name))
                 if found is not None:
                     yield os.path.join(directory, name), found
 
@@ -145,8 +153,8 @@ def _kind(resource):
     return next((kind for of, kind in _KINDS.items() if isinstance(resource, of)), 'volume')
 
 
-def _target(path):
-    """The layer that a link names; None where there is no link of ours."""
+def target(path):
+    """The layer that a path links to; None where there is no link of ours."""
     try:
         found = os.readlink(path)
     except OSError:

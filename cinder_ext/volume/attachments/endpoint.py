@@ -28,9 +28,13 @@ class AttachmentEndpoint:
 
     target = oslo_messaging.Target(version='1.0')
 
-    def __init__(self, backend):
-        """:param backend: volume.backend.Backend"""
+    def __init__(self, backend, assistant=None):
+        """
+        :param backend: volume.backend.Backend
+        :param assistant: volume.snapshots.assisted.Assistant, or None
+        """
         self._backend = backend
+        self._assistant = assistant
         self._driver = backend.driver
 
     def connect_attachment(self, ctxt, attachment_id):
@@ -45,6 +49,7 @@ class AttachmentEndpoint:
 
     def initialize_connection(self, ctxt, volume_id, connector):
         with self._backend.running.turn(volume_id):
+            self._make_ready(ctxt, volume_id)
             volume = volumes.get(ctxt, volume_id)
             found = self._driver.connect_volume(values.volume_value(volume), connector)
             noted = volume_properties.admin(ctxt, volume_id)
@@ -68,11 +73,16 @@ class AttachmentEndpoint:
             self._backend.resume(volume_id, self._disconnect, request_context.admin_context(),
                                  attachment_id)
 
+    def _make_ready(self, context, volume_id):
+        if self._assistant is not None:
+            self._assistant.before_connect(context, volume_id)
+
     def _connect(self, context, attachment):
         """Connect for the connector in the row; returns the connection info."""
         volume = volumes.get(context, attachment.volume_id)
         value = values.volume_value(volume)
         try:
+            self._make_ready(context, attachment.volume_id)
             found = self._driver.connect_volume(value, attachment.connector)
         except exceptions.DriverError as fault:
             LOG.error('attachment %s: the backend cannot connect volume %s: %s', attachment.id,

@@ -20,7 +20,8 @@ class GroupSnapshotEndpoint:
     """RPC endpoint; methods as rpc/volume.py describes them, manners as LifecycleEndpoint.
 
     Where the group type asks for consistency the driver takes all members at one moment, and
-    they become available in one transaction.  Else each is taken when its turn comes.
+    they become available in one transaction.  Else each is taken when its turn comes; in the end of
+    the last one the group snapshot has its end.
 
     Version history::
 
@@ -29,14 +30,18 @@ class GroupSnapshotEndpoint:
 
     target = oslo_messaging.Target(version='1.0')
 
-    def __init__(self, backend, of_snapshots):
+    def __init__(self, backend, of_snapshots, assistant=None):
         """:param backend: volume.backend.Backend
         :param of_snapshots: has ``create_snapshot`` and ``delete_snapshot``, as SnapshotEndpoint
+        :param assistant: volume.snapshots.assisted.Assistant, or None
         """
         self._backend = backend
         self._driver = backend.driver
         self._of_snapshots = of_snapshots
+        self._assistant = assistant
         self._steps = {states.CREATING: self._create, states.DELETING: self._delete}
+        if assistant is not None:
+            assistant.watch(self._member_ended)
 
     def create_group_snapshot(self, ctxt, group_snapshot_id):
         self._backend.do(group_snapshot_id, self._work, ctxt, group_snapshot_id, states.CREATING)
@@ -50,6 +55,20 @@ class GroupSnapshotEndpoint:
         for whole_id, status in group_snapshots.unfinished(context, self._backend.host):
             self._backend.resume(whole_id, self._work, request_context.admin_context(), whole_id,
                                  status)
+
+    def _member_ended(self, snapshot):
+        if snapshot.group_snapshot_id is not None:
+            self._backend.later(snapshot.group_snapshot_id, self._go_on,
+                                snapshot.group_snapshot_id)
+
+    def _go_on(self, group_snapshot_id):
+        context = request_context.admin_context()
+        try:
+            status = group_snapshots.get(context, group_snapshot_id).status
+        except exceptions.GroupSnapshotNotFound:
+            return
+        if status in self._steps:
+            self._work(context, group_snapshot_id, status)
 
     def _work(self, context, group_snapshot_id, status):
         """Take the step of a status, if the group snapshot is still in it."""
@@ -78,9 +97,11 @@ class GroupSnapshotEndpoint:
         for snapshot, _volume in waiting:
             self._of_snapshots.create_snapshot(context, snapshot.id)
         left = {snapshot.status for snapshot, _volume in group_snapshots.members(context, whole.id)}
-        if member_states.ERROR in left:
+        if member_states.CREATING in left:
+            LOG.info('group snapshot %s: some members are still to be taken', whole.id)
+        elif member_states.ERROR in left:
             self._failed(context, whole, words.GROUP_SNAPSHOT_NOT_MADE, 'a member is in error')
-        elif member_states.CREATING not in left:
+        else:
             group_snapshots.created(context, whole.id)
 
     def _create_together(self, context, whole, members, waiting):
@@ -88,6 +109,7 @@ class GroupSnapshotEndpoint:
             if not capabilities.has(self._driver, capabilities.GroupSnapshots):
                 raise exceptions.NotCapable(backend=self._backend.host,
                                             capability='freeze volumes at one moment')
+            self._refuse_used(context, members)
             if len(members) != len(waiting):
                 raise exceptions.DriverError(
                     reason='some members are of an earlier moment: a status was set by hand')
@@ -103,6 +125,19 @@ class GroupSnapshotEndpoint:
             group_snapshots.created(context, whole.id, {
                 snapshot.id: location
                 for (snapshot, _volume), location in zip(members, locations, strict=True)})
+
+    def _refuse_used(self, context, members):
+        """No compute service takes part in the snapshots of several volumes at one moment.
+
+        :raises ResourceBusy: the driver needs its part, and a volume is used
+        """
+        if self._assistant is None:
+            return
+        for _snapshot, volume in members:
+            if self._assistant.is_needed(context, volume.id):
+                raise exceptions.ResourceBusy(
+                    reason=f'volume {volume.id} is attached, and its snapshot needs the compute '
+                           'service')
 
     @staticmethod
     def _failed(context, whole, detail_id, reason):

@@ -15,7 +15,7 @@ def test_versions_are_sequential():
 @pytest.mark.parametrize(('header', 'version'), [
     (None, '3.0'), ('', '3.0'), (',', '3.0'), ('compute 2.1', '3.0'), ('volume 3.45', '3.45'),
     ('VOLUME 3.45', '3.45'), ('block-storage 3.45', '3.45'), ('compute 2.1, volume 3.50', '3.50'),
-    ('volume latest', '3.74'), ('volume 3.1,volume 3.2', '3.2')])
+    ('volume latest', '3.75'), ('volume 3.1,volume 3.2', '3.2')])
 def test_a_header_is_read(header, version):
     assert microversion.negotiate(header) == version
 
@@ -35,7 +35,7 @@ def test_a_version_that_is_not_served_is_not_acceptable(header):
 
 def test_the_newest_entry_not_above_the_version_counts():
     table = microversion.ByVersion({'3.2': 'two', '3.10': 'ten'})
-    assert [table.at(version) for version in ('3.1', '3.2', '3.9', '3.10', '3.74')] == [
+    assert [table.at(version) for version in ('3.1', '3.2', '3.9', '3.10', '3.75')] == [
         None, 'two', 'two', 'ten', 'ten']
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import threading
+from concurrent import futures
 
 from cinder_ext.volume.running import Running
 
@@ -24,12 +25,30 @@ def test_second_worker_waits_for_the_first():
     assert order == ['first', 'second']
 
 
+def _sweep(running, resource_id):
+    """Whether another thread is given the turn, without waiting."""
+    def work():
+        with running.turn(resource_id, wait=False) as is_mine:
+            return is_mine
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result(5)
+
+
 def test_sweep_does_not_wait_for_a_turn():
     running = Running()
-    with running.turn('a'), running.turn('a', wait=False) as is_mine:
-        assert is_mine is False
-    with running.turn('a', wait=False) as is_mine:
-        assert is_mine is True
+    with running.turn('a'):
+        assert _sweep(running, 'a') is False
+    assert _sweep(running, 'a') is True
+
+
+def test_worker_takes_its_own_turn_again():
+    running = Running()
+    with running.turn('a'):
+        with running.turn('a') as is_mine:
+            assert is_mine is True
+        assert _sweep(running, 'a') is False
+    assert _sweep(running, 'a') is True
 
 
 def test_different_resources_do_not_wait_for_one_another():

@@ -53,6 +53,18 @@ def test_data_in_another_file_are_refused(tmp_path):
         header.read(path)
 
 
+@pytest.mark.parametrize('method', [1, 2], ids=['aes', 'luks'])
+def test_what_is_encrypted_by_itself_is_refused(layer, method):
+    with pytest.raises(exceptions.DriverError, match='encrypted'):
+        header.read(patched(layer, 32, struct.pack('>I', method)))
+
+
+def test_snapshots_inside_are_counted(tmp_path):
+    path = image(tmp_path / 'layer')
+    subprocess.run(['qemu-img', 'snapshot', '-c', 'one', path], check=True)
+    assert header.read(path) == header.Header(3 * 1024 ** 2, None, None, 1)
+
+
 @pytest.mark.parametrize(('offset', 'content'), [
     (0, b'QFI\0'), (4, struct.pack('>I', 4)), (72, struct.pack('>Q', 1 << 40)),
     (8, struct.pack('>Q', 1 << 40)), (16, struct.pack('>I', 1 << 31))],
