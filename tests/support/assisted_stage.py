@@ -130,6 +130,8 @@ class Stage:
         return self
 
     def __exit__(self, *exc_info):
+        for snapshot_id, fault in self.compute.swallowed:
+            print(f'snapshot {snapshot_id}: {type(fault).__name__} {fault}')
         for seat in self.seats:
             seat.writer.stop()
         self._watch.__exit__()

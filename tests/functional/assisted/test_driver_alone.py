@@ -171,6 +171,9 @@ def test_whatever_happens_everything_can_be_deleted(play, seed):
             if not it.delete(each, 'well'):
                 raise AssertionError('\n'.join(it.story))
             it.is_whole()
+        # What merges that were not reported have left goes with the next snapshot that does.
+        it.create('well')
+        assert it.delete(*it.cuts, 'well')
         active = os.path.basename(it.guest.path)
         assert os.listdir(it.base + '/layers') == [active], '\n'.join(it.story)
         assert it.active() == it.guest.path

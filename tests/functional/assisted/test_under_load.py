@@ -39,14 +39,18 @@ class Story:
             elif left:
                 old.append(self.dice.choice(left))
                 stage.api.delete(f'/snapshots/{old[-1]}')
-        for each, least in new.items():
+        most_begun = {}
+        for each in new:
             assert stage.ends(each) == 'available'
-            self.cuts[each] = seat.log.cut_of(stage.layer('snapshot', each), least,
-                                              seat.log.started)
+            most_begun[each] = seat.log.started
         for each in old:
             assert stage.ends(each) == assisted_stage.GONE
             del self.cuts[each]
             self.deleted += 1
+        # Nobody reads a layer while another is merged: QEMU gives up the merge.
+        for each, least in new.items():
+            self.cuts[each] = seat.log.cut_of(stage.layer('snapshot', each), least,
+                                              most_begun[each])
         self.longest = max(self.longest, seat.writer.longest_silence())
         self.is_whole()
 
