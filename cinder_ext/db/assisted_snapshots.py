@@ -237,13 +237,15 @@ def _is_next(context, row, status):
 
 
 @session.writer
-def prepared(context, operation, driver_noted):
+def prepared(context, operation, driver_noted, connections):
     """Keep what the driver noted when it made things ready.
 
+    :param connections: attachment id -> its connection_info as it is now
     :returns: Operation as it is now; None when it is over
     """
     if _held(context, operation) is None:
         return None
+    _store_connections(context, connections)
     _replace_noted(context, operation.snapshot_id, driver_noted)
     return find(context, operation.snapshot_id)
 

@@ -182,7 +182,8 @@ class Assistant:
                       _said(fault))
             operation = assisted_snapshots.decide(context, operation, words.REFUSED)
         else:
-            operation = assisted_snapshots.prepared(context, operation, found.noted)
+            operation = assisted_snapshots.prepared(context, operation, found.noted,
+                                                    self._connections(context, volume))
             if found.request is not None and operation is not None:
                 self._backend.ask(snapshot.id, self._ask, context, operation, found.request)
                 return
@@ -296,7 +297,8 @@ class Assistant:
         is_unsettled = (operation.outcome == words.EXPIRED
                         and assisted_snapshots.is_used(context, volume.id))
         return assisted_snapshots.End(
-            'delete-failed', {}, found.noted, {}, is_unsettled=is_unsettled,
+            'delete-failed', {}, found.noted, self._connections(context, volume),
+            is_unsettled=is_unsettled,
             message=(messages.SNAPSHOT_DELETE, _DETAILS[operation.outcome]))
 
     def _undo(self, operation, value, consumer):

@@ -8,6 +8,7 @@ import os
 import time
 import uuid
 
+import assisting
 import pytest
 
 from cinder_ext import context, exceptions
@@ -303,3 +304,26 @@ def on_xfs(make_cloud, tmp_path):
         cloud.start()
         yield Groups(cloud)
         cloud.close()
+
+
+@pytest.fixture
+def nova():
+    with assisting.compute_service() as found:
+        yield found
+
+
+@pytest.fixture
+def make_assisted(make_cloud, nova):
+    """make_assisted(deadline=..., sweep_interval=...) -> assisting.Work on a started Cloud."""
+    def make(deadline=600, sweep_interval=3600):
+        cloud = make_cloud(sweep_interval=sweep_interval, more=assisting.CONFIGURATION.format(
+            url=nova.url, export=assisting.EXPORT, deadline=deadline))
+        cloud.start()
+        return assisting.Work(cloud, nova)
+
+    return make
+
+
+@pytest.fixture
+def assisted(make_assisted):
+    return make_assisted()

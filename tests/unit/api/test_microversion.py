@@ -8,7 +8,7 @@ from cinder_ext.api import microversion
 
 
 def test_versions_are_sequential():
-    assert list(microversion.VERSIONS) == [f'3.{minor}' for minor in range(75)]
+    assert list(microversion.VERSIONS) == [f'3.{minor}' for minor in range(76)]
     assert all(change for _version, change in microversion.HISTORY)
 
 
@@ -27,7 +27,7 @@ def test_a_malformed_version_is_a_bad_request(header):
         microversion.negotiate(header)
 
 
-@pytest.mark.parametrize('header', ['volume 2.99', 'volume 3.75', 'volume 4.0', 'volume 0.0'])
+@pytest.mark.parametrize('header', ['volume 2.99', 'volume 3.76', 'volume 4.0', 'volume 0.0'])
 def test_a_version_that_is_not_served_is_not_acceptable(header):
     with pytest.raises(exceptions.NotAcceptable):
         microversion.negotiate(header)
@@ -44,7 +44,7 @@ def test_every_addition_up_to_the_version_counts():
     assert table.upto('3.9') == ['a', 'b']
 
 
-@pytest.mark.parametrize('entries', [{'3.75': 1}, {'3.10': 1, '3.9': 2}])
+@pytest.mark.parametrize('entries', [{'3.76': 1}, {'3.10': 1, '3.9': 2}])
 def test_a_table_of_unknown_or_unordered_versions_is_refused(entries):
     with pytest.raises(ValueError, match='unknown or out of order'):
         microversion.ByVersion(entries)
