@@ -49,22 +49,24 @@ class Case:
     def delete(self, snapshot_id, **manner):
         """Ask that a snapshot is deleted and wait; returns how it ended."""
         self.request_delete(snapshot_id, **manner)
-        status = self.stage.ends(snapshot_id)
-        if status == GONE:
-            self.cuts.pop(snapshot_id, None)
-        return status
+        return self.stage.ends(snapshot_id)
 
     def request_delete(self, snapshot_id, **manner):
-        self._treated(manner, lambda: self.stage.api.delete(f'/snapshots/{snapshot_id}'))
+        """From now on the snapshot holds nothing to rely on: it may be half merged."""
+        self.cuts.pop(snapshot_id, None)
+        self._treated(manner, lambda: self.stage.api.delete(f'/snapshots/{snapshot_id}'),
+                      snapshot_id)
 
-    def _treated(self, manner, ask):
-        """Ask, and return when the compute service has been asked, if it will be."""
+    def _treated(self, manner, ask, snapshot_id=None):
+        """Ask, and return when the compute service was asked; some deletions need nothing of it."""
         compute = self.stage.compute
         if not manner:
             return ask()
         compute.manners.append(Manner(**manner))
         found = ask()
-        rest.wait_for(lambda: not compute.manners, 'the request', interval=0.01)
+        rest.wait_for(lambda: not compute.manners or (
+            snapshot_id and self.stage.status(snapshot_id) == GONE), 'the request', interval=0.01)
+        compute.manners.clear()
         return found
 
     def is_whole(self):

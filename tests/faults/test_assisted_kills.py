@@ -79,15 +79,17 @@ class Case:
         return snapshot_id, status
 
     def delete(self, snapshot_id, deaths=()):
-        """Have a snapshot deleted by a service that dies after so many events; how that ended."""
+        """Have a snapshot deleted by a service that dies after so many events; how that ended.
+
+        From now on it holds nothing to rely on: it may be half merged.
+        """
+        self.cuts.pop(snapshot_id, None)
         self.service.arm(deaths)
         while not self._ask(lambda: self.api.request('DELETE', f'/snapshots/{snapshot_id}')):
             pass
         self.service.settle()
         status = self.stage.status(snapshot_id)
         assert status in (assisted_stage.GONE, 'error_deleting')
-        if status == assisted_stage.GONE:
-            self.cuts.pop(snapshot_id, None)
         self.is_whole()
         return status
 

@@ -7,6 +7,7 @@ so an image taken at any instant holds what the first N writes have made, for on
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+import itertools
 import os
 import pathlib
 import random
@@ -88,9 +89,12 @@ class StampLog:
         self.acknowledged = self.durable = self.started
 
 
-def _differences(found, wanted):
+def _differences(found, wanted, most=20):
+    """The first blocks that differ: block -> (there, wanted)."""
+    differing = (block for block in sorted({*found, *wanted})
+                 if found.get(block) != wanted.get(block))
     return {block: (found.get(block), wanted.get(block))
-            for block in sorted({*found, *wanted}) if found.get(block) != wanted.get(block)}
+            for block in itertools.islice(differing, most)}
 
 
 def content(number, block):
