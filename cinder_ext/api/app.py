@@ -10,6 +10,7 @@
 """
 # SPDX-License-Identifier: Apache-2.0
 
+from oslo_config import cfg
 from oslo_middleware import http_proxy_to_wsgi, request_id, sizelimit
 
 from cinder_ext.api import auth, dispatch, faults, filter_names, health, policy, routes
@@ -33,10 +34,22 @@ def build(conf, rpc):
     dispatcher = dispatch.Dispatcher(conf, rpc, enforcer)
     layer = _open_to_anybody(dispatcher, auth.wrap(conf, dispatcher, enforcer))
     layer = http_proxy_to_wsgi.HTTPProxyToWSGI(layer, conf)
-    layer = sizelimit.RequestBodySizeLimiter(
-        layer, {'max_request_body_size': conf.api.max_request_body_bytes})
+    layer = _limited(layer, conf.api.max_request_body_bytes)
     layer = faults.Shape(layer)
     return _RequestId(_beside(health.Health(conf), layer))
+
+
+def _limited(layer, most_bytes):
+    """A layer behind a limit of the size of bodies.
+
+    The limiter has options of its own: one given by value it would set anew in the process-wide
+    ones with each request, and so make them forget every value that they have looked up.
+    """
+    own = cfg.ConfigOpts()
+    own([], default_config_files=[], default_config_dirs=[])
+    limiter = sizelimit.RequestBodySizeLimiter(layer, own)
+    own.set_override('max_request_body_size', most_bytes, 'oslo_middleware')
+    return limiter
 
 
 def _open_to_anybody(dispatcher, guarded):

@@ -8,6 +8,7 @@ migration, since only those that still write are counted: there is nothing to gi
 
 import collections
 import dataclasses
+import functools
 
 import sqlalchemy as sa
 
@@ -118,7 +119,7 @@ class Load:
 def loads(context):
     """Load of each pool that migrations are on their way to: ``host@backend#pool`` -> Load."""
     claimed = _claimed(context)
-    taken = _taken(context, claimed)
+    taken = _taken(context, claimed) if claimed else {}
     found = collections.defaultdict(Load)
     for record in claimed:
         load = found[record.destination_host]
@@ -132,22 +133,32 @@ def loads(context):
 
 
 def _expected(context):
-    return context.session.execute(
-        sa.select(_Record.destination_host, models.Volume.size)
-        .join(models.Volume, models.Volume.id == _Record.volume_id)
-        .where(_Record.phase.in_((states.PREFLIGHT, states.PAUSED)),
-               _Record.claimed_bytes.is_(None), _Record.destination_host.is_not(None))).all()
+    return context.session.execute(_expected_query()).all()
+
+
+@functools.cache
+def _expected_query():
+    """Made once: each new volume is placed by what it finds."""
+    return (sa.select(_Record.destination_host, models.Volume.size)
+            .join(models.Volume, models.Volume.id == _Record.volume_id)
+            .where(_Record.phase.in_((states.PREFLIGHT, states.PAUSED)),
+                   _Record.claimed_bytes.is_(None), _Record.destination_host.is_not(None)))
 
 
 def _claimed(context, host=None):
+    # Some collations do not tell cases apart.
+    return [row for row in context.session.execute(_claimed_query(host is not None), {'host': host})
+            if host is None or row.destination_host == host]
+
+
+@functools.cache
+def _claimed_query(of_host):
     query = sa.select(_Record.id, _Record.destination_host, _Record.claimed_bytes,
                       _Record.claimed_virtual_bytes, _Record.bytes_written, _Record.promises).where(
         _Record.phase.in_(WRITING), _Record.claimed_bytes.is_not(None))
-    if host is not None:
-        query = query.where(_Record.destination_host == host)
-    # Some collations do not tell cases apart.
-    return [row for row in context.session.execute(query)
-            if host is None or row.destination_host == host]
+    if of_host:
+        query = query.where(_Record.destination_host == sa.bindparam('host'))
+    return query
 
 
 def _taken(context, records):

@@ -1,6 +1,8 @@
 """What the scheduler decides, each decision in one transaction with what follows from it."""
 # SPDX-License-Identifier: Apache-2.0
 
+import functools
+
 import sqlalchemy as sa
 from oslo_utils import timeutils
 
@@ -27,16 +29,34 @@ _ANY_ZONE = 'any_zone'
 _ACTIONS = {'retype': words.RETYPE_VOLUME, 'migrate': words.MIGRATE_VOLUME}
 
 
+@session.reader
+def waiting_volume(context, volume_id):
+    """The columns of a volume that is being created and has no host; None for any other.
+
+    Less work than an object: the scheduler is one process.
+    """
+    return context.session.execute(_waiting_volume(), {'volume_id': volume_id}).one_or_none()
+
+
+@functools.cache
+def _waiting_volume():
+    table = models.Volume.__table__
+    return sa.select(table).where(
+        table.c.id == sa.bindparam('volume_id'), table.c.host.is_(None),
+        table.c.deleted_at.is_(None), table.c.status == volume_states.CREATING)
+
+
 @session.writer
-def place_volume(context, volume_id, host, availability_zone):
+def place_volume(context, volume_id, host, availability_zone=None):
     """Give a volume that is being created its host, unless another scheduler was first.
 
     :param host: ``host@backend#pool``
-    :param availability_zone: of the host; kept when the volume has none
+    :param availability_zone: of the host; kept when the volume has none.  None for a volume that
+        is known to have one
     :returns: whether it was this call
     """
     volume = models.Volume
-    row = context.session.get(volume, volume_id)
+    row = context.session.get(volume, volume_id) if availability_zone is not None else None
     values = {'host': host, 'updated_at': timeutils.utcnow()}
     if row is not None and row.availability_zone is None:
         # Another zone will do as well, should it fail there.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+import functools
 
 import sqlalchemy as sa
 from oslo_db import exception as oslo_db_exception
@@ -73,10 +74,15 @@ def values_of(context, specs_ids):
 @session.reader
 def of_type(context, type_id):
     """(consumer, dictionary of limits) of a volume type; None when it has none."""
-    found = context.session.execute(
-        sa.select(_Specs.id, _Specs.consumer).join(_Type, _Type.qos_specs_id == _Specs.id)
-        .where(_Type.id == type_id)).first()
+    found = context.session.execute(_of_type(), {'type_id': type_id}).first()
     return None if found is None else (found.consumer, values_of(context, [found.id])[found.id])
+
+
+@functools.cache
+def _of_type():
+    """Made once: making a statement costs what its execution does."""
+    return (sa.select(_Specs.id, _Specs.consumer).join(_Type, _Type.qos_specs_id == _Specs.id)
+            .where(_Type.id == sa.bindparam('type_id')))
 
 
 @session.writer

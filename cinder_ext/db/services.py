@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import datetime
+import functools
 
 import sqlalchemy as sa
 from oslo_db import exception as oslo_db_exception
@@ -76,6 +77,22 @@ def list_all(context, binary=None, host=None):
         query = query.where(sa.or_(_Service.host == host,
                                    _Service.host.startswith(host + '@', autoescape=True)))
     return list(context.session.execute(query).scalars())
+
+
+@session.reader
+def of_backends(context):
+    """What decides whether something may be placed at a backend: ``host@backend`` -> row.
+
+    Rows have host, created_at, updated_at, disabled and frozen.
+    """
+    return {row.host: row for row in context.session.execute(_of_backends())}
+
+
+@functools.cache
+def _of_backends():
+    """Made once: each new volume is placed by what it finds."""
+    return sa.select(_Service.host, _Service.created_at, _Service.updated_at, _Service.disabled,
+                     _Service.frozen).where(_Service.binary == VOLUME_BINARY)
 
 
 @session.writer

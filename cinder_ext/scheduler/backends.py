@@ -55,14 +55,14 @@ class Backends:
     def is_complete(self, context):
         """Whether there is a backend, and all that are alive have reported."""
         now = timeutils.utcnow()
-        alive = {row.host for row in services.list_all(context, binary=VOLUME_BINARY)
+        alive = {host for host, row in services.of_backends(context).items()
                  if services.is_up(row, self._down_seconds, now)}
         with self._lock:
             return bool(alive) and alive <= self._reports.keys()
 
     def pools(self, context):
         """Every known pool as it is now: a list of request.Pool."""
-        rows = {row.host: row for row in services.list_all(context, binary=VOLUME_BINARY)}
+        rows = services.of_backends(context)
         loads = migration_claims.loads(context)
         with self._lock:
             known = [(report, dict(self._placed.get(report.host, {})))

@@ -1,16 +1,19 @@
 """Places new volumes."""
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+import functools
+
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import placement, qos_specs, session, volume_types, volumes
+from cinder_ext.db import models, placement, qos_specs, session, volume_types
 from cinder_ext.scheduler import filters, hints, pick, request
-from cinder_ext.states import volume as states
 
 LOG = log.getLogger(__name__)
 
 GIB = 1024 ** 3
+_COLUMNS = tuple(column.key for column in models.Volume.__table__.columns)
 
 
 class VolumePlacer:
@@ -32,13 +35,19 @@ class VolumePlacer:
 
     def place(self, context, volume_id):
         """Place one recorded volume.  Harmless when it is placed or gone already."""
-        try:
-            volume = volumes.get(context, volume_id)
-        except exceptions.VolumeNotFound:
-            return
-        if volume.status != states.CREATING or volume.host is not None:
-            return
-        # Outside of the transaction: the compute service may be asked.
+        with contextlib.ExitStack() as transaction:
+            if self._place_of is None:
+                # Else the compute service may be asked in between.
+                transaction.enter_context(session.reading(context))
+            decide = self._decision(context, volume_id)
+        if decide is not None:
+            decide()
+
+    def _decision(self, context, volume_id):
+        """What is to be done for a volume, as a callable; None for nothing."""
+        volume = placement.waiting_volume(context, volume_id)
+        if volume is None:
+            return None
         places = hints.looked_up(context, volume, self._place_of)
         try:
             with session.reading(context):
@@ -47,15 +56,17 @@ class VolumePlacer:
                 is_settled = self._is_settled(context)
                 pools = self._backends.pools(context)
         except exceptions.NotFound as fault:
-            placement.refuse_volume(context, volume_id, fault.message)
-            return
+            return functools.partial(placement.refuse_volume, context, volume_id, fault.message)
+        return functools.partial(self._choose, context, volume, wanted, pools, is_settled)
+
+    def _choose(self, context, volume, wanted, pools, is_settled):
         choice = pick.pick(pools, wanted, self._rules)
         if choice.pool is not None:
-            log_passed_over('volume', volume_id, choice)
+            log_passed_over('volume', volume.id, choice)
             self._send(context, volume, choice.pool)
         elif is_settled:
-            log_refusals('volume', volume_id, choice)
-            placement.refuse_volume(context, volume_id, choice.summary)
+            log_refusals('volume', volume.id, choice)
+            placement.refuse_volume(context, volume.id, choice.summary)
 
     def _request(self, context, volume, places):
         """What is looked for: request.Request."""
@@ -69,7 +80,8 @@ class VolumePlacer:
             qos=qos(context, volume.volume_type_id))
 
     def _send(self, context, volume, pool):
-        if not placement.place_volume(context, volume.id, pool.host, pool.availability_zone):
+        zone = pool.availability_zone if volume.availability_zone is None else None
+        if not placement.place_volume(context, volume.id, pool.host, zone):
             return
         self._backends.consume(pool, volume.size * GIB)
         LOG.info('volume %s goes to %s', volume.id, pool.host)
@@ -84,7 +96,7 @@ def qos(context, type_id):
 
 def properties(volume):
     """What formulas may ask of a volume: its columns, and the names of the first API."""
-    return {**volume.as_dict(), 'display_name': volume.name,
+    return {**{name: getattr(volume, name) for name in _COLUMNS}, 'display_name': volume.name,
             'display_description': volume.description}
 
 

@@ -5,6 +5,9 @@ those it serves.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import pytest
+
+from cinder_ext.drivers import capabilities
 from cinder_ext.drivers.conformance import (
     clones,
     connect,
@@ -30,3 +33,14 @@ class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRanges
                   manage.ManageVolumesCases, manage.ManageSnapshotsCases,
                   supersede.SupersedeCases):
     """What a driver that serves every capability must pass."""
+
+
+def for_driver(driver):
+    """The cases of a started driver: what all must pass, and what its capabilities ask for.
+
+    :returns: a class; pytest collects it where it is found under a name that begins with ``Test``
+    """
+    served = [kind for kind in Conformance.__mro__
+              if 'word' in vars(kind) and kind.word in capabilities.of(driver)]
+    return type('TestBackend', (Required, *served), {
+        'driver': pytest.fixture(lambda self: driver, name='driver')})

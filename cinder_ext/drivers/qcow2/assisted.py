@@ -146,7 +146,7 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         self._refuse_underway(self._links.get(volume))
         self._follow_consumer(volume)
         active = self._links.get(volume)
-        self._recognise(layer, active)
+        self._recognise(snapshot)
         forest = self._forest(active).without(layer, links.label(snapshot))
         merge = merging.plan(forest, active, layer) if layer in forest.parents else None
         if merge is not None:
@@ -167,18 +167,21 @@ class AssistedLayers(capabilities.AssistedSnapshots):
             self._refuse_written(merge.bottom)
             self._links.move(merge.top, merge.bottom)
 
-    def _recognise(self, layer, active):
-        """Let what was merged into a layer, and not reported, be that layer.
+    def _recognise(self, snapshot):
+        """Let what was merged into a snapshot's layer, and not reported, be that layer.
 
-        It stands beside the chain, nothing stands on it, and it reads what the layer reads.
+        It stands beside the volume's chain, nothing stands on it, and it reads what the layer reads.
+
+        :raises ResourceBusy: the merge is going on
         """
-        chain = self._layers.chain(active)
-        for beside in self._layers.children(layer):
-            names = self._links.names(beside)
-            if (layer in chain and beside not in chain and not self._layers.children(beside)
-                    and names and all(map(links.is_of_snapshot, names))
-                    and self._is_same(beside, layer)):
-                self._links.move(beside, layer)
+        layer, active = self._links.find(snapshot), self._links.find(volume_of(snapshot))
+        chain = self._layers.chain(active) if active is not None else []
+        beside = self._layers.children(layer) if layer in chain else []
+        for other in beside:
+            names = self._links.names(other)
+            if (other not in chain and names and all(map(links.is_of_snapshot, names))
+                    and not self._layers.children(other) and self._is_same(other, layer)):
+                self._links.move(other, layer)
 
     def _is_same(self, one, other):
         self._refuse_written(other)

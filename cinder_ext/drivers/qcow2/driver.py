@@ -215,6 +215,8 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
                 os.stat(self._layers.directory)
                 return
             with self._locked(layers.family_of(name)):
+                if isinstance(resource, values.Snapshot):
+                    self._recognise(resource)
                 self._let_go(resource, self._links.find(resource))
 
     def _let_go(self, resource, name):
