@@ -5,7 +5,7 @@ import time
 
 import requests
 
-LATEST = '3.74'
+LATEST = '3.75'
 
 ENDED_PHASES = ('finished', 'failed', 'refused', 'unneeded', 'cancelled')
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, messages, models, session, snapshots, transition, volumes
+from cinder_ext.db import messages, models, session, snapshots, transition, volumes
 from cinder_ext.states import assisted as words
 from cinder_ext.states import attachment as attachment_states
 from cinder_ext.states import snapshot as states
@@ -180,12 +180,20 @@ def _is_to_do():
 @session.reader
 def is_used(context, volume_id):
     """Whether a consumer has, or may have, the volume open."""
-    return any(each.connection_info for each in attachments.of_volume(context, volume_id))
+    return any(info for _status, info in _consumers(context, volume_id))
 
 
 def _is_moving(context, volume_id):
     """Whether a consumer is coming, and has perhaps been told which file to open, or going."""
-    return any(each.attach_status in _MOVING for each in attachments.of_volume(context, volume_id))
+    return any(status in _MOVING for status, _info in _consumers(context, volume_id))
+
+
+def _consumers(context, volume_id):
+    """(attach_status, connection_info) of a volume's attachments."""
+    table = models.Attachment
+    return context.session.execute(
+        sa.select(table.attach_status, table.connection_info)
+        .where(table.volume_id == volume_id, table.deleted_at.is_(None))).all()
 
 
 PLAIN = 'plain'
@@ -213,7 +221,7 @@ def claim(context, snapshot_id, status, seconds):
         return PLAIN
     if _is_moving(context, row.volume_id):
         return LATER
-    _set(context, snapshot_id, {
+    note(context, snapshot_id, {
         words.KIND: words.KINDS[status], words.STAGE: words.BEGUN,
         words.NUMBER: uuidutils.generate_uuid(), words.DEADLINE: _in(seconds)})
     return find(context, snapshot_id)
@@ -261,7 +269,7 @@ def asking(context, operation, seconds):
             or not is_used(context, operation.volume_id)
             or _is_moving(context, operation.volume_id)):
         return None
-    _set(context, operation.snapshot_id, {words.STAGE: words.ASKING, words.DEADLINE: _in(seconds)})
+    note(context, operation.snapshot_id, {words.STAGE: words.ASKING, words.DEADLINE: _in(seconds)})
     return find(context, operation.snapshot_id)
 
 
@@ -270,7 +278,7 @@ def asked(context, operation):
     """The compute service has answered that it does it."""
     found = _held(context, operation)
     if found is not None and found.stage == words.ASKING:
-        _set(context, operation.snapshot_id, {words.STAGE: words.ASKED})
+        note(context, operation.snapshot_id, {words.STAGE: words.ASKED})
 
 
 @session.writer
@@ -283,7 +291,7 @@ def decide(context, operation, outcome, instead_of=None):
     found = _held(context, operation)
     if found is None or found.outcome not in (None, instead_of):
         return found
-    _set(context, operation.snapshot_id, {words.OUTCOME: outcome})
+    note(context, operation.snapshot_id, {words.OUTCOME: outcome})
     return find(context, operation.snapshot_id)
 
 
@@ -318,7 +326,7 @@ def end(context, operation, how):
     _remove(context, operation.snapshot_id, words.OF_OPERATION)
     _replace_noted(context, operation.snapshot_id, how.noted)
     if how.is_unsettled:
-        _set(context, operation.snapshot_id, {words.UNSETTLED: operation.kind})
+        note(context, operation.snapshot_id, {words.UNSETTLED: operation.kind})
     if how.event == 'deleted':
         snapshots.mark_deleted(context, operation.snapshot_id)
         return True
@@ -341,9 +349,8 @@ def settle(context, snapshot_id, volume_id, connections):
     """What the consumer did is known now: nothing is noted any more.  Idempotent."""
     volumes.lock(context, volume_id)
     _store_connections(context, connections)
-    _remove(context, snapshot_id, (words.UNSETTLED, words.LATE))
-    if find(context, snapshot_id) is None:
-        _replace_noted(context, snapshot_id, {})
+    _remove(context, snapshot_id, (words.UNSETTLED, words.LATE, words.REPORT))
+    _replace_noted(context, snapshot_id, {})
 
 
 def _store_connections(context, connections):
@@ -355,61 +362,6 @@ def _store_connections(context, connections):
                    table.connection_info.is_not(sa.null()))
             .values(connection_info=info, updated_at=timeutils.utcnow())
             .execution_options(synchronize_session=False))
-
-
-@session.writer
-def report(context, snapshot_id, status, progress=None, token=None):
-    """Take a compute service's report.
-
-    :param token: its ``compute_snapshot_status``, or None
-    :returns: whether there is something to be done now by the volume service
-    :raises InvalidState: no such report can be made of the snapshot
-    :raises SnapshotNotFound: there is none
-    """
-    row = snapshots.get(context, snapshot_id)
-    volumes.lock(context, row.volume_id)
-    facts = noted(context, snapshot_id)
-    kind = facts.get(words.KIND) or facts.get(words.UNSETTLED)
-    if kind is None:
-        _report_alone(context, row, status, progress, token)
-        return False
-    outcome = _outcome(row, kind, status, progress, token)
-    if progress is not None:
-        snapshots.update(context, snapshot_id, {'progress': progress})
-    if outcome is None:
-        return False
-    said = {words.REPORT: token or words.token_of(kind, outcome)}
-    if words.STAGE in facts:
-        if words.OUTCOME not in facts:
-            _set(context, snapshot_id, {**said, words.OUTCOME: outcome})
-        return True
-    if outcome == words.DONE:
-        _set(context, snapshot_id, {**said, words.LATE: outcome})
-    return outcome == words.DONE
-
-
-def _outcome(row, kind, status, progress, token):
-    try:
-        return words.outcome_of(kind, status, progress, token)
-    except ValueError as fault:
-        raise _impossible(row.status, status) from fault
-
-
-def _report_alone(context, row, status, progress, token):
-    """Of a snapshot in which this service did not ask a compute service to take part."""
-    kind = words.KINDS.get(row.status)
-    if token is not None:
-        if kind is None:
-            raise _impossible(row.status, status)
-        _outcome(row, kind, status, progress, token)
-        _set(context, row.id, {words.REPORT: token})
-    snapshots.report(context, row.id, status, progress)
-
-
-def _impossible(current, status):
-    return exceptions.InvalidState(
-        kind='snapshot',
-        reason=f'a snapshot that is {current} cannot be reported to be {status[:255]}.')
 
 
 @session.reader
@@ -444,7 +396,9 @@ def _in(seconds):
     return (timeutils.utcnow() + datetime.timedelta(seconds=seconds)).isoformat()
 
 
-def _set(context, snapshot_id, values):
+@session.writer
+def note(context, snapshot_id, values):
+    """Add or change admin metadata of a snapshot, whose volume is locked."""
     for key, value in values.items():
         changed = context.session.execute(
             sa.update(_Noted).where(_Noted.snapshot_id == snapshot_id, _Noted.key == key)
@@ -464,4 +418,4 @@ def _remove(context, snapshot_id, keys):
 def _replace_noted(context, snapshot_id, driver_noted):
     gone = set(_of_driver(noted(context, snapshot_id))) - set(driver_noted)
     _remove(context, snapshot_id, gone)
-    _set(context, snapshot_id, driver_noted)
+    note(context, snapshot_id, driver_noted)

@@ -10,6 +10,7 @@ from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    assisted_snapshots,
     attachments,
     models,
     quotas,
@@ -176,6 +177,7 @@ def begin_unmanage_snapshot(context, snapshot_id):
     """
     volume_id = snapshots.get(context, snapshot_id).volume_id
     volumes.hold(context, volume_id, 'have a snapshot unmanaged', states.MACHINE.states)
+    assisted_snapshots.refuse_open(context, volume_id, 'have a snapshot unmanaged')
     try:
         transition.move(context, snapshot_states.MACHINE, snapshot_id, 'unmanage',
                         where=(_Snapshot.deleted_at.is_(None),

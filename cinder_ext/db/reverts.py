@@ -7,6 +7,7 @@ snapshot it is stands in the volume's ``request``.
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    assisted_snapshots,
     faults,
     services,
     session,
@@ -46,6 +47,7 @@ def begin(context, volume_id, snapshot_id):
     if clones:
         raise exceptions.Conflict(f'volume {clones[0]} is being created from volume {volume_id}.')
     try:
+        assisted_snapshots.refuse_open(context, volume_id, 'be reverted')
         volumes.begin(context, volume_id, 'revert', 'be reverted',
                       values={'request': {'revert_to': snapshot_id}})
         transition.move(context, snapshot_states.MACHINE, snapshot_id, 'restore')

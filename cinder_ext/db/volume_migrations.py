@@ -6,6 +6,7 @@ from oslo_utils import timeutils, uuidutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    assisted_snapshots,
     models,
     quotas,
     services,
@@ -47,6 +48,7 @@ def start(context, volume_id, values, lock):
     services.refuse_frozen(context, volume.host)
     _refuse_grouped(context, volume_id, _ACTIONS[values['operation']])
     _refuse_busy_snapshots(context, volume_id)
+    assisted_snapshots.refuse_open(context, volume_id, _ACTIONS[values['operation']])
     _refuse_source(context, volume_id)
     if volume.consumes_quota and values.get('destination_type_id') not in (
             None, volume.volume_type_id):

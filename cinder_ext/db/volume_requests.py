@@ -10,6 +10,7 @@ from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    assisted_snapshots,
     attachments,
     models,
     quotas,
@@ -60,6 +61,7 @@ def create_from_volume(context, source, values, metadata=None):
     :raises MigrationActive, InvalidState: of the source
     """
     volumes.hold(context, source.id, 'be cloned', (states.AVAILABLE, states.IN_USE))
+    assisted_snapshots.refuse_open(context, source.id, 'be cloned')
     volume = volumes.create(context, {**values, 'source_volid': source.id}, metadata)
     if volume.bootable:
         volume_properties.take_from_volume(context, source.id, volume.id)
@@ -76,6 +78,7 @@ def begin_extend(context, volume_id, event, new_size_gib):
     :raises MigrationActive, InvalidState, VolumeNotFound: as volumes.begin
     """
     volumes.hold(context, volume_id, 'be extended', states.MACHINE.row(event).sources)
+    assisted_snapshots.refuse_open(context, volume_id, 'be extended')
     volume = volumes.get(context, volume_id)
     services.refuse_frozen(context, volume.host)
     if new_size_gib <= volume.size:

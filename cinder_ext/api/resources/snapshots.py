@@ -8,7 +8,7 @@ from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import MIGRATING, Operation
 from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import (
-    assisted_snapshots,
+    assisted_reports,
     listing,
     models,
     snapshots,
@@ -267,7 +267,7 @@ def report(call):
     From 3.75 on ``compute_snapshot_status`` says what has come of it; without, a ``progress`` of
     90% says that the compute service is done.
     """
-    is_work = assisted_snapshots.report(
+    is_work = assisted_reports.take(
         call.context, call.target.id, call.body['status'], call.body.get('progress'),
         call.body.get('compute_snapshot_status'))
     if is_work:

@@ -101,8 +101,15 @@ class Assistant:
                 LOG.info('snapshot %s waits for another operation or for the consumers of volume '
                          '%s', snapshot.id, volume.id)
                 return True
-            if not self._advance(context, found, snapshot, volume):
+            self._advance(context, found, snapshot, volume)
+            if not self._is_to_do(context, snapshot):
                 return True
+
+    @staticmethod
+    def _is_to_do(context, snapshot):
+        """Whether an operation was ended or forgotten and the snapshot is still to be worked on."""
+        return dict(assisted_snapshots.waiting(context, snapshot.volume_id)).get(
+            snapshot.id) == snapshot.status
 
     @staticmethod
     def is_needed(context, volume_id):
@@ -161,7 +168,8 @@ class Assistant:
             if self._take_back(context, operation, snapshot, volume):
                 return True
             operation = assisted_snapshots.decide(context, operation, words.EXPIRED)
-        elif operation.outcome is None and operation.is_overdue:
+        elif operation.outcome is None and (
+                operation.is_overdue or _is_moot(context, operation, snapshot)):
             operation = assisted_snapshots.decide(context, operation, words.EXPIRED)
         if operation is not None and operation.outcome is not None:
             self._end(context, operation, snapshot, volume)
@@ -368,6 +376,12 @@ class Assistant:
         LOG.error('snapshot %s of volume %s: %s, its %s was %s by the compute service. %s',
                   operation.snapshot_id, operation.volume_id, how.event, operation.kind,
                   operation.outcome, _advice(operation, how))
+
+
+def _is_moot(context, operation, snapshot):
+    """Whether nobody waits for the end any more: something else was asked, and the consumer is gone."""
+    return (words.KINDS.get(snapshot.status) != operation.kind
+            and not assisted_snapshots.is_used(context, operation.volume_id))
 
 
 def _advice(operation, how):

@@ -327,3 +327,9 @@ def make_assisted(make_cloud, nova):
 @pytest.fixture
 def assisted(make_assisted):
     return make_assisted()
+
+
+@pytest.fixture
+def assisted_groups(assisted):
+    """Groups whose volumes are on the Cloud of ``assisted``."""
+    return Groups(assisted.cloud)
