@@ -36,7 +36,7 @@ _found = {}
 
 def cases():
     """The test class for the driver that this process tries; pytest collects it."""
-    return importutils.import_module(SUITE).for_driver(_found['driver'])
+    return importutils.import_module(SUITE).for_driver(**_found)
 
 
 def run(argv):
@@ -46,6 +46,8 @@ def run(argv):
     parser.add_argument('--config-file', action='append', required=True,
                         help="a file with the backend's section; may be repeated")
     parser.add_argument('--backend', required=True, help='name of the section')
+    parser.add_argument('--export-directory',
+                        help='where this host sees what consumers mount, for assisted snapshots')
     chosen, words = parser.parse_known_args(argv)
     try:
         pytest = importutils.import_module('pytest')
@@ -60,13 +62,13 @@ def run(argv):
     except (exceptions.CinderExtError, cfg.Error) as fault:
         return _refused(str(fault))
     try:
-        return _tried(pytest, driver, words)
+        return _tried(pytest, driver, chosen.export_directory, words)
     finally:
         driver.stop()
 
 
-def _tried(pytest, driver, words):
-    _found['driver'] = driver
+def _tried(pytest, driver, export_directory, words):
+    _found.update(driver=driver, export_directory=export_directory)
     print(f'capabilities: {", ".join(capabilities.of(driver)) or "none"}', flush=True)
     with tempfile.TemporaryDirectory(prefix='conformance-') as directory:
         file = pathlib.Path(directory, 'test_backend.py')

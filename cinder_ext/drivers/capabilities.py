@@ -145,6 +145,11 @@ class GroupSnapshots(abc.ABC):
     """
 
     word = 'consistent_group_snapshot_enabled'
+    refuses_writers = False
+    """Whether a volume that a process has open for writing is refused (ResourceBusy), at any time.
+
+    Else a moment between two writes is looked for.
+    """
 
     @abc.abstractmethod
     def create_group_snapshot(self, snapshots):

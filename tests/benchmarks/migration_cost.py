@@ -11,6 +11,10 @@ With ``--plain`` the backends are plain directories: snapshots are sparse
 copies there, each with all the data, so that the sizes are an eighth of that
 and one repetition is enough to see the bytes: two minutes, 8 GiB.
 
+With ``--destination-format qcow2`` the chain becomes layers on an ext4, which
+shares nothing; qemu-img writes a qcow2 file there.  Processor time is that of
+the service alone, without its storage daemon's.
+
 Time is the record's, from the request to the last source file removed.
 ``qemu`` is ``qemu-img convert -n -W -m 16 -t none`` of a flat file with the same
 unique bytes, from the one medium to the other, just before in the same run.
@@ -44,6 +48,8 @@ from cinder_ext.drivers import values  # noqa: E402
 from cinder_ext.drivers.conformance import media  # noqa: E402
 
 MIB, GIB = values.MIB, values.GIB
+MEDIA = {'raw': media.mounted_xfs, 'qcow2': media.mounted_ext4}
+"""What a destination of a format is on."""
 
 
 class Sizes:
@@ -65,6 +71,8 @@ def main():
     parser.add_argument('--runs', type=int, default=10, help='runs of changed bytes per snapshot')
     parser.add_argument('--snapshots', type=int, nargs='*', default=[0, 5, 20])
     parser.add_argument('--verify', nargs='*', default=['off', 'written'])
+    parser.add_argument('--destination-format', choices=['raw', 'qcow2'], default='raw',
+                        help='of beta: raw files on XFS, or qcow2 layers on ext4')
     arguments = parser.parse_args()
     sizes, repeat = Sizes(arguments.plain, arguments.runs), arguments.repeat
     repeat = repeat or (1 if arguments.plain else 5)
@@ -74,17 +82,19 @@ def main():
         for path in (place, other):
             os.mkdir(path)
         if not arguments.plain:
-            place, other = (stack.enter_context(media.mounted_xfs(path, 16 * GIB, direct=True))
-                            for path in (place, other))
+            kinds = (media.mounted_xfs, MEDIA[arguments.destination_format])
+            place, other = (stack.enter_context(mounted(path, 16 * GIB, direct=True))
+                            for mounted, path in zip(kinds, (place, other), strict=True))
         print(f'{os.cpu_count()} cores, {"plain directory" if arguments.plain else "XFS, reflink"}, '
-              f'{repeat} repetitions, {sizes.data // MIB} MiB, {sizes.changed / MIB:.2f} MiB changed '
-              'per snapshot', flush=True)
+              f'to {arguments.destination_format}, {repeat} repetitions, {sizes.data // MIB} MiB, '
+              f'{sizes.changed / MIB:.2f} MiB changed per snapshot', flush=True)
         data = pathlib.Path(place) / 'data'
         noise(data, sizes.data)
         rows = {}
         for _ in range(repeat):
             for verify in arguments.verify:
-                with service(pathlib.Path(place), pathlib.Path(other), verify) as served:
+                with service(pathlib.Path(place), pathlib.Path(other), verify,
+                             arguments.destination_format) as served:
                     for count in arguments.snapshots:
                         rows.setdefault((verify, count), []).append(
                             measure(served, data, count, sizes))
@@ -92,13 +102,13 @@ def main():
 
 
 @contextlib.contextmanager
-def service(place, other, verify):
+def service(place, other, verify, kind):
     """The embedded service; beta is on a medium of its own, so that its space can be told."""
     state, beta = place / 'state', other / 'beta'
     beta.mkdir()
     served = embedded.EmbeddedService(state, options={
-        'migration': {'verify': verify}, 'beta': {'file_path': beta}})
-    served.beta = beta
+        'migration': {'verify': verify}, 'beta': {'file_path': beta, 'file_format': kind}})
+    served.beta, served.beta_format = beta, kind
     with served:
         served.create_types()
         yield served
@@ -192,15 +202,15 @@ def chain(served, data, count, sizes):
 
 def qemu(served, data, unique):
     """What qemu-img takes for so many bytes: a dictionary of figures."""
-    source, target = served.state_dir / 'flat.raw', served.beta / 'flat.raw'
+    kind = served.beta_format
+    source, target = served.state_dir / 'flat.raw', served.beta / f'flat.{kind}'
     like(data, source)
     noise(source, unique - source.stat().st_size)
-    with open(target, 'wb') as made:
-        made.truncate(unique)
+    subprocess.run(['qemu-img', 'create', '-q', '-f', kind, str(target), str(unique)], check=True)
     settle()
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(['qemu-img', 'convert', '-n', '-W', '-m', '16', '-t', 'none', '-f', 'raw',
-                    '-O', 'raw', str(source), str(target)], check=True)
+                    '-O', kind, str(source), str(target)], check=True)
     took, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     source.unlink()
     target.unlink()
@@ -222,7 +232,8 @@ def taken(directory):
     found = os.statvfs(directory)
     if os.path.ismount(directory.parent):
         return (found.f_blocks - found.f_bfree) * found.f_frsize
-    return sum(path.stat().st_blocks * 512 for path in directory.rglob('*.raw'))
+    return sum(path.stat().st_blocks * 512 for path in directory.rglob('*')
+               if path.suffix in ('.raw', '.qcow2'))
 
 
 def seconds(start, end):

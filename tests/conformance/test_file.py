@@ -34,8 +34,6 @@ class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
 class TestFileAsQcow2(suite.Conformance):
     """On an ordinary file system: nothing is shared there but by layers."""
 
-    finds_moments = False
-
     @pytest.fixture
     def driver(self, tmp_path):
         started = workbench.started('file', file_path=tmp_path, file_format='qcow2')

@@ -232,7 +232,7 @@ class Traveller:
         self.service = service
         service.begin()
         service.create_types()
-        self.volume_id, self.snapshot_ids, _ = service.chain(noise)
+        self.volume_id, self.snapshot_ids, self.unique = service.chain(noise)
         self.before = service.contents(self.volume_id, self.snapshot_ids)
         self.place, self._migrations = 'alpha', set()
 

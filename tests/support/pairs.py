@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-import processes
+import layered
 import sqlalchemy as sa
 
 from cinder_ext import context
@@ -254,30 +254,21 @@ class LayeredPair(Pair):
 
     def close(self):
         super().close()
-        beta = self.drivers['beta']
-        for view in (self.directory / 'beta' / 'views').glob('volume-*'):
-            # A killed process had it open.
-            beta.disconnect_volume(values.Volume(view.name.removeprefix('volume-'), GIB), {})
-        beta.stop()
-        processes.wait_for_the_end(self.directory / 'beta' / 'views')
+        layered.let_go(self.drivers['beta'], self.directory / 'beta')
 
     def path(self, backend, kind, name_id):
         if backend == 'alpha':
             return super().path(backend, kind, name_id)
-        return (self.directory / 'beta' / f'{kind}s' / f'{kind}-{name_id}').resolve()
+        return layered.layer(self.directory / 'beta', kind, name_id)
 
     def _digest(self, path):
         if path.suffix == '.raw':
             return digest(path)
-        flat = self.directory / 'flat'
-        subprocess.run(['qemu-img', 'convert', '-q', '-f', 'qcow2', '-O', 'raw', path, flat],
-                       check=True)
-        return digest(flat)
+        return digest(layered.flat(path, self.directory / 'flat'))
 
     def files(self):
         """Layers have one file for each volume and each snapshot, too."""
-        found = [*(self.directory / 'alpha').rglob('*.raw'),
-                 *(self.directory / 'beta' / 'layers').iterdir()]
+        found = [*(self.directory / 'alpha').rglob('*.raw'), *layered.layers(self.directory / 'beta')]
         return sorted(map(str, found))
 
 

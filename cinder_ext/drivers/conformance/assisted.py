@@ -8,6 +8,7 @@ driver that gives paths of this host leaves it.
 
 import contextlib
 import os
+import random
 
 import pytest
 
@@ -17,6 +18,10 @@ from cinder_ext.drivers.conformance import consumer, workbench
 
 HOST = {'host': 'compute', 'ip': '127.0.0.1', 'multipath': False}
 """The connector of a consumer's host: it opens what connect_volume names."""
+COUNT = 20 if os.environ.get('CINDER_EXT_LONG') else 6
+"""Snapshots that a volume has at once."""
+CHANCE = 0.3
+"""How often one goes while they are taken."""
 PAUSE_SECONDS = 5
 """A write that takes longer than that has been stopped."""
 
@@ -52,6 +57,7 @@ class Served:
         """(path, format) of the file that a consumer is told to open."""
         info = self.driver.connect_volume(self.volume, HOST)
         if info.driver_volume_type == 'nfs':
+            assert self._directory, 'the export is not seen here: name its directory'
             return os.path.join(self._directory, info.data['name']), info.data['format']
         return info.data['device_path'], info.data.get('format', 'raw')
 
@@ -147,6 +153,16 @@ class AssistedSnapshotCases(workbench.Cases):
             served.delete(taken[number])
         last = served.snapshot()
         assert list(served.taken) == [last]
+        served.check()
+
+    def test_many_come_and_go_in_no_order(self, served):
+        chance = random.Random(COUNT)
+        while len(served.taken) < COUNT:
+            served.snapshot()
+            if chance.random() < CHANCE:
+                served.delete(chance.choice(list(served.taken)))
+        for snapshot in chance.sample(list(served.taken), COUNT - 2):
+            served.delete(snapshot)
         served.check()
 
     def test_the_rest_is_untouched_when_the_middle_goes(self, served):

@@ -21,12 +21,6 @@ class GroupSnapshotCases(workbench.Cases):
     """What capabilities.GroupSnapshots says."""
 
     word = capabilities.GroupSnapshots.word
-    finds_moments = True
-    """Whether the backend looks for a moment between two writes.
-
-    A driver author's class says False where volumes that a process has open for writing are
-    refused instead: then that is what the case with a writer asks for.
-    """
 
     def _members(self, bench, count=2):
         volumes = [bench.volume() for _ in range(count)]
@@ -91,11 +85,10 @@ class GroupSnapshotCases(workbench.Cases):
             for turn in range(TIMES):
                 writer.until(2 * turn + 1)
                 members = [bench.new_snapshot(volume) for volume in volumes]
-                if self.finds_moments:
-                    bench.driver.create_group_snapshot(members)
-                else:
+                if bench.driver.refuses_writers:
                     _check_refused(bench, members)
                     continue
+                bench.driver.create_group_snapshot(members)
                 # Each number is written to the first volume, then to the second, then to the third.
                 seen = [_number(bench, member) for member in members]
                 assert seen == sorted(seen, reverse=True)

@@ -1,7 +1,8 @@
 """All cases in one class, for a driver that serves every capability.
 
 A driver that serves fewer derives from ``Required`` and the case classes of
-those it serves.
+those it serves.  The cases of assisted snapshots stand alone: where consumers open the files of
+a backend themselves is for an author to say.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -9,6 +10,7 @@ import pytest
 
 from cinder_ext.drivers import capabilities
 from cinder_ext.drivers.conformance import (
+    assisted,
     clones,
     connect,
     extend,
@@ -35,12 +37,14 @@ class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRanges
     """What a driver that serves every capability must pass."""
 
 
-def for_driver(driver):
+def for_driver(driver, export_directory=None):
     """The cases of a started driver: what all must pass, and what its capabilities ask for.
 
+    :param export_directory: where the export is seen on this host, for assisted snapshots
     :returns: a class; pytest collects it where it is found under a name that begins with ``Test``
     """
-    served = [kind for kind in Conformance.__mro__
+    served = [kind for kind in (*Conformance.__mro__, assisted.AssistedSnapshotCases)
               if 'word' in vars(kind) and kind.word in capabilities.of(driver)]
     return type('TestBackend', (Required, *served), {
-        'driver': pytest.fixture(lambda self: driver, name='driver')})
+        'driver': pytest.fixture(lambda self: driver, name='driver'),
+        'export_directory': pytest.fixture(lambda self: export_directory, name='export_directory')})

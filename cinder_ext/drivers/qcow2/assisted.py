@@ -37,8 +37,8 @@ class AssistedLayers(capabilities.AssistedSnapshots):
 
     def create_snapshot_assisted_begin(self, snapshot):
         volume = volume_of(snapshot)
-        self._links.get(volume)
         with self._of_volume(snapshot, 'preparing'):
+            self._links.get(volume)
             if self._is_taken(snapshot, volume):
                 self._gone_over(snapshot)
                 return values.Assistance()
@@ -79,8 +79,8 @@ class AssistedLayers(capabilities.AssistedSnapshots):
                 self._take_back(snapshot)
                 return values.Assistance()
             if consumer == capabilities.GONE:
-                top = self._overlay(snapshot) or self._links.get(volume_of(snapshot))
-                self._refuse_written(*self._layers.chain(top))
+                top = self._overlay(snapshot) or self._links.find(volume_of(snapshot))
+                self._refuse_written(*(self._layers.chain(top) if top is not None else []))
             is_made = self._gone_over(snapshot)
         if consumer == capabilities.GONE or not is_made:
             return values.Assistance()
@@ -117,8 +117,8 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         self._links.remove(links.Overlay(snapshot.name_id))
 
     def delete_snapshot_assisted_begin(self, snapshot):
-        self._daemon.withdraw(links.label(snapshot))
         with self._of_volume(snapshot, 'planning the end of'):
+            self._daemon.withdraw(links.label(snapshot))
             merge = self._next(snapshot)
             if merge is None:
                 self._drop(snapshot)
@@ -151,6 +151,9 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         merge = merging.plan(forest, active, layer) if layer in forest.parents else None
         if merge is not None:
             self._refuse_written(merge.bottom)
+            if merge.kind == merging.STREAM and merge.top in forest.written:
+                chain = forest.chain(merge.top)
+                self._spares.expect(merge.top, chain[1:chain.index(merge.bottom) + 1])
         return merge
 
     def _end_merge(self, snapshot, noted):
@@ -276,17 +279,22 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         return locks.is_written(self._layers.path(layer))
 
     def _forest(self, active):
-        """What headers, links and locks show of a family."""
+        """What headers, links and locks show of a family, but for what is merged and only kept."""
+        family = layers.family_of(active)
+        kept = self._spares.kept(family)
+        parents = {name: parent for name, parent in self._layers.parents(family).items()
+                   if name not in kept or self._links.names(name)}
         return merging.Forest(
-            self._layers.parents(layers.family_of(active)), self._links.by_layer(),
+            parents, self._links.by_layer(),
             frozenset(filter(self._is_written, self._layers.chain(active))))
 
     @contextlib.contextmanager
     def _of_volume(self, snapshot, what):
-        """The turn on a snapshot's family; it has one even when nothing is left of it."""
-        found = self._links.find(volume_of(snapshot)) or self._links.find(snapshot)
-        family = layers.family_of(found or snapshot.volume_name_id)
-        with self._work(family, f'{what} snapshot {snapshot.name_id}'):
+        """The turn on the families of a snapshot and of its volume; one even when nothing is left."""
+        found = self._links.find(volume_of(snapshot)), self._links.find(snapshot)
+        families = {layers.family_of(name) for name in found if name is not None}
+        what = f'{what} snapshot {snapshot.name_id}'
+        with self._mapped(what), self._locked(*(families or {snapshot.volume_name_id})):
             yield
 
 

@@ -29,6 +29,7 @@ from cinder_ext.drivers.qcow2 import (
     layers,
     links,
     manage,
+    spares,
     supersede,
 )
 
@@ -49,6 +50,7 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
         self._base = settings.options.file_path or ''
         self._layers = layers.Layers(self._base)
         self._links = links.Links(self._base)
+        self._spares = spares.Spares(self._base, self._layers)
         self._daemon = daemon.StorageDaemon(os.path.join(self._base, 'views'))
 
     @property
@@ -68,6 +70,7 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
             os.makedirs(self._daemon.directory, mode=0o700, exist_ok=True)
             self._layers.start()
             self._links.start()
+            self._spares.start()
             for family in {layers.family_of(name) for name in os.listdir(self._layers.directory)}:
                 with self._locked(family):
                     self._collect(family)
@@ -91,6 +94,11 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
 
     def report(self):
         with self._mapped('reporting'):
+            for family in self._spares.families():
+                # Whoever has the turn has settled it.
+                with (contextlib.suppress(lockutils.AcquireLockFailedException),
+                      self._locked(family, blocking=False)):
+                    pass
             medium = os.statvfs(self._base)
             names = os.listdir(self._layers.directory)
             taken = provisioned = 0
@@ -132,13 +140,15 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
 
     def create_volume_from_snapshot(self, volume, snapshot):
         origin = self._links.get(snapshot)
-        with self._work(layers.family_of(origin), f'creating volume {volume.name_id}'):
+        with self._work(layers.family_of(origin), f'creating volume {volume.name_id}',
+                        volume.name_id):
             if not self._is_made(volume):
                 self._put_on(volume, self._links.get(snapshot))
 
     def clone_volume(self, volume, source):
         origin = self._links.get(source)
-        with self._work(layers.family_of(origin), f'creating volume {volume.name_id}'):
+        with self._work(layers.family_of(origin), f'creating volume {volume.name_id}',
+                        volume.name_id):
             if not self._is_made(volume):
                 self._put_on(volume, self._still(source))
             if self._links.get(source) in self._layers.chain(self._links.get(volume)):
@@ -225,9 +235,23 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
             return
         if self._layers.exists(name) and len(self._links.names(name)) == 1:
             self._refuse_underway(name)
+            above = self._layers.children(name)
             self._dissolve(name)
+            self._links.remove(resource)
+            self._dissolve_unnamed(name, *above)
         self._links.remove(resource)
         self._collect(layers.family_of(name))
+
+    def _dissolve_unnamed(self, *names):
+        """Go on with layers that nobody wants either, unless they are kept as spares.
+
+        Others may have them in use: then the next that is removed beside them looks again.
+        """
+        for name in names:
+            kept = self._spares.kept(layers.family_of(name))
+            if self._layers.exists(name) and name not in kept and not self._links.names(name):
+                with contextlib.suppress(exceptions.ResourceBusy):
+                    self._dissolve(name)
 
     def _dissolve(self, name):
         """Remove a layer that nobody wants, or merge it with the single one that stands on it.
@@ -243,10 +267,8 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
         else:
             self._refuse_written(name)
             self._layers.remove(name)
-        if parent is not None and not self._links.names(parent):
-            # Others may have it in use; the next that is removed above it looks again.
-            with contextlib.suppress(exceptions.ResourceBusy):
-                self._dissolve(parent)
+        if parent is not None:
+            self._dissolve_unnamed(parent)
 
     def _merge(self, name, above):
         """Make one layer of two, copying the smaller one's data.
@@ -263,7 +285,7 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
 
     def _collect(self, family):
         """Remove what calls that were killed left: layers without a link that carry nothing."""
-        used = self._links.used()
+        used = self._links.used() | self._spares.kept(family)
         while True:
             garbage = [name for name in os.listdir(self._layers.directory)
                        if name.startswith(family + '.') and layers.is_name(name)
@@ -282,8 +304,8 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
 
     def revert_to_snapshot(self, volume, snapshot):
         """The link changes in one step: the old content or the new one, never a mixture."""
-        families = [layers.family_of(self._links.get(each)) for each in (volume, snapshot)]
-        with self._mapped(f'reverting volume {volume.name_id}'), self._locked(*families):
+        family, other = (layers.family_of(self._links.get(each)) for each in (volume, snapshot))
+        with self._work(family, f'reverting volume {volume.name_id}', other):
             before, origin = self._still(volume), self._links.get(snapshot)
             name = self._fresh(layers.family_of(origin),
                                f'{volume.name_id[:32]}-{snapshot.name_id[:32]}')
@@ -315,6 +337,9 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
     def _connect(self, resource, connector, access_mode):
         name = self._links.get(resource)
         if self._is_for_consumers(connector):
+            if layers.family_of(name) in self._spares.families():
+                with self._work(layers.family_of(name), f'showing {name}'):
+                    name = self._links.get(resource)
             return values.ConnectionInfo('nfs', {
                 'export': self.settings.options.file_export,
                 'options': self.settings.options.file_export_options,
@@ -348,18 +373,29 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
             return self._layers.allocated(self._links.get(resource), resource.size_bytes)
 
     @contextlib.contextmanager
-    def _work(self, family, what):
-        with self._mapped(what), self._locked(family):
+    def _work(self, family, what, *more):
+        """
+        :param more: other families that get a layer
+        """
+        with self._mapped(what), self._locked(family, *more):
             yield
 
     @contextlib.contextmanager
-    def _locked(self, *families):
-        """One caller at a time per family, also of other processes on this directory."""
+    def _locked(self, *families, blocking=True):
+        """One caller at a time per family, also of other processes on this directory.
+
+        What consumers have merged is settled then, as far as it can be.
+
+        :raises AcquireLockFailedException: not ``blocking``, and another has the turn
+        """
         with contextlib.ExitStack() as locked:
             for number in sorted({_slot(family) for family in families}):
                 locked.enter_context(lockutils.lock(
-                    f'family-{number}', f'qcow2-{self._base}-', external=True,
+                    f'family-{number}', f'qcow2-{self._base}-', external=True, blocking=blocking,
                     lock_path=os.path.join(self._daemon.directory, '.locks')))
+            for family in families:
+                if self._spares.settle(family):
+                    self._collect(family)
             yield
 
     def _mapped(self, what):

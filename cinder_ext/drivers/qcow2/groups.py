@@ -14,6 +14,8 @@ class GroupLayers(capabilities.GroupSnapshots):
     A volume that is written to has a consumer that must take part: the group is refused, at once.
     """
 
+    refuses_writers = True
+
     def create_group_snapshot(self, snapshots):
         """Whoever asks for a view waits meanwhile; who opens a layer by himself is seen at the end."""
         volumes = [values.Volume(each.volume_name_id, each.size_bytes) for each in snapshots]

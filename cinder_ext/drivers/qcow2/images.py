@@ -103,6 +103,17 @@ def extents(layers):
             for part in found]
 
 
+def is_read_through(layers, is_all):
+    """Whether something is read through the upper layer that a lower one holds, as the medium has it.
+
+    :param layers: a list of (path, format), the top first; what they stand on does not count
+    :param is_all: whether nothing lies below, so that zeros need not be held
+    """
+    found = json.loads(run('map', '-U', '--output=json', 'json:' + json.dumps(graph(layers))))
+    return any(part['depth'] and part['present'] and not (is_all and part['zero'])
+               for part in found)
+
+
 def _options(layers):
     """A chain in the dotted words of --image-opts, which has no way to name it as JSON."""
     words, prefix = [], ''

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 
+import layered
 import pytest
 
 from cinder_ext.db import snapshots, volumes
@@ -22,6 +23,19 @@ class MixedCloud(conftest.Cloud):
     """alpha has raw files, beta qcow2 layers; bytes are reached through connections."""
 
     formats = {'alpha': 'raw', 'beta': 'qcow2'}
+
+    @property
+    def layers(self):
+        """The files of the backend that has layers."""
+        return layered.layers(self.directory / self._of('qcow2'))
+
+    def _of(self, kind):
+        return next(name for name, each in self.formats.items() if each == kind)
+
+    def files(self, backend):
+        if self.formats[backend] == 'raw':
+            return super().files(backend)
+        return [path.name for path in layered.layers(self.directory / backend)]
 
     def _start(self, name, backend_options):
         super()._start(name, {**backend_options, 'file_format': self.formats[name]})
@@ -50,26 +64,39 @@ class MixedCloud(conftest.Cloud):
             stream.seek(offset)
             stream.write(content)
 
-    def contents(self, volume_id):
+    def resources(self, volume_id):
+        """(backend, id -> values.Volume or values.Snapshot) of a volume and its snapshots."""
         row = volumes.get(self.context, volume_id)
-        backend, name_id = row.host.partition('#')[2], row.name_id or row.id
-        wanted = {row.id: values.Volume(name_id, row.size * values.GIB)}
+        name_id = row.name_id or row.id
+        found = {row.id: values.Volume(name_id, row.size * values.GIB)}
         for snapshot in snapshots.of_volume(self.context, volume_id):
-            wanted[snapshot.id] = values.Snapshot(snapshot.name_id or snapshot.id, name_id,
-                                                  snapshot.size * values.GIB)
+            found[snapshot.id] = values.Snapshot(snapshot.name_id or snapshot.id, name_id,
+                                                 snapshot.size * values.GIB)
+        return row.host.partition('#')[2], found
+
+    def contents(self, volume_id):
+        backend, found = self.resources(volume_id)
         return {resource_id: conftest.digest(self._flat(resource, backend))
-                for resource_id, resource in wanted.items()}
+                for resource_id, resource in found.items()}
+
+    def file(self, resource, backend):
+        kind = 'snapshot' if isinstance(resource, values.Snapshot) else 'volume'
+        if self.formats[backend] == 'raw':
+            return self.path(resource.name_id, backend, kind)
+        return layered.layer(self.directory / backend, kind, resource.name_id)
 
     def _flat(self, resource, backend):
         """A raw file with what a resource holds; of layers as QEMU itself reads them."""
-        kind = 'snapshot' if isinstance(resource, values.Snapshot) else 'volume'
-        path = self.directory / backend / f'{kind}s' / f'{kind}-{resource.name_id}'
+        path = self.file(resource, backend)
         if self.formats[backend] == 'raw':
-            return path.with_name(path.name + '.raw')
-        flat = self.directory / 'flat'
-        subprocess.run(['qemu-img', 'convert', '-q', '-f', 'qcow2', '-O', 'raw', path.resolve(),
-                        flat], check=True)
-        return flat
+            return path
+        return layered.flat(path, self.directory / 'flat')
+
+    def taken_bytes(self, volume_id):
+        """What each file takes, as ``du`` says: by the id of the volume or snapshot."""
+        backend, found = self.resources(volume_id)
+        return {resource_id: self.file(resource, backend).stat().st_blocks * 512
+                for resource_id, resource in found.items()}
 
     def delete_snapshot(self, snapshot_id):
         row = snapshots.get(self.context, snapshot_id)
@@ -78,9 +105,11 @@ class MixedCloud(conftest.Cloud):
             row.name_id or row.id, volume.name_id or volume.id, row.size * values.GIB))
         snapshots.mark_deleted(self.context, snapshot_id)
 
-    def taken_bytes(self, backend):
-        return sum(path.stat().st_blocks * 512
-                   for path in (self.directory / backend / 'layers').iterdir())
+
+class MixedCloudOfLayers(MixedCloud):
+    """The other way round: a chain begins as layers."""
+
+    formats = {'alpha': 'qcow2', 'beta': 'raw'}
 
 
 @pytest.fixture
@@ -90,29 +119,72 @@ def mixed_cloud(tmp_path):
     made.stop()
 
 
+@pytest.fixture
+def layered_cloud(tmp_path):
+    made = MixedCloudOfLayers(tmp_path)
+    yield made
+    made.stop()
+
+
+CLUSTER = 64 * 1024
+METADATA = MIB
+"""Of a layer: its header, tables and reference counts."""
+
+
+def check_layers(cloud, volume_id, taken):
+    """One sound layer for each of the chain, as large as what differs in it."""
+    for layer in cloud.layers:
+        subprocess.run(['qemu-img', 'check', '-q', '-f', 'qcow2', layer], check=True)
+    assert len(cloud.layers) == 1 + len(taken)
+    # 8 + 3 MiB; 1 MiB of a snapshot that was deleted and 2 MiB; zeros; the last bytes.
+    unique = dict(zip((*taken, volume_id), (11 * MIB, 3 * MIB, 0, 0), strict=True))
+    for resource_id, taken_bytes in cloud.taken_bytes(volume_id).items():
+        assert 0 <= taken_bytes - unique[resource_id] <= METADATA
+
+
 def test_a_chain_goes_to_layers_and_back(mixed_cloud, noise):
     cloud = mixed_cloud
     volume_id, taken = chain(cloud, noise)
-    before = cloud.contents(volume_id)
+    before, space = cloud.contents(volume_id), cloud.taken_bytes(volume_id)
 
     record = cloud.record(cloud.migrate(volume_id))
 
     assert record.phase == 'finished', record.error
     assert cloud.files('alpha') == []
     assert cloud.contents(volume_id) == before
-    layers = sorted((cloud.directory / 'beta' / 'layers').glob('*.qcow2'))
-    assert len(layers) == 1 + len(taken)
-    for layer in layers:
-        subprocess.run(['qemu-img', 'check', '-q', '-f', 'qcow2', layer], check=True)
+    check_layers(cloud, volume_id, taken)
     assert record.bytes_written <= 16 * MIB
-    # Metadata of five layers: clusters of 64 KiB.
-    assert cloud.taken_bytes('beta') <= record.bytes_written + 5 * MIB
 
     record = cloud.record(cloud.migrate(volume_id, to='alpha'))
 
     assert (record.phase, record.method) == ('finished', 'changed-ranges'), record.error
     assert cloud.contents(volume_id) == before
-    assert [path for path in (cloud.directory / 'beta' / 'layers').iterdir()] == []
+    assert cloud.layers == []
+    for resource_id, taken_bytes in cloud.taken_bytes(volume_id).items():
+        # A run of data that begins or ends within a cluster has the rest of that as zeros.
+        assert taken_bytes <= space[resource_id] + 4 * CLUSTER
+
+
+def test_a_chain_of_layers_goes_to_files_and_back(layered_cloud, noise):
+    """Snapshots of different sizes, one merged away; files have the holes that layers had."""
+    cloud = layered_cloud
+    volume_id, taken = chain(cloud, noise)
+    before = cloud.contents(volume_id)
+
+    record = cloud.record(cloud.migrate(volume_id))
+
+    assert (record.phase, record.method) == ('finished', 'changed-ranges'), record.error
+    assert cloud.layers == []
+    assert cloud.contents(volume_id) == before
+    held = dict(zip((*taken, volume_id), (11, 13, 10, 10), strict=True))
+    for resource_id, taken_bytes in cloud.taken_bytes(volume_id).items():
+        assert taken_bytes <= (held[resource_id] + 1) * MIB
+
+    record = cloud.record(cloud.migrate(volume_id, to='alpha'))
+
+    assert record.phase == 'finished', record.error
+    assert cloud.contents(volume_id) == before
+    check_layers(cloud, volume_id, taken)
 
 
 def test_snapshots_of_a_migrated_chain_can_be_deleted_in_any_order(mixed_cloud, noise):
@@ -124,7 +196,7 @@ def test_snapshots_of_a_migrated_chain_can_be_deleted_in_any_order(mixed_cloud, 
         del before[gone]
         cloud.delete_snapshot(gone)
         assert cloud.contents(volume_id) == before
-    assert len(list((cloud.directory / 'beta' / 'layers').iterdir())) == 1
+    assert len(cloud.layers) == 1
 
 
 def test_a_guest_that_writes_an_image_header_does_not_have_it_read(mixed_cloud, tmp_path):

@@ -4,6 +4,7 @@
 import os
 import subprocess
 
+import layered_consumer
 import processes
 import pytest
 from oslo_concurrency import lockutils
@@ -77,3 +78,15 @@ def writer():
     yield open_for_writing
     for process in running:
         process.communicate('quit\n')
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A layered_consumer.LayeredBase with numbers 1 to 3, and snapshots after 1 and after 2."""
+    (tmp_path / 'base').mkdir()
+    made = layered_consumer.LayeredBase(tmp_path / 'base')
+    made.driver.create_volume(layered_consumer.VOLUME)
+    made.write(made.connected(), 1)
+    made.snapshot(layered_consumer.FIRST, 2)
+    made.snapshot(layered_consumer.SECOND, 3)
+    return made

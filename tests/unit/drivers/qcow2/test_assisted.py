@@ -2,107 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import os
-import shutil
 import signal
 import stat
 import subprocess
 
+import layered_consumer
 import pytest
+from layered_consumer import FIRST, SECOND, SIZE, THIRD, UNIT, VOLUME
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import capabilities, values
 from cinder_ext.drivers.conformance import consumer, workbench
-from cinder_ext.drivers.qcow2 import images, layers, locks
+from cinder_ext.drivers.qcow2 import layers, locks
 
-SIZE = 64 * values.MIB
-UNIT = 64 * 1024
-VOLUME = values.Volume('volume', SIZE)
-CONNECTOR = {'host': 'compute', 'ip': '127.0.0.1'}
 LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 ENDS = ('offline', 'begin', 'complete')
 """What comes after a kill while a snapshot that was merged goes."""
 CHANGES = ('symlink', 'rename', 'unlink', 'truncate', 'chmod')
-
-
-def snapshot(name):
-    return values.Snapshot(name, VOLUME.name_id, SIZE)
-
-
-FIRST, SECOND, THIRD = (snapshot(name) for name in ('first', 'second', 'third'))
-
-
-class Base:
-    """A directory with its driver; what a consumer does is done by QEMU's tools."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.driver = workbench.started('file', file_path=directory, file_format='qcow2',
-                                        file_export='127.0.0.1:/exported')
-
-    def copy(self, directory):
-        shutil.copytree(self.directory, directory, symlinks=True)
-        return Base(directory)
-
-    def layer(self, resource):
-        kind = 'snapshot' if isinstance(resource, values.Snapshot) else 'volume'
-        return (self.directory / f'{kind}s' / f'{kind}-{resource.name_id}').resolve()
-
-    def layers(self):
-        return sorted(os.listdir(self.directory / 'layers'))
-
-    def connected(self):
-        """The name of the file that a consumer is told to open."""
-        name = self.driver.connect_volume(VOLUME, CONNECTOR).data['name']
-        return name.removeprefix('layers/')
-
-    def path(self, name):
-        return self.directory / 'layers' / name
-
-    def write(self, name, number):
-        """A write of a number to its block and to one that all writes go to."""
-        self.tool('qemu-io', '-f', 'qcow2', '-c', f'write -P {number} {number * UNIT} {UNIT}',
-                  '-c', f'write -P {number} 0 {UNIT}', self.path(name))
-
-    def holds(self, resource, number):
-        """Whether that was the last number that was written."""
-        said = subprocess.run(
-            ['qemu-io', '-r', '-U', '-f', 'qcow2', '-c', f'read -P {number} 0 {UNIT}',
-             self.layer(resource)], check=True, capture_output=True, text=True, timeout=60)
-        return 'verification failed' not in said.stdout
-
-    def consumer_merges(self, request):
-        """As block-stream and block-commit leave the files."""
-        active, base = self.connected(), request['file_to_merge']
-        if request['merge_target_file'] is None:
-            images.rebase(self.path(active), base, base and 'qcow2')
-            return
-        target, chain = request['merge_target_file'], layers.Layers(self.directory).chain(active)
-        above = chain[chain.index(base) - 1]
-        self.tool('qemu-img', 'commit', '-q', '-d', '-f', 'qcow2', '-b', self.path(target),
-                  self.path(base))
-        images.repoint(self.path(above), target, 'qcow2')
-
-    def snapshot(self, taken, number):
-        """Take one, then write a number to the new layer."""
-        begun = self.driver.create_snapshot_assisted_begin(taken)
-        self.driver.create_snapshot_assisted_complete(taken, begun.noted)
-        self.write(begun.request['new_file'], number)
-
-    @staticmethod
-    def tool(*words):
-        subprocess.run(list(map(str, words)), check=True, capture_output=True, timeout=60)
-
-
-@pytest.fixture
-def base(tmp_path):
-    """Numbers 1 to 3; snapshots after 1 and after 2."""
-    (tmp_path / 'base').mkdir()
-    made = Base(tmp_path / 'base')
-    made.driver.create_volume(VOLUME)
-    made.write(made.connected(), 1)
-    made.snapshot(FIRST, 2)
-    made.snapshot(SECOND, 3)
-    return made
 
 
 def end(process):
@@ -144,14 +60,14 @@ def killed_at(number, step):
 def after_kills(base, step):
     """A copy of the directory for each instant at which a step can be killed; at last it is done.
 
-    :param step: takes a Base
+    :param step: takes a LayeredBase
     """
     for number in range(1, 100):
         copy = base.copy(base.directory.parent / f'copy-{number}')
         if not killed_at(number, lambda again=copy: step(again)):
             assert number > 3
             return
-        yield Base(copy.directory)
+        yield layered_consumer.LayeredBase(copy.directory)
     raise AssertionError('it never ends')
 
 
@@ -306,7 +222,7 @@ def test_who_may_open_the_old_layer_may_open_the_new_one(base):
 
 def test_a_layer_on_its_way_survives_a_restart(base):
     begun = base.driver.create_snapshot_assisted_begin(THIRD)
-    again = Base(base.directory)
+    again = layered_consumer.LayeredBase(base.directory)
     assert begun.request['new_file'] in again.layers()
     assert again.driver.create_snapshot_assisted_begin(THIRD) == begun
 
@@ -319,7 +235,7 @@ def test_whatever_needs_a_quiet_volume_waits_for_its_consumer(base, writer, step
     if step == 'unknown':
         base.driver.create_snapshot_assisted_abort(THIRD, begun.noted, capabilities.UNKNOWN)
     process = writer(base.path(old if writes_to == 'old' else begun.request['new_file']))
-    for refused in (lambda: base.driver.create_snapshot(snapshot('other')),
+    for refused in (lambda: base.driver.create_snapshot(layered_consumer.snapshot('other')),
                     lambda: base.driver.clone_volume(values.Volume('clone', SIZE), VOLUME),
                     lambda: base.driver.revert_to_snapshot(VOLUME, SECOND)):
         with pytest.raises(exceptions.ResourceBusy):
@@ -397,3 +313,37 @@ def test_nobody_opens_what_is_barred(base):
 def test_without_an_export_nobody_is_asked(tmp_path):
     driver = workbench.started('file', file_path=tmp_path, file_format='qcow2')
     assert not capabilities.has(driver, capabilities.AssistedSnapshots)
+
+
+def test_a_raw_disk_in_which_the_guest_wrote_a_header_stays_raw(tmp_path):
+    """What looks like qcow2, standing on another file, is never read as that."""
+    (tmp_path / 'base').mkdir()
+    base = layered_consumer.LayeredBase(tmp_path / 'base')
+    disk = base.directory / 'volumes' / 'disk'
+    with open(disk, 'wb') as file:
+        file.truncate(SIZE)
+    base.driver.manage_volume(VOLUME, {'source-name': 'disk', 'format': 'raw'})
+    forged = tmp_path / 'forged'
+    base.tool('qemu-img', 'create', '-f', 'qcow2', '-u', '-b', '/etc/passwd', '-F', 'raw', forged,
+              '1M')
+    serving = consumer.Consumer(str(base.path(base.connected())), 'raw')
+    try:
+        base.tool('qemu-io', '-f', 'raw', '-c', f'write -s {forged} 0 {UNIT}', serving.url())
+        for number, each in enumerate((FIRST, SECOND), 1):
+            begun = base.driver.create_snapshot_assisted_begin(each)
+            serving.go_over(begun.request)
+            base.driver.create_snapshot_assisted_complete(each, begun.noted)
+            base.tool('qemu-io', '-f', 'raw', '-c', f'write -P {number} {number * UNIT} {UNIT}',
+                      '-c', 'flush', serving.url())
+        begun = base.driver.delete_snapshot_assisted_begin(FIRST)
+        assert begun.request['merge_target_file'].endswith('.raw')
+        assert begun.noted[f'{begun.request["merge_target_file"]}:format'] == 'raw'
+        serving.merge(begun.request)
+        base.driver.delete_snapshot_assisted_complete(FIRST, begun.noted)
+    finally:
+        serving.stop()
+    assert base.layer(SECOND).suffix == '.raw'
+    assert layers.Layers(base.directory).chain(base.layer(VOLUME).name) == [
+        base.layer(VOLUME).name, base.layer(SECOND).name]
+    assert base.layer(SECOND).read_bytes()[:UNIT] == forged.read_bytes()[:UNIT].ljust(UNIT, b'\0')
+    assert base.numbers()[1:3] == [1, 2]
