@@ -131,6 +131,8 @@ def test_killed_after_each_step(tmp_path, is_long, record_property):
         standing = [case.create()[0] for _ in range(2)]
         for after in itertools.count(1, 1 if is_long else STRIDE):
             kills = case.service.kills
+            # A report that finds nobody is repeated, or forgotten.
+            case.stage.compute.storage.patience_seconds = dice.choice((0, 20, 20))
             standing.append(case.create([after])[0])
             case.remove(standing.pop(dice.randrange(3)), [after])
             if case.service.kills == kills:

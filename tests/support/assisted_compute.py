@@ -78,7 +78,7 @@ class AssistedCompute(compute_service.ComputeService):
     """The service; a context.
 
     :param exports: of the backends: what ``export`` says -> directory
-    :param kind: of guest: ``daemon`` or ``machine``
+    :ivar kind: of guests that are started: ``daemon`` or ``machine``
     :ivar manners: of the next requests, one each
     :ivar manner: of those that come after them
     :ivar asked: (id of the snapshot, what was asked) of each request that passed the door
@@ -87,9 +87,9 @@ class AssistedCompute(compute_service.ComputeService):
     :ivar poll_seconds: between two questions for a snapshot that is being made
     """
 
-    def __init__(self, directory, endpoint, exports, kind='daemon', patience_seconds=20):
+    def __init__(self, directory, endpoint, exports, patience_seconds=20):
         super().__init__(directory, endpoint, patience_seconds)
-        self.exports, self.kind = dict(exports), kind
+        self.exports, self.kind = dict(exports), 'daemon'
         self.manners, self.manner = collections.deque(), Manner()
         self.asked, self.swallowed = [], []
         self.speaks_tokens, self.poll_seconds = False, 0.5

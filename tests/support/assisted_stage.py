@@ -52,13 +52,13 @@ class LayerWatch:
 class Seat:
     """A volume in use: its server, the guest, and what the guest writes."""
 
-    def __init__(self, stage, volume_id, **writing):
+    def __init__(self, stage, volume_id):
         self.stage, self.volume_id = stage, volume_id
         self.server = stage.compute.boot()
         self.guest = stage.compute.attach(self.server, volume_id)
-        self._writing, self.was_killed = writing, False
+        self.was_killed = False
         self.log = stamped_writer.StampLog(seed=len(stage.seats))
-        self.writer = stamped_writer.StampedWriter(self.guest, self.log, **writing)
+        self.writer = stamped_writer.StampedWriter(self.guest, self.log)
 
     @property
     def device(self):
@@ -77,7 +77,7 @@ class Seat:
             self.log.survives(self.guest.path)
         else:
             self.log.cut_of(self.guest.path, self.log.acknowledged, self.log.started)
-        self.writer = stamped_writer.StampedWriter(self.guest, self.log, **self._writing)
+        self.writer = stamped_writer.StampedWriter(self.guest, self.log)
 
     def is_whole(self):
         """What the guest reads is what it wrote, each layer is sound, and its server knows the file."""
@@ -110,11 +110,11 @@ class Stage:
     :param options: of the service: section -> option -> value
     """
 
-    def __init__(self, service, directory, kind='daemon', options=None):
+    def __init__(self, service, directory, options=None):
         self.service, self.api = service, service.api
         self.layers = service.state_dir / 'alpha' / 'layers'
         self.compute = assisted_compute.AssistedCompute(
-            directory, service.api.endpoint, {EXPORT: str(service.state_dir / 'alpha')}, kind)
+            directory, service.api.endpoint, {EXPORT: str(service.state_dir / 'alpha')})
         self.seats = []
         sections = {'alpha': BACKEND, 'nova': {'endpoint_override': self.compute.url},
                     'DEFAULT': {'sweep_interval': 1}}
@@ -138,10 +138,11 @@ class Stage:
         self.service.kill()
         self.compute.__exit__()
 
-    def seat(self, **writing):
+    def seat(self, kind='daemon'):
         """A new volume, and a server that writes to it."""
+        self.compute.kind = kind
         volume_id = self.api.create_volume(1, volume_type='alpha')['id']
-        self.seats.append(Seat(self, volume_id, **writing))
+        self.seats.append(Seat(self, volume_id))
         return self.seats[-1]
 
     def no_layer_was_taken(self):

@@ -6,16 +6,9 @@ import embedded
 import pytest
 
 
-@pytest.fixture
-def make_stage(tmp_path):
-    """make_stage(kind='daemon', options=None) -> a Stage that is started."""
-    made = []
-
-    def make(**more):
-        stage = assisted_stage.Stage(embedded.EmbeddedService(tmp_path / 'state'), tmp_path, **more)
-        made.append(stage)
-        return stage.__enter__()
-
-    yield make
-    for stage in made:
-        stage.__exit__()
+@pytest.fixture(scope='module')
+def stage(tmp_path_factory):
+    """What the tests of a module share; each clears what it made."""
+    directory = tmp_path_factory.mktemp('assisted')
+    with assisted_stage.Stage(embedded.EmbeddedService(directory / 'state'), directory) as made:
+        yield made

@@ -34,8 +34,7 @@ def _pending(stage, volume_ids, count):
     rest.wait_for(lambda: len(stage.compute.asked) == len(volume_ids), 'a request for each volume')
 
 
-def test_threads_do_not_wait(make_stage, record_property):
-    stage = make_stage(options={'DEFAULT': {'sweep_interval': 1}})
+def test_threads_do_not_wait(stage, record_property):
     stage.compute.manner = assisted_compute.Manner(silent=True)
     volume_ids = [stage.api.create_volume(1, volume_type='alpha')['id'] for _ in range(SERVERS)]
     for each in volume_ids:

@@ -5,7 +5,6 @@ import random
 import time
 
 import assisted_stage
-import pytest
 import rest
 
 LONGEST_SILENCE_SECONDS = 1
@@ -29,6 +28,7 @@ class Story:
         seat, stage = self.seat, self.stage
         seat.writer.goes_on(self.dice.randrange(20, 200))
         seat.writer.mark()
+        stage.compute.speaks_tokens = self.dice.random() < 0.5
         new, old = {}, []
         for _ in range(self.dice.randrange(1, 5)):
             left = [each for each in self.cuts if each not in old]
@@ -78,16 +78,24 @@ def _play(stage, seat, seed, count):
     return story
 
 
-def _nothing_is_left(stage, *volume_ids):
-    """A layer and a link per volume is all that the backend has."""
-    wanted = sorted([*(stage.layer('volume', each).name for each in volume_ids),
-                     *(f'volume-{each}' for each in volume_ids)])
-    assert stage.files() == wanted
+def _is_all(stage, seat):
+    """A layer and a link of the volume are all that the backend has."""
+    volume_id = seat.volume_id
+    assert stage.files() == sorted([stage.layer('volume', volume_id).name, f'volume-{volume_id}'])
     stage.no_layer_was_taken()
 
 
-def test_twenty_snapshots_in_random_order(make_stage, is_long, record_property):
-    stage = make_stage()
+def _clear(stage, seat):
+    """Shut the server down and delete its volume: nothing is left."""
+    _is_all(stage, seat)
+    seat.leave()
+    _is_all(stage, seat)
+    stage.api.delete_volume(seat.volume_id)
+    assert stage.files() == []
+    assert stage.compute.swallowed == []
+
+
+def test_twenty_snapshots_in_random_order(stage, is_long, record_property):
     seat = stage.seat()
     began = time.monotonic()
     story = _play(stage, seat, 20, 200 if is_long else 20)
@@ -97,30 +105,23 @@ def test_twenty_snapshots_in_random_order(make_stage, is_long, record_property):
           f'{time.monotonic() - began:.1f} s, longest silence {story.longest:.3f} s')
     assert story.made == story.deleted >= 20
     assert story.longest < LONGEST_SILENCE_SECONDS
-    assert stage.compute.swallowed == []
-    _nothing_is_left(stage, seat.volume_id)
+    _is_all(stage, seat)
     seat.reboot()
     seat.is_whole()
-    seat.leave()
-    _nothing_is_left(stage, seat.volume_id)
-    stage.api.delete_volume(seat.volume_id)
-    _nothing_is_left(stage)
+    _clear(stage, seat)
 
 
-def test_a_machine_takes_part_as_well(make_stage):
-    stage = make_stage(kind='machine')
-    seat = stage.seat()
+def test_a_machine_takes_part_as_well(stage):
+    seat = stage.seat('machine')
     story = _play(stage, seat, 7, 5)
     assert story.longest < LONGEST_SILENCE_SECONDS
-    seat.leave()
-    _nothing_is_left(stage, seat.volume_id)
+    _clear(stage, seat)
 
 
-@pytest.mark.parametrize('speaks_tokens', [False, True], ids=['percent', 'tokens'])
-def test_what_is_asked_is_what_the_compute_service_knows(make_stage, speaks_tokens):
-    """Newest, middle and oldest are deleted: the bodies, and what the API shows meanwhile."""
-    stage = make_stage()
-    stage.compute.speaks_tokens = speaks_tokens
+def test_what_is_asked_is_what_the_compute_service_knows(stage):
+    """Newest, middle and oldest are deleted: the bodies, and what the API shows."""
+    asked = stage.compute.asked
+    asked.clear()
     seat = stage.seat()
     ids, layers = [], []
     for number in range(4):
@@ -130,26 +131,23 @@ def test_what_is_asked_is_what_the_compute_service_knows(make_stage, speaks_toke
     active = stage.layer('volume', seat.volume_id).name
     shown = stage.api.snapshot(ids[0])
     assert shown['os-extended-snapshot-attributes:progress'] == '100%'
-    assert stage.compute.asked == [
-        (each, {'snapshot_id': each, 'type': 'qcow2', 'new_file': name})
-        for each, name in zip(ids, [*layers[1:], active], strict=True)]
-    stage.compute.asked.clear()
+    assert asked == [(each, {'snapshot_id': each, 'type': 'qcow2', 'new_file': name})
+                     for each, name in zip(ids, [*layers[1:], active], strict=True)]
+    asked.clear()
     for each in (ids[1], ids[3], ids[0], ids[2]):
         assert stage.delete(each) == assisted_stage.GONE
     common = {'volume_id': seat.volume_id, 'type': 'qcow2'}
-    assert stage.compute.asked == [
+    assert asked == [
         (ids[1], {**common, 'file_to_merge': layers[2], 'merge_target_file': layers[1]}),
         (ids[3], {**common, 'file_to_merge': layers[1], 'merge_target_file': None}),
         (ids[0], {**common, 'file_to_merge': layers[1], 'merge_target_file': layers[0]}),
         (ids[2], {**common, 'file_to_merge': None, 'merge_target_file': None})]
-    assert stage.compute.swallowed == []
     seat.is_whole()
-    _nothing_is_left(stage, seat.volume_id)
+    _clear(stage, seat)
 
 
-def test_a_snapshot_taken_in_use_is_cloned_and_reverted_to(make_stage):
+def test_a_snapshot_taken_in_use_is_cloned_and_reverted_to(stage):
     """What a project does with a snapshot, it can do with this one."""
-    stage = make_stage()
     seat = stage.seat()
     seat.writer.goes_on()
     snapshot_id = stage.request_snapshot(seat)
@@ -166,4 +164,5 @@ def test_a_snapshot_taken_in_use_is_cloned_and_reverted_to(make_stage):
     rest.wait_for(lambda: stage.api.volume(seat.volume_id)['status'] == 'available', 'the revert')
     assert seat.log.cut_of(stage.layer('volume', seat.volume_id)) == cut
     assert stage.delete(snapshot_id) == assisted_stage.GONE
-    _nothing_is_left(stage, seat.volume_id)
+    _is_all(stage, seat)
+    stage.api.delete_volume(seat.volume_id)
