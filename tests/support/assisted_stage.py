@@ -23,7 +23,7 @@ class LayerWatch:
     :ivar problems: what was seen, one sentence each
     """
 
-    def __init__(self, guests, pause_seconds=0.01):
+    def __init__(self, guests, pause_seconds=0.05):
         self.problems = []
         self._guests, self._pause = guests, pause_seconds
         self._stopping = threading.Event()
@@ -63,6 +63,10 @@ class Seat:
     @property
     def device(self):
         return self.server.devices[self.volume_id]
+
+    def names(self):
+        """Of the volume's own files: its layer and its link."""
+        return [self.stage.layer('volume', self.volume_id).name, f'volume-{self.volume_id}']
 
     def reboot(self):
         """Start the server again from its stored connection info, whether it was killed or not.
@@ -117,7 +121,7 @@ class Stage:
             directory, service.api.endpoint, {EXPORT: str(service.state_dir / 'alpha')})
         self.seats = []
         sections = {'alpha': BACKEND, 'nova': {'endpoint_override': self.compute.url},
-                    'DEFAULT': {'sweep_interval': 1}}
+                    'DEFAULT': {'sweep_interval': 1, 'report_interval': 2}}
         for section, values in (*sections.items(), *(options or {}).items()):
             service.options[section] = {**service.options.get(section, {}), **values}
         self._watch = LayerWatch(lambda: [seat.guest for seat in list(self.seats)])
@@ -155,8 +159,15 @@ class Stage:
 
     def files(self):
         """Names of all layers and links of the backend."""
-        return sorted(name for room in ('layers', 'volumes', 'snapshots', 'overlays')
+        return sorted(name for room in ('layers', 'volumes', 'snapshots', 'overlays', 'spares')
                       for name in os.listdir(self.layers.parent / room))
+
+    def is_left(self, wanted, seconds=20):
+        """Return when these are all files of the backend: what was merged stays for a while.
+
+        :param wanted: function that returns their names
+        """
+        rest.wait_for(lambda: self.files() == sorted(wanted()), f'{wanted()} to be left', seconds)
 
     def request_snapshot(self, seat, name=None):
         """Ask for a snapshot of a volume in use; returns its id."""

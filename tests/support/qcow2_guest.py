@@ -53,7 +53,7 @@ class Monitor:
                 made.connect(path)
                 return made.makefile('rwb')
             if self._process.poll() is not None:
-                raise Gone(f'QEMU has ended with {self._process.returncode}')
+                raise Gone(f'QEMU has ended: {self._process.stderr.read().decode()}')
             assert time.monotonic() < deadline, 'QEMU does not answer'
             time.sleep(0.005)
 

@@ -32,6 +32,7 @@ class Play:
         driver.create_volume(self.volume)
         self.log = stamped_writer.StampLog(512)
         self.cuts, self.doubtful, self.story = {}, [], []
+        self.may_die = True
         self.guests = []
         self.start()
 
@@ -107,6 +108,8 @@ class Play:
                 self.driver.delete_snapshot_assisted_abort(snapshot, begun.noted)
                 return False
             self.driver.delete_snapshot_assisted_complete(snapshot, begun.noted)
+            if self.may_die and self.dice.random() < 0.2:
+                self.reboot(True)
         self.cuts.pop(snapshot, None)
         if snapshot in self.doubtful:
             self.doubtful.remove(snapshot)
@@ -171,9 +174,12 @@ def test_whatever_happens_everything_can_be_deleted(play, seed):
             if not it.delete(each, 'well'):
                 raise AssertionError('\n'.join(it.story))
             it.is_whole()
+        it.may_die = False
         # What merges that were not reported have left goes with the next snapshot that does.
         it.create('well')
         assert it.delete(*it.cuts, 'well')
+        it.is_whole()
+        it.driver.report()
         active = os.path.basename(it.guest.path)
         assert os.listdir(it.base + '/layers') == [active], '\n'.join(it.story)
         assert it.active() == it.guest.path

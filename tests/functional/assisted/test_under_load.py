@@ -80,8 +80,7 @@ def _play(stage, seat, seed, count):
 
 def _is_all(stage, seat):
     """A layer and a link of the volume are all that the backend has."""
-    volume_id = seat.volume_id
-    assert stage.files() == sorted([stage.layer('volume', volume_id).name, f'volume-{volume_id}'])
+    stage.is_left(seat.names)
     stage.no_layer_was_taken()
 
 
@@ -91,7 +90,7 @@ def _clear(stage, seat):
     seat.leave()
     _is_all(stage, seat)
     stage.api.delete_volume(seat.volume_id)
-    assert stage.files() == []
+    stage.is_left(list)
     assert stage.compute.swallowed == []
 
 
