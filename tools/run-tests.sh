@@ -42,7 +42,8 @@ done
 . "$(dirname "$0")/prepare.sh"
 need_packages venv=python3-venv qemu-img=qemu-utils mkfs.xfs=xfsprogs mkfs.ext4=e2fsprogs \
     fusermount3=fuse3 nbdfuse=libnbd-bin \
-    qemu-storage-daemon=qemu-system-common uwsgi_python3=uwsgi-plugin-python3
+    qemu-storage-daemon=qemu-system-common qemu-system-x86_64=qemu-system-x86 \
+    uwsgi_python3=uwsgi-plugin-python3
 make_venv test
 cd "$checkout"
 tests=("$venv/bin/python" -m pytest ${processes[@]+"${processes[@]}"} ${long[@]+"${long[@]}"}

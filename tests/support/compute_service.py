@@ -72,7 +72,7 @@ class Storage:
         self.patience_seconds = patience_seconds
         self.calls = []
 
-    def ask(self, method, path, body=None):
+    def ask(self, method, path, body=None, version='3.71'):
         """One call; returns the answer's document.
 
         :raises Refused: by the service, or because it is not there
@@ -81,7 +81,7 @@ class Storage:
         while True:
             try:
                 answer = requests.request(method, self._endpoint + path, json=body, timeout=30,
-                                          headers={'OpenStack-API-Version': 'volume 3.71'})
+                                          headers={'OpenStack-API-Version': f'volume {version}'})
                 break
             except requests.ConnectionError as fault:
                 if time.monotonic() > deadline:
@@ -136,11 +136,16 @@ class ComputeService:
         self.swap_progress, self.newest = None, NEWEST
         self.answers, self.loses_answers, self.unavailable = {}, False, 0
         self._disks = 0
-        self._http = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Handler)
+        self._http = http.server.ThreadingHTTPServer(('127.0.0.1', 0), self.handler())
         self._http.daemon_threads = True
         self._http.compute = self
         self.url = f'http://127.0.0.1:{self._http.server_port}/v2.1'
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+
+    @staticmethod
+    def handler():
+        """The class of what answers the requests."""
+        return Handler
 
     def __enter__(self):
         self._thread.start()
@@ -166,11 +171,15 @@ class ComputeService:
         """Attach a volume as Nova does; returns the disk of the guest."""
         attachment_id = self.storage.reserve(volume_id, server.id)
         info = self.storage.connect(attachment_id)
-        self._disks += 1
-        disk = guest_disk.GuestDisk(self.directory / f'disk-{self._disks}', info['device_path'])
+        disk = self.open(info)
         self.storage.complete(attachment_id)
         server.devices[volume_id] = {'attachment_id': attachment_id, 'disk': disk}
         return disk
+
+    def open(self, info):
+        """The disk of a guest that a connection info leads to."""
+        self._disks += 1
+        return guest_disk.GuestDisk(self.directory / f'disk-{self._disks}', info['device_path'])
 
     def detach(self, server, volume_id):
         """Detach a volume, as its user asks."""
@@ -268,7 +277,7 @@ class ComputeService:
             assert not thread.is_alive(), 'a swap is stuck'
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     ROUTE = re.compile(r'/v2\.1/servers/([^/]+)(?:/os-volume_attachments(?:/([^/]+))?)?')
 
     def do_GET(self):
@@ -305,15 +314,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return 202, None
 
     def _answer(self, handle):
+        def of_a_server():
+            found = self.ROUTE.fullmatch(self.path)
+            server = self.server.compute.servers.get(found.group(1)) if found else None
+            if server is None:
+                raise Refused(404, 'Instance could not be found.')
+            return handle(server, found.group(2))
+        self.answer(of_a_server)
+
+    def answer(self, handle):
+        """Answer with what a function returns, a status and a document, or with its refusal."""
         compute = self.server.compute
         compute.requests.append((self.command, self.path))
         try:
             self._refuse_version(compute.newest)
-            found = self.ROUTE.fullmatch(self.path)
-            server = compute.servers.get(found.group(1)) if found else None
-            if server is None:
-                raise Refused(404, 'Instance could not be found.')
-            status, document = handle(server, found.group(2))
+            status, document = handle()
         except Refused as refusal:
             status, text = refusal.args
             document = {FAULTS.get(status, 'computeFault'): {'code': status, 'message': text}}

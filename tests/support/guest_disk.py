@@ -18,10 +18,10 @@ import subprocess
 import threading
 import time
 
+import nbd_client
+
 BLOCK_BYTES = 4096
 _DAEMON = 'qemu-storage-daemon'
-_GREETING = b'NBDMAGICIHAVEOPT'
-_REQUEST, _WRITE, _DISCONNECT, _REPLY = 0x25609513, 1, 2, 0x67446698
 
 
 class MirrorFailed(Exception):
@@ -171,28 +171,9 @@ class Writer:
         self._stopping = threading.Event()
         self.fault = None
         self._lock, self._last = threading.Lock(), None
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(30)
-        self._socket.connect(disk.socket)
-        self._greet()
+        self._disk = nbd_client.Connection(disk.socket)
         self._thread = threading.Thread(target=self._run, name='guest', daemon=True)
         self._thread.start()
-
-    def _greet(self):
-        assert self._read(16) == _GREETING
-        self._read(2)
-        self._socket.sendall(struct.pack('>I', 3))
-        self._socket.sendall(struct.pack('>8sII', b'IHAVEOPT', 1, 4) + b'disk')
-        self._read(10)
-
-    def _read(self, length):
-        found = b''
-        while len(found) < length:
-            part = self._socket.recv(length - len(found))
-            if not part:
-                raise ConnectionError('the disk is gone')
-            found += part
-        return found
 
     def _run(self):
         dice = random.Random(3)
@@ -203,16 +184,10 @@ class Writer:
                 offset = dice.randrange(self._blocks) * BLOCK_BYTES
                 with self._lock:
                     self._last = number, offset
-                    self._write(number, offset)
+                    self._disk.write(offset, content(number, offset))
                     self.acknowledged[offset] = number
         except (OSError, AssertionError) as fault:
             self.fault = fault
-
-    def _write(self, number, offset):
-        self._socket.sendall(struct.pack('>IHHQQI', _REQUEST, 0, _WRITE, number, offset, BLOCK_BYTES)
-                             + content(number, offset))
-        magic, error, handle = struct.unpack('>IIQ', self._read(16))
-        assert (magic, error, handle) == (_REPLY, 0, number), f'the disk answers {error}'
 
     @property
     def count(self):
@@ -232,9 +207,7 @@ class Writer:
         self._stopping.set()
         self._thread.join(30)
         assert not self._thread.is_alive(), 'the guest is stuck'
-        with contextlib.suppress(OSError):
-            self._socket.sendall(struct.pack('>IHHQQI', _REQUEST, 0, _DISCONNECT, 0, 0, 0))
-        self._socket.close()
+        self._disk.close()
 
     def missing(self, path):
         """Offsets of acknowledged writes that a file does not have; nothing is written meanwhile.
