@@ -61,6 +61,7 @@ def begin(request):
     os.environ.clear()
     os.environ.update(request['environment'])
     sys.argv = request['run']
+    sys.path[0] = os.path.dirname(sys.argv[0])
     runpy.run_path(sys.argv[0], run_name='__main__')
 
 
