@@ -21,6 +21,7 @@ from cinder_ext.db import (
     volumes,
 )
 from cinder_ext.states import messages
+from cinder_ext.volume import backend
 
 STEPS = ['none', 'begun', 'prepared', 'asking', 'asked']
 
@@ -160,6 +161,46 @@ def test_snapshot_waits_while_a_server_moves(assisted):
     assert assisted.stage(snapshot_id) is None
     attachments.complete(assisted.context, second_id)
     assisted.cloud.until(lambda: assisted.sweep() or assisted.stage(snapshot_id) == 'asked')
+
+
+@pytest.fixture
+def nobody_asks(assisted):
+    """An Event; until it is set the questions to the compute service wait."""
+    go_on = threading.Event()
+    pool = assisted.cloud.backends._services[0]._backend.asking
+    for _ in range(backend.ASKED_AT_ONCE):
+        pool.submit(go_on.wait, 30)
+    yield go_on
+    go_on.set()
+
+
+def test_what_was_not_asked_for_is_taken_back_when_a_server_moves(assisted, nobody_asks):
+    volume_id = assisted.attached()
+    before, names = assisted.files(volume_id), assisted.names()
+    snapshot_id = assisted.ask_create(volume_id)
+    assisted.cloud.until(lambda: assisted.names() != names)
+    second_id = assisted.attach(volume_id, 'compute-2', complete=False)
+    assert (assisted.stage(snapshot_id), assisted.noted(snapshot_id)) == (None, {})
+    assert (assisted.files(volume_id), assisted.names()) == (before, names)
+    nobody_asks.set()
+    attachments.complete(assisted.context, second_id)
+    assisted.cloud.until(lambda: assisted.sweep() or assisted.stage(snapshot_id) == 'asked')
+    assert _asked_ids(assisted) == [snapshot_id]
+
+
+def test_question_is_not_asked_twice_however_often_it_is_swept(assisted, nobody_asks):
+    volume_id = assisted.attached()
+    names = assisted.names()
+    snapshot_id = assisted.ask_create(volume_id)
+    assisted.cloud.until(lambda: assisted.names() != names)
+    for _ in range(3):
+        assisted.cloud.volume_api.complete_snapshot(
+            assisted.context, assisted.cloud.row(volume_id).host, snapshot_id)
+    nobody_asks.set()
+    assisted.is_asked(snapshot_id)
+    assisted.report(snapshot_id, 'creating', '90%')
+    assisted.becomes(snapshot_id, 'available')
+    assert _asked_ids(assisted) == [snapshot_id]
 
 
 @pytest.fixture
