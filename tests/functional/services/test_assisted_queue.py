@@ -14,6 +14,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import (
     assisted_snapshots,
     attachments,
+    group_snapshots,
     reverts,
     snapshots,
     volume_migrations,
@@ -21,6 +22,7 @@ from cinder_ext.db import (
     volumes,
 )
 from cinder_ext.states import messages
+from cinder_ext.volume import backend
 
 STEPS = ['none', 'begun', 'prepared', 'asking', 'asked']
 
@@ -163,6 +165,46 @@ def test_snapshot_waits_while_a_server_moves(assisted):
 
 
 @pytest.fixture
+def nobody_asks(assisted):
+    """An Event; until it is set the questions to the compute service wait."""
+    go_on = threading.Event()
+    pool = assisted.cloud.backends._services[0]._backend.asking
+    for _ in range(backend.ASKED_AT_ONCE):
+        pool.submit(go_on.wait, 30)
+    yield go_on
+    go_on.set()
+
+
+def test_what_was_not_asked_for_is_taken_back_when_a_server_moves(assisted, nobody_asks):
+    volume_id = assisted.attached()
+    before, names = assisted.files(volume_id), assisted.names()
+    snapshot_id = assisted.ask_create(volume_id)
+    assisted.cloud.until(lambda: assisted.names() != names)
+    second_id = assisted.attach(volume_id, 'compute-2', complete=False)
+    assert (assisted.stage(snapshot_id), assisted.noted(snapshot_id)) == (None, {})
+    assert (assisted.files(volume_id), assisted.names()) == (before, names)
+    nobody_asks.set()
+    attachments.complete(assisted.context, second_id)
+    assisted.cloud.until(lambda: assisted.sweep() or assisted.stage(snapshot_id) == 'asked')
+    assert _asked_ids(assisted) == [snapshot_id]
+
+
+def test_question_is_not_asked_twice_however_often_it_is_swept(assisted, nobody_asks):
+    volume_id = assisted.attached()
+    names = assisted.names()
+    snapshot_id = assisted.ask_create(volume_id)
+    assisted.cloud.until(lambda: assisted.names() != names)
+    for _ in range(3):
+        assisted.cloud.volume_api.complete_snapshot(
+            assisted.context, assisted.cloud.row(volume_id).host, snapshot_id)
+    nobody_asks.set()
+    assisted.is_asked(snapshot_id)
+    assisted.report(snapshot_id, 'creating', '90%')
+    assisted.becomes(snapshot_id, 'available')
+    assert _asked_ids(assisted) == [snapshot_id]
+
+
+@pytest.fixture
 def open_operation(assisted):
     volume_id = assisted.attached()
     snapshot_id = assisted.ask_create(volume_id)
@@ -246,6 +288,27 @@ def test_group_snapshot_fails_when_all_members_have_ended(assisted, assisted_gro
     assisted.report(taken[members[1]], 'creating', '90%')
     assisted_groups.snapshot_becomes(whole_id, 'error')
     assert snapshots.get(assisted.context, taken[members[1]]).status == 'available'
+
+
+def test_group_snapshot_is_deleted_with_the_last_member(assisted, assisted_groups):
+    group_id, members = _two(assisted_groups)
+    assisted.attached(volume_id=members[0])
+    whole_id = assisted_groups.record_snapshot(group_id)
+    host = assisted_groups.host(group_id)
+    assisted.cloud.volume_api.create_group_snapshot(assisted.context, host, whole_id)
+    taken = assisted_groups.members(whole_id)
+    assisted.is_asked(taken[members[0]])
+    assisted.report(taken[members[0]], 'creating', '90%')
+    assisted_groups.snapshot_becomes(whole_id, 'available')
+    group_snapshots.begin_delete(assisted.context, whole_id)
+    assisted.cloud.volume_api.delete_group_snapshot(assisted.context, host, whole_id)
+    assisted.is_asked(taken[members[0]])
+    assisted.is_gone(taken[members[1]])
+    assert group_snapshots.get(assisted.context, whole_id).status == 'deleting'
+    name, = assisted.files(members[0])
+    assisted.merge(assisted.nova.asked[-1][2], name.removeprefix('layers/'))
+    assisted.report(taken[members[0]], 'deleting', '90%')
+    assisted.cloud.until(lambda: assisted_groups.is_gone(group_snapshots.get, whole_id))
 
 
 def test_group_snapshot_of_one_moment_is_refused_while_a_member_is_used(assisted, assisted_groups):
