@@ -147,9 +147,9 @@ def test_a_guest_that_dies_before_its_snapshot(case):
 def test_a_guest_that_dies_in_the_middle_of_a_merge(case, number):
     ids = []
     for _ in range(3):
-        case.seat.writer.goes_on(300)
+        case.seat.writer.goes_on(150)
         ids.append(case.create()[0])
-    case.seat.writer.goes_on(300)
+    case.seat.writer.goes_on(150)
     case.seat.guest.job_bytes_per_second = 2 ** 18
     assert case.delete(ids[number], kills_guest=True) == 'error_deleting'
     assert not case.seat.guest.is_alive
@@ -171,7 +171,7 @@ def test_a_guest_that_dies_after_a_merge(case):
         with case.seat.writer.held():
             assert case.delete(each) == GONE
             case.seat.guest.kill()
-        rest.wait_for(lambda: not case.has_spares(), 'the data to be safe', 20)
+        rest.wait_for(lambda: not case.has_spares(), 'the data to be safe')
         case.seat.reboot()
         case.is_whole()
     assert case.delete(ids[1]) == GONE

@@ -17,7 +17,7 @@ import requests
 
 MORTAL = pathlib.Path(mortal_service.__file__).with_name('mortal_assisted.py')
 DEADLINE_SECONDS = 3
-STRIDE = 6
+STRIDE = 8
 """Events between two deaths in the short variant."""
 
 
