@@ -12,6 +12,7 @@ import rest
 from assisted_compute import Manner
 
 GONE = assisted_stage.GONE
+LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 DEADLINE_SECONDS = 2
 
 
@@ -265,11 +266,12 @@ MANNERS = ({}, {}, {}, {'reports': 2}, {'answers': False}, {'refusal': 400}, {'r
            {'fails': True}, {'silent': True}, {'reports': 0})
 
 
-def test_faults_in_random_order(case, is_long):
+@pytest.mark.timeout(1800 if LONG else 300)
+def test_faults_in_random_order(case):
     """Whatever went wrong before, each snapshot can be deleted while the guest goes on."""
     dice = random.Random(9)
     standing = []
-    for _ in range(80 if is_long else 8):
+    for _ in range(80 if LONG else 8):
         manner = dice.choice(MANNERS)
         if len(standing) < 2 or (len(standing) < 6 and dice.random() < 0.5):
             standing.append(case.create(**manner)[0])
