@@ -14,8 +14,9 @@ HUP        read the configuration files again, then ``reload()`` each
 
 import contextlib
 import os
-import queue
+import select
 import signal
+import time
 from concurrent import futures
 
 from oslo_config import cfg
@@ -26,6 +27,9 @@ from cinder_ext import exceptions
 LOG = logging.getLogger(__name__)
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_ALL_STOPPED = 0
+"""Comes through the same pipe as the numbers of signals, and is none."""
 
 
 class Launcher:
@@ -46,10 +50,8 @@ class Launcher:
         self._started = []
         self._conf = conf
         self._stop_timeout_seconds = stop_timeout_seconds
-        # Unlike an Event's lock, this queue may be entered again by a signal
-        # handler that interrupts it.
-        self._signals = queue.SimpleQueue()
         self._is_ending = False
+        self._awakened = self._wakeup = None
 
     def run(self):
         """Run until a signal ends it; call it in the main thread.
@@ -65,28 +67,44 @@ class Launcher:
                 service.start()
                 self._started.append(service)
             LOG.info('Started %s services.', len(self._services))
-            while (signum := self._signals.get()) not in ENDING_SIGNALS:
-                LOG.info('Signal %s: reloading.', signal.Signals(signum).name)
-                self._reload_all()
-            LOG.info('Signal %s: stopping.', signal.Signals(signum).name)
+            while not (caught := self._next_signals()).intersection(ENDING_SIGNALS):
+                if signal.SIGHUP in caught:
+                    LOG.info('Signal SIGHUP: reloading.')
+                    self._reload_all()
+            LOG.info('Signal %s: stopping.', signal.Signals(
+                min(caught.intersection(ENDING_SIGNALS))).name)
         return 0
 
     @contextlib.contextmanager
     def _signals_caught(self):
-        former = {signum: signal.signal(signum, self._note)
-                  for signum in (*ENDING_SIGNALS, signal.SIGHUP)}
-        try:
+        with contextlib.ExitStack() as undo:
+            self._awakened, self._wakeup = os.pipe()
+            undo.callback(os.close, self._wakeup)
+            undo.callback(os.close, self._awakened)
+            os.set_blocking(self._wakeup, False)
+            former = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+            undo.callback(signal.set_wakeup_fd, former)
+            for signum in (*ENDING_SIGNALS, signal.SIGHUP):
+                undo.callback(signal.signal, signum, signal.signal(signum, self._note))
             yield
-        finally:
-            for signum, handler in former.items():
-                signal.signal(signum, handler)
+
+    def _next_signals(self, timeout_seconds=None):
+        """The numbers of the signals that came since the last call; waits until there is one.
+
+        A handler in Python would not do to wake this thread: it is run by this thread, and one
+        whose signal comes as this thread is about to wait, or comes to another thread, is run
+        only when the wait has ended.  What is written to the pipe is there whoever wrote it.
+        """
+        poller = select.poll()
+        poller.register(self._awakened, select.POLLIN)
+        is_awake = poller.poll(None if timeout_seconds is None else timeout_seconds * 1000)
+        return set(os.read(self._awakened, select.PIPE_BUF)) if is_awake else set()
 
     def _note(self, signum, _frame):
         if signum in ENDING_SIGNALS:
             if self._is_ending:
                 os._exit(128 + signum)
             self._is_ending = True
-        self._signals.put(signum)
 
     def _reload_all(self):
         try:
@@ -102,17 +120,18 @@ class Launcher:
         pool = futures.ThreadPoolExecutor(1, thread_name_prefix='stop')
         stopping = pool.submit(self._stop_each)
         pool.shutdown(wait=False)
-        try:
-            stopping.result(self._stop_timeout_seconds)
-        except TimeoutError:
-            if stopping.done():
-                raise
-            LOG.error('The services have not stopped within %s s; the process ends now.',
-                      self._stop_timeout_seconds)
-            os._exit(1)
+        until = time.monotonic() + self._stop_timeout_seconds
+        # Meanwhile a second ending signal ends the process, in _note.
+        while _ALL_STOPPED not in self._next_signals(max(0, until - time.monotonic())):
+            if time.monotonic() >= until:
+                LOG.error('The services have not stopped within %s s; the process ends now.',
+                          self._stop_timeout_seconds)
+                os._exit(1)
+        stopping.result()
 
     def _stop_each(self):
         with contextlib.ExitStack() as stops:
+            stops.callback(os.write, self._wakeup, bytes([_ALL_STOPPED]))
             for service in self._started:
                 stops.callback(service.stop)
                 stops.callback(LOG.debug, 'Stopping %s.', service)

@@ -2,7 +2,7 @@
 
 ``volumes/volume-<name_id>.raw`` and ``snapshots/snapshot-<name_id>.raw`` below
 ``file_path``.  A file is made under a temporary name, put on the medium and
-then renamed, so a create that was killed leaves nothing visible.  Snapshots
+then named, so a create that was killed leaves nothing visible.  Snapshots
 share the volume's blocks where the file system can (XFS, btrfs), else they
 are copies with the holes kept.  What differs between two of them is read off
 the extents, without reading data.
@@ -11,7 +11,6 @@ the extents, without reading data.
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 
@@ -21,13 +20,13 @@ from oslo_utils import importutils
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, file_manage, values
-from cinder_ext.drivers.generic import directories, extents, faults, reflink, together
+from cinder_ext.drivers.generic import directories, extents, faults, partials, reflink, together
 
 VERSION = '1.0'
 """What the Block Storage API shows as ``driver_version``."""
 
 _NAME_ID = re.compile(r'[0-9A-Za-z][0-9A-Za-z-]{0,63}')
-_PARTIAL = '.partial'
+_ENDING = '.raw'
 _QCOW2 = 'cinder_ext.drivers.qcow2.driver.Qcow2FileDriver'
 _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
@@ -109,7 +108,7 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
             for room in ('volumes', 'snapshots'):
                 directory = os.path.join(self._base, room)
                 os.makedirs(directory, mode=0o700, exist_ok=True)
-                _sweep(directory)
+                partials.sweep(directory, _ENDING)
             directories.sync(self._base)
             self._reflink = (self.settings.options.file_reflink == 'auto'
                              and reflink.is_served_by(os.path.join(self._base, 'volumes')))
@@ -176,22 +175,23 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
         return [None] * len(snapshots)
 
     def _create_together(self, snapshots, paths):
-        if all(os.path.lexists(path) for path in paths):
-            for path, snapshot in zip(paths, snapshots, strict=True):
-                _check_size(path, snapshot.size_bytes)
-            directories.sync(os.path.join(self._base, 'snapshots'))
-            return
+        room = os.path.join(self._base, 'snapshots')
         with contextlib.ExitStack() as opened:
-            sources = [opened.enter_context(self._opened(
-                values.Volume(snapshot.volume_name_id, snapshot.size_bytes), os.O_RDONLY))
-                for snapshot in snapshots]
-            with _made_whole_together(paths) as targets:
+
+            def fill(targets):
+                sources = [opened.enter_context(self._opened(
+                    values.Volume(snapshot.volume_name_id, snapshot.size_bytes), os.O_RDONLY))
+                    for snapshot in snapshots]
                 together.share(list(zip(sources, targets, strict=True)),
-                               self.settings.options.file_group_snapshot_seconds,
-                               os.path.join(self._base, 'snapshots'))
+                               self.settings.options.file_group_snapshot_seconds, room)
                 for target, snapshot in zip(targets, snapshots, strict=True):
-                    if os.fstat(target).st_size < snapshot.size_bytes:
-                        os.ftruncate(target, snapshot.size_bytes)
+                    _enlarge(target, snapshot.size_bytes)
+
+            if all(os.path.lexists(path) for path in paths) or not partials.create_together(
+                    paths, fill):
+                for path, snapshot in zip(paths, snapshots, strict=True):
+                    _check_size(path, snapshot.size_bytes)
+                directories.sync(room)
 
     def delete_volume(self, volume):
         self._delete(volume)
@@ -205,8 +205,8 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
         with (self._lock(path), self._opened(volume, os.O_RDONLY),
               self._opened(snapshot, os.O_RDONLY) as origin,
               self._mapped(f'reverting {os.path.basename(path)}'),
-              _made_whole(path) as target):
-            self._fill(origin, target)
+              partials.replacing(path) as new):
+            self._fill(origin, new.descriptor)
 
     def supersede(self, pairs):
         """A volume is another file from then on; a snapshot, which nobody writes, stays the same."""
@@ -227,8 +227,7 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
     def extend_volume(self, volume, size_bytes):
         path = self._path(volume)
         with self._lock(path), self._opened(volume, os.O_RDWR) as descriptor:
-            if os.fstat(descriptor).st_size < size_bytes:
-                os.ftruncate(descriptor, size_bytes)
+            _enlarge(descriptor, size_bytes)
             # Also when it is so large already: who made it so may have been killed before.
             os.fsync(descriptor)
 
@@ -314,16 +313,16 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
         """Make a file from nothing or from another one; it appears whole or not at all."""
         path = self._path(resource)
         with self._lock(path), self._mapped(f'creating {os.path.basename(path)}'):
-            if os.path.lexists(path):
-                _check_size(path, size_bytes)
-                directories.sync(os.path.dirname(path))
-                return
-            with _made_whole(path) as target:
+
+            def fill(target):
                 if source is not None:
                     with self._opened(source, os.O_RDONLY) as origin:
                         self._fill(origin, target)
-                if os.fstat(target).st_size < size_bytes:
-                    os.ftruncate(target, size_bytes)
+                _enlarge(target, size_bytes)
+
+            if os.path.lexists(path) or not partials.create(path, fill):
+                _check_size(path, size_bytes)
+                directories.sync(os.path.dirname(path))
 
     def _fill(self, origin, target):
         """Give a new file the content of another one."""
@@ -333,81 +332,20 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
             reflink.copy_sparse(origin, target)
 
     def _delete(self, resource):
-        """Remove a file, and what a killed create of it left.  An absent file is a success."""
+        """Remove a file, and what creates of it are making.  An absent file is a success."""
         path = self._path(resource)
         directory = os.path.dirname(path)
         with self._lock(path), self._mapped(f'deleting {os.path.basename(path)}'):
             os.stat(directory)
-            for name in (path, path + _PARTIAL):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(name)
+            partials.remove(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
             directories.sync(directory)
 
 
-@contextlib.contextmanager
-def _made_whole(path):
-    """A descriptor of a new file that gets its name when the block ends well.
-
-    A temporary file left by a killed predecessor is replaced; one that fails here is removed.
-    """
-    partial = path + _PARTIAL
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(partial)
-    descriptor = _locked(partial)
-    with contextlib.ExitStack() as undo:
-        undo.callback(_unlink_quietly, partial)
-        with contextlib.closing(os.fdopen(descriptor, 'rb+', buffering=0)):
-            yield descriptor
-            os.fsync(descriptor)
-        os.rename(partial, path)
-        undo.pop_all()
-    directories.sync(os.path.dirname(path))
-
-
-def _locked(partial):
-    """A descriptor of a new file, locked, so that a service that starts does not sweep it."""
-    while True:
-        descriptor = os.open(
-            partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
-        # Swept before it was locked.
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _made_whole_together(paths):
-    """Descriptors of new files that get their names when the block ends well: all, or it is seen.
-
-    A killed predecessor may have named some of them: those go first, so that files that all
-    have their names are always of one call.
-    """
-    directory = os.path.dirname(paths[0])
-    with contextlib.ExitStack() as undo:
-        for path in paths:
-            for name in (path, path + _PARTIAL):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(name)
-            undo.callback(_unlink_quietly, path)
-            undo.callback(_unlink_quietly, path + _PARTIAL)
-        directories.sync(directory)
-        with contextlib.ExitStack() as opened:
-            files = [opened.enter_context(open(path + _PARTIAL, 'xb+', buffering=0, opener=_private))
-                     for path in paths]
-            for file in files:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield [file.fileno() for file in files]
-            for file in files:
-                os.fsync(file.fileno())
-        for path in paths:
-            os.rename(path + _PARTIAL, path)
-        directories.sync(directory)
-        undo.pop_all()
-
-
-def _private(name, flags):
-    return os.open(name, flags | os.O_NOFOLLOW, 0o600)
+def _enlarge(descriptor, size_bytes):
+    if os.fstat(descriptor).st_size < size_bytes:
+        os.ftruncate(descriptor, size_bytes)
 
 
 def _check_size(path, size_bytes):
@@ -417,31 +355,12 @@ def _check_size(path, size_bytes):
             reason=f'{os.path.basename(path)} exists and is smaller than {size_bytes} bytes')
 
 
-def _unlink_quietly(path):
-    """Remove a temporary file; what cannot be removed is removed at the next start."""
-    with contextlib.suppress(OSError):
-        os.unlink(path)
-
-
-def _sweep(directory):
-    """Remove the temporary files of creates that were killed.
-
-    One that is locked is being made, by another service of this backend.
-    """
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.endswith('.raw' + _PARTIAL):
-                with open(entry.path, 'rb') as file, contextlib.suppress(BlockingIOError):
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(entry.path)
-
-
 def _sizes(directory):
     """(virtual size, bytes taken) of each finished file in a directory."""
     found = []
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name.endswith('.raw'):
+            if entry.name.endswith(_ENDING):
                 with contextlib.suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
                     found.append((status.st_size, status.st_blocks * 512))

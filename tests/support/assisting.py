@@ -12,8 +12,17 @@ import subprocess
 import threading
 import urllib.parse
 
+import sqlalchemy as sa
+
 from cinder_ext import exceptions
-from cinder_ext.db import assisted_reports, assisted_snapshots, attachments, snapshots
+from cinder_ext.db import (
+    assisted_reports,
+    assisted_snapshots,
+    attachments,
+    models,
+    session,
+    snapshots,
+)
 
 EXPORT = 'nfs.example.org:/volumes'
 CONFIGURATION = """
@@ -23,7 +32,6 @@ quota_snapshots = -1
 [nova]
 endpoint_override = {url}
 answer_timeout = 2
-assisted_snapshot_deadline = {deadline}
 [alpha]
 file_format = qcow2
 file_export = {export}
@@ -61,6 +69,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Nothing on the terminal."""
 
 
+def answered(method, _path, _document):
+    """The status of a compute service that takes part."""
+    return 200 if method == 'POST' else 204
+
+
 @contextlib.contextmanager
 def compute_service():
     """The HTTP server; ``asked`` has (method, path, document) of every request, ``tokens`` its token.
@@ -70,7 +83,7 @@ def compute_service():
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Handler)
     server.daemon_threads = True
     server.asked, server.tokens, server.silence = [], [], threading.Event()
-    server.answer = lambda method, path, document: 200 if method == 'POST' else 204
+    server.answer = answered
     server.url = f'http://127.0.0.1:{server.server_port}/v2.1'
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
@@ -83,12 +96,39 @@ def compute_service():
         server.server_close()
 
 
+@session.reader
+def _snapshots(context):
+    table = models.Snapshot
+    return list(context.session.execute(
+        sa.select(table.id).where(table.deleted_at.is_(None))).scalars())
+
+
 class Work:
     """What users, their servers and the compute service do on a Cloud."""
+
+    SERVER = '11111111-2222-4333-8444-555555555555'
 
     def __init__(self, cloud, nova):
         self.cloud, self.nova, self.context = cloud, nova, cloud.context
         self.layers = cloud.directory / 'alpha' / 'layers'
+        self._earlier = set()
+        self._earlier = self.names()
+        nova.asked.clear()
+        nova.answer = answered
+        self.expire_after(600)
+        if cloud.backends is None:
+            cloud.start()
+
+    def expire_after(self, seconds):
+        """The compute service has to report within so long from now on."""
+        self.cloud.conf.set_override('assisted_snapshot_deadline', seconds, 'nova')
+
+    def forget_all(self):
+        """No snapshot is left of which anything is to be done."""
+        self.nova.silence.set()
+        for snapshot_id in _snapshots(self.context):
+            snapshots.mark_deleted(self.context, snapshot_id)
+        self.nova.silence.clear()
 
     def attached(self, host='compute-1', volume_id=None):
         """A volume that a server uses; returns its id."""
@@ -104,8 +144,6 @@ class Work:
         if complete:
             attachments.complete(self.context, made.id)
         return made.id
-
-    SERVER = '11111111-2222-4333-8444-555555555555'
 
     def detach(self, volume_id):
         for each in attachments.of_volume(self.context, volume_id):
@@ -185,8 +223,8 @@ class Work:
             service._sweeper.poke()
 
     def names(self):
-        """The files of the layers."""
-        return {path.name for path in self.layers.glob('*.qcow2')}
+        """The files of the layers, without those that were there before."""
+        return {path.name for path in self.layers.glob('*.qcow2')} - self._earlier
 
     def merge(self, request):
         """What a server does for a delete, with its guest at rest."""

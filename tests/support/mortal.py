@@ -83,7 +83,7 @@ def main():
     fuse = Fuse(os.environ['FUSE'])
     default.DefaultDialect.do_commit = around(default.DefaultDialect.do_commit, fuse)
     blockio.write_from = torn(blockio.write_from, fuse)
-    for name in ('rename', 'unlink'):
+    for name in ('link', 'rename', 'unlink'):
         setattr(os, name, around(getattr(os, name), fuse))
     return process.run(embedded.run, sys.argv[1:], lambda conf: services(
         conf, lambda *change: fuse.event()))

@@ -268,8 +268,8 @@ class LayeredPair(Pair):
 
     def files(self):
         """Layers have one file for each volume and each snapshot, too."""
-        found = [*(self.directory / 'alpha').rglob('*.raw'), *layered.layers(self.directory / 'beta')]
-        return sorted(map(str, found))
+        return sorted(map(str, (*(self.directory / 'alpha').rglob('*.raw'),
+                                *layered.layers(self.directory / 'beta'))))
 
 
 def write(path, offset, content):

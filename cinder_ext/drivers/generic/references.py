@@ -11,13 +11,13 @@ import re
 import stat
 
 from cinder_ext import exceptions
+from cinder_ext.drivers.generic import partials
 
 KEY = 'source-name'
 FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """For what is to be taken: a link is not followed, and a pipe is not waited for."""
 
 _NAME = re.compile(r'[0-9A-Za-z_][0-9A-Za-z_.+-]{0,254}')
-_PARTIAL = '.partial'
 
 
 def named(reference, *more):
@@ -35,7 +35,7 @@ def named(reference, *more):
 
 
 def is_fit(name):
-    return _NAME.fullmatch(name) is not None and not name.endswith(_PARTIAL)
+    return _NAME.fullmatch(name) is not None and not name.endswith(partials.SUFFIX)
 
 
 def refused(reference, reason):

@@ -196,6 +196,7 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         found = self._links.find(snapshot), self._links.find(volume_of(snapshot))
         self._links.remove(snapshot)
         for family in {layers.family_of(name) for name in found if name is not None}:
+            self._spares.wait(family)
             self._collect(family)
 
     def _follow_consumer(self, volume):
@@ -283,7 +284,7 @@ class AssistedLayers(capabilities.AssistedSnapshots):
         family = layers.family_of(active)
         kept = self._spares.kept(family)
         parents = {name: parent for name, parent in self._layers.parents(family).items()
-                   if name not in kept or self._links.names(name)}
+                   if name not in kept}
         return merging.Forest(
             parents, self._links.by_layer(),
             frozenset(filter(self._is_written, self._layers.chain(active))))

@@ -38,6 +38,7 @@ _NBD = '.nbd'
 _START_SECONDS = 10
 _ANSWER_SECONDS = 60
 _POLL_SECONDS = 0.01
+_UNKNOWN_NODE = 'Failed to find node'
 
 
 class StorageDaemon:
@@ -76,18 +77,16 @@ class StorageDaemon:
         """End a view, whoever uses it.  Idempotent."""
         path = self.path(name)
         _unmount(path)
-        if self._is_there():
-            with self._monitor() as monitor:
+        with self._monitor(starts=False) as monitor:
+            if monitor is not None:
                 self._remove(monitor, name)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
     def stop(self):
         """End the daemon unless somebody uses an export.  Idempotent."""
-        if not self._is_there():
-            return
-        with self._monitor() as monitor:
-            if monitor.cmd('query-block-exports'):
+        with self._monitor(starts=False) as monitor:
+            if monitor is None or monitor.cmd('query-block-exports'):
                 return
             monitor.cmd('quit')
         deadline = time.monotonic() + _START_SECONDS
@@ -99,7 +98,7 @@ class StorageDaemon:
         return any(each['id'] == _id(name) for each in monitor.cmd('query-block-exports'))
 
     def _add(self, monitor, name, nodes, is_writable):
-        self._remove(monitor, name)
+        _remove_node(monitor, name)
         try:
             _add_node(monitor, name, nodes, is_writable)
             monitor.cmd('block-export-add', type='nbd', id=_id(name), name=name,
@@ -113,9 +112,7 @@ class StorageDaemon:
         if self._is_exported(monitor, name):
             monitor.cmd('block-export-del', id=_id(name), mode='hard')
             _wait(lambda: not self._is_exported(monitor, name), f'export {name} does not end')
-        if any(each.get('node-name') == _id(name)
-               for each in monitor.cmd('query-named-block-nodes', flat=True)):
-            monitor.cmd('blockdev-del', **{'node-name': _id(name)})
+        _remove_node(monitor, name)
 
     def _show(self, name):
         """Make a file of an export."""
@@ -130,12 +127,20 @@ class StorageDaemon:
                 reason=f'{VIEWER} does not show {name}; see .messages in {self.directory}')
 
     @contextlib.contextmanager
-    def _monitor(self):
-        """A session with the daemon, which is started if it is not there; one at a time."""
+    def _monitor(self, starts=True):
+        """A session with the daemon; one at a time.
+
+        :param starts: whether it is started if it is not there; else the session is None then
+        """
         with faults.mapped(f'{TOOL} of {self.directory}'), self._turn():
-            monitor = self._greeted(self._connect()) or self._greeted(self._start())
+            monitor = self._greeted(self._connect())
+            if monitor is None and starts:
+                monitor = self._greeted(self._start())
             if monitor is None:
-                raise exceptions.BackendDown(reason=f'{TOOL} does not greet')
+                if starts:
+                    raise exceptions.BackendDown(reason=f'{TOOL} does not greet')
+                yield None
+                return
             try:
                 yield monitor
             except (qmp.QMPError, TimeoutError, EOFError) as fault:
@@ -236,6 +241,15 @@ def _is_mounted(path):
         return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
     except OSError:
         return False
+
+
+def _remove_node(monitor, name):
+    """Close the layers of a view.  Idempotent."""
+    try:
+        monitor.cmd('blockdev-del', **{'node-name': _id(name)})
+    except qmp.ExecuteError as fault:
+        if _UNKNOWN_NODE not in str(fault):
+            raise
 
 
 def _add_node(monitor, name, nodes, is_writable):

@@ -71,7 +71,7 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
             self._layers.start()
             self._links.start()
             self._spares.start()
-            for family in {layers.family_of(name) for name in os.listdir(self._layers.directory)}:
+            for family in {layers.family_of(name) for name in self._layers.names()}:
                 with self._locked(family):
                     self._collect(family)
 
@@ -100,7 +100,7 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
                       self._locked(family, blocking=False)):
                     pass
             medium = os.statvfs(self._base)
-            names = os.listdir(self._layers.directory)
+            names = self._layers.names()
             taken = provisioned = 0
             for name in names:
                 with contextlib.suppress(FileNotFoundError, exceptions.DriverError):
@@ -287,10 +287,9 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
         """Remove what calls that were killed left: layers without a link that carry nothing."""
         used = self._links.used() | self._spares.kept(family)
         while True:
-            garbage = [name for name in os.listdir(self._layers.directory)
-                       if name.startswith(family + '.') and layers.is_name(name)
-                       and name not in used and not self._layers.children(name)
-                       and not self._is_written(name)]
+            garbage = [name for name in self._layers.names()
+                       if layers.family_of(name) == family and name not in used
+                       and not self._layers.children(name) and not self._is_written(name)]
             for name in garbage:
                 self._layers.remove(name)
             if not garbage:

@@ -11,11 +11,10 @@ import os
 import re
 
 from cinder_ext import exceptions
-from cinder_ext.drivers.generic import directories, units
+from cinder_ext.drivers.generic import directories, partials, units
 from cinder_ext.drivers.qcow2 import header, images
 
 ROOM = 'layers'
-PARTIAL = '.partial'
 _NAME = re.compile(r'([0-9A-Za-z-]{1,64})\.([0-9A-Za-z-]{1,80})\.(qcow2|raw)')
 _ALIGNMENT = 4096
 
@@ -32,10 +31,11 @@ class Layers:
     def start(self):
         """Make the directory; remove what killed creates left.  Idempotent."""
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
-        with os.scandir(self.directory) as entries:
-            for entry in entries:
-                if entry.name.endswith(PARTIAL):
-                    os.unlink(entry.path)
+        partials.sweep(self.directory)
+
+    def names(self):
+        """Of all layers, in no order."""
+        return [name for name in os.listdir(self.directory) if _NAME.fullmatch(name)]
 
     def path(self, name):
         """:raises DriverError: it is no name of a layer"""
@@ -152,11 +152,11 @@ class Layers:
         images.rebase(self.path(name), below, below and format_of(below))
 
     def remove(self, name):
-        """Remove a layer that nothing stands on, and what a killed create of it left.  Idempotent."""
+        """Remove a layer that nothing stands on, and what creates of it are making.  Idempotent."""
         os.stat(self.directory)
-        for path in (self.path(name), self.path(name) + PARTIAL):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+        partials.remove(self.path(name))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path(name))
         directories.sync(self.directory)
 
     def give_as(self, model, name):
@@ -196,18 +196,12 @@ class Layers:
 
     @contextlib.contextmanager
     def _made_whole(self, name):
-        """The path of a new file that gets its name when the block ends well."""
-        path = self.path(name)
-        partial = path + PARTIAL
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
-        with contextlib.ExitStack() as undo:
-            undo.callback(_unlink_quietly, partial)
-            yield partial
-            _sync(partial)
-            os.rename(partial, path)
-            undo.pop_all()
-        directories.sync(self.directory)
+        """The path of a new file that gets its name when the block ends well.
+
+        It is there already, and the tools write into it: who sweeps finds it locked.
+        """
+        with partials.replacing(self.path(name)) as partial:
+            yield partial.path
 
 
 def is_name(name):
@@ -244,18 +238,3 @@ def _check_backing(name, found):
 def _clipped(parts, size_bytes):
     return units.coalesced((part for part in parts if part.offset < size_bytes), _ALIGNMENT,
                            size_bytes)
-
-
-def _unlink_quietly(path):
-    """Remove a temporary file; what cannot be removed is removed at the next start."""
-    with contextlib.suppress(OSError):
-        os.unlink(path)
-
-
-def _sync(path):
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        os.fchmod(descriptor, 0o600)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,7 @@ import re
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import directories
+from cinder_ext.drivers.generic import directories, partials
 from cinder_ext.drivers.qcow2 import layers
 
 VOLUMES = 'volumes'
@@ -16,7 +16,6 @@ SNAPSHOTS = 'snapshots'
 OVERLAYS = 'overlays'
 ROOMS = (VOLUMES, SNAPSHOTS, OVERLAYS)
 _NAME_ID = re.compile(r'[0-9A-Za-z][0-9A-Za-z-]{0,63}')
-_PARTIAL = '.partial'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +43,9 @@ class Links:
             directory = os.path.join(self._base, room)
             os.makedirs(directory, mode=0o700, exist_ok=True)
             for name in os.listdir(directory):
-                if name.endswith(_PARTIAL):
-                    os.unlink(os.path.join(directory, name))
+                if name.endswith(partials.SUFFIX):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(os.path.join(directory, name))
 
     def directory(self, room):
         """Where the links of VOLUMES or of SNAPSHOTS are."""
@@ -118,7 +118,7 @@ class Links:
             directory = os.path.join(self._base, room)
             for name in os.listdir(directory):
                 found = target(os.path.join(directory, name))
-                if found is not None:
+                if found is not None and not name.endswith(partials.SUFFIX):
                     yield os.path.join(directory, name), found
 
     def _path(self, resource):
@@ -132,10 +132,10 @@ class Links:
 
     @staticmethod
     def _point(path, layer):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path + _PARTIAL)
-        os.symlink(os.path.join('..', layers.ROOM, layer), path + _PARTIAL)
-        os.rename(path + _PARTIAL, path)
+        partial = None
+        while partial is None or not _is_renamed(partial, path):
+            partial = partials.new_name(path)
+            os.symlink(os.path.join('..', layers.ROOM, layer), partial)
         directories.sync(os.path.dirname(path))
 
 
@@ -151,6 +151,14 @@ def is_of_snapshot(name):
 
 def _kind(resource):
     return next((kind for of, kind in _KINDS.items() if isinstance(resource, of)), 'volume')
+
+
+def _is_renamed(partial, path):
+    """Rename; whether it was there: a service that starts sweeps new links of others too."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(partial, path)
+        return True
+    return False
 
 
 def target(path):

@@ -12,6 +12,7 @@ and does not, it is put back on them, and reads what it read.
 
 import contextlib
 import os
+import time
 
 from oslo_log import log
 
@@ -23,6 +24,8 @@ LOG = log.getLogger(__name__)
 
 ROOM = 'spares'
 _PARTIAL = '.partial'
+_FLUSH_SECONDS = 0.5
+_POLL_SECONDS = 0.05
 
 
 class Spares:
@@ -76,6 +79,12 @@ class Spares:
         :returns: whether anything was settled
         """
         return any([self._is_settled(layer) for layer in self._of(family)])  # noqa: C419 - all
+
+    def wait(self, family):
+        """Settle what a busy consumer flushes right now; what it does not is settled later."""
+        deadline = time.monotonic() + _FLUSH_SECONDS
+        while self.kept(family) and not self.settle(family) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
 
     def _is_settled(self, layer):
         below = self._below(layer)

@@ -82,6 +82,10 @@ class FaultFS(mfusepy.Operations):
         os.unlink(self._at(path))
         return 0
 
+    def link(self, target, source):
+        os.link(self._at(source), self._at(target))
+        return 0
+
     def rename(self, old, new):
         os.rename(self._at(old), self._at(new))
         return 0

@@ -306,27 +306,23 @@ def on_xfs(make_cloud, tmp_path):
         cloud.close()
 
 
-@pytest.fixture
-def nova():
-    with assisting.compute_service() as found:
-        yield found
+@pytest.fixture(scope='module')
+def assisted_cloud(tmp_path_factory):
+    """A started Cloud with qcow2 volumes for servers, and its compute service."""
+    with assisting.compute_service() as nova:
+        made = Cloud(tmp_path_factory.mktemp('assisted'), more=assisting.CONFIGURATION.format(
+            url=nova.url, export=assisting.EXPORT))
+        made.start()
+        yield made, nova
+        made.close()
 
 
 @pytest.fixture
-def make_assisted(make_cloud, nova):
-    """make_assisted(deadline=..., sweep_interval=...) -> assisting.Work on a started Cloud."""
-    def make(deadline=600, sweep_interval=3600):
-        cloud = make_cloud(sweep_interval=sweep_interval, more=assisting.CONFIGURATION.format(
-            url=nova.url, export=assisting.EXPORT, deadline=deadline))
-        cloud.start()
-        return assisting.Work(cloud, nova)
-
-    return make
-
-
-@pytest.fixture
-def assisted(make_assisted):
-    return make_assisted()
+def assisted(assisted_cloud):
+    """assisting.Work: what was there before is not seen, and what is left is forgotten."""
+    made = assisting.Work(*assisted_cloud)
+    yield made
+    made.forget_all()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Runs the services of a configuration and kills the process when a file is about to get its name.
 
-``killed.py CONFIGURATION NUMBER``: at the NUMBERth rename of a volume's or snapshot's file.
+``killed.py CONFIGURATION NUMBER``: at the NUMBERth naming of a volume's or snapshot's file.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -18,19 +18,19 @@ from cinder_ext.volume.manager import VolumeServices
 LONGEST_SECONDS = 60
 
 
-class Renames:
-    """os.rename that kills this process instead of the last call that it lets come."""
+class Namings:
+    """os.link that kills this process instead of the last call that it lets come."""
 
     def __init__(self, last):
         self._left = last
-        self._rename = os.rename
+        self._link = os.link
 
     def __call__(self, source, target, **more):
         if str(target).endswith('.raw'):
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-        return self._rename(source, target, **more)
+        return self._link(source, target, **more)
 
 
 def main():
@@ -38,7 +38,7 @@ def main():
     options.parse(conf, ['--config-file', sys.argv[1]])
     session.configure(conf)
     transport.init(conf, 'local:///killed')
-    os.rename = Renames(int(sys.argv[2]))
+    os.link = Namings(int(sys.argv[2]))
     SchedulerService(conf).start()
     VolumeServices(conf).start()
     time.sleep(LONGEST_SECONDS)

@@ -61,8 +61,9 @@ def test_delete_that_is_refused_may_be_tried_again(assisted):
     assisted.is_gone(snapshot_id)
 
 
-def test_create_of_which_nothing_is_heard_expires_and_a_late_report_settles_it(make_assisted):
-    work = make_assisted(deadline=3)
+def test_create_of_which_nothing_is_heard_expires_and_a_late_report_settles_it(assisted):
+    work = assisted
+    work.expire_after(3)
     volume_id = work.attached()
     old, = work.files(volume_id)
     _silent(work)
@@ -86,8 +87,9 @@ def test_create_of_which_nothing_is_heard_expires_and_a_late_report_settles_it(m
     assert len(work.nova.asked) == 1
 
 
-def test_expired_create_is_settled_when_the_volume_is_detached(make_assisted):
-    work = make_assisted(deadline=1)
+def test_expired_create_is_settled_when_the_volume_is_detached(assisted):
+    work = assisted
+    work.expire_after(1)
     volume_id = work.attached()
     snapshot_id = work.ask_create(volume_id)
     _sweeping(work, lambda: _status(work, snapshot_id) == 'error')
@@ -98,8 +100,9 @@ def test_expired_create_is_settled_when_the_volume_is_detached(make_assisted):
     assert work.files(volume_id) == {new}
 
 
-def test_expired_create_is_settled_by_the_next_consumer(make_assisted):
-    work = make_assisted(deadline=1)
+def test_expired_create_is_settled_by_the_next_consumer(assisted):
+    work = assisted
+    work.expire_after(1)
     volume_id = work.attached()
     snapshot_id = work.ask_create(volume_id)
     _sweeping(work, lambda: _status(work, snapshot_id) == 'error')
@@ -121,9 +124,10 @@ def test_create_that_failed_makes_the_new_file_the_volume(assisted):
         (messages.SNAPSHOT_CREATE, messages.COMPUTE_FAILED_SNAPSHOT, None)]
 
 
-def test_delete_expires_and_is_done_when_it_is_asked_for_again(make_assisted):
+def test_delete_expires_and_is_done_when_it_is_asked_for_again(assisted):
     """The merge was done and its report was lost."""
-    work = make_assisted(deadline=2)
+    work = assisted
+    work.expire_after(2)
     volume_id = work.attached()
     snapshot_id = work.snapshot(volume_id)
     work.ask_delete(snapshot_id)
@@ -140,8 +144,9 @@ def test_delete_expires_and_is_done_when_it_is_asked_for_again(make_assisted):
     assert len(work.names()) == 1
 
 
-def test_late_report_on_a_delete_is_accepted_and_the_status_stays(make_assisted):
-    work = make_assisted(deadline=1)
+def test_late_report_on_a_delete_is_accepted_and_the_status_stays(assisted):
+    work = assisted
+    work.expire_after(1)
     snapshot_id = work.snapshot(work.attached())
     work.ask_delete(snapshot_id)
     work.is_asked(snapshot_id)
@@ -211,8 +216,9 @@ def test_volume_that_is_detached_meanwhile_ends_with_the_report(assisted):
     assisted.becomes(snapshot_id, 'available')
 
 
-def test_volume_that_is_detached_meanwhile_ends_with_the_deadline_and_is_certain(make_assisted):
-    work = make_assisted(deadline=1)
+def test_volume_that_is_detached_meanwhile_ends_with_the_deadline_and_is_certain(assisted):
+    work = assisted
+    work.expire_after(1)
     volume_id = work.attached()
     snapshot_id = work.ask_create(volume_id)
     work.is_asked(snapshot_id)

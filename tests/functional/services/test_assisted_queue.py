@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import traceback
+import uuid
 
 import pytest
 
@@ -20,6 +21,7 @@ from cinder_ext.db import (
     volumes,
 )
 from cinder_ext.states import messages
+from cinder_ext.volume import backend
 
 STEPS = ['none', 'begun', 'prepared', 'asking', 'asked']
 
@@ -162,6 +164,46 @@ def test_snapshot_waits_while_a_server_moves(assisted):
 
 
 @pytest.fixture
+def nobody_asks(assisted):
+    """An Event; until it is set the questions to the compute service wait."""
+    go_on = threading.Event()
+    pool = assisted.cloud.backends._services[0]._backend.asking
+    for _ in range(backend.ASKED_AT_ONCE):
+        pool.submit(go_on.wait, 30)
+    yield go_on
+    go_on.set()
+
+
+def test_what_was_not_asked_for_is_taken_back_when_a_server_moves(assisted, nobody_asks):
+    volume_id = assisted.attached()
+    before, names = assisted.files(volume_id), assisted.names()
+    snapshot_id = assisted.ask_create(volume_id)
+    assisted.cloud.until(lambda: assisted.names() != names)
+    second_id = assisted.attach(volume_id, 'compute-2', complete=False)
+    assert (assisted.stage(snapshot_id), assisted.noted(snapshot_id)) == (None, {})
+    assert (assisted.files(volume_id), assisted.names()) == (before, names)
+    nobody_asks.set()
+    attachments.complete(assisted.context, second_id)
+    assisted.cloud.until(lambda: assisted.sweep() or assisted.stage(snapshot_id) == 'asked')
+    assert _asked_ids(assisted) == [snapshot_id]
+
+
+def test_question_is_not_asked_twice_however_often_it_is_swept(assisted, nobody_asks):
+    volume_id = assisted.attached()
+    names = assisted.names()
+    snapshot_id = assisted.ask_create(volume_id)
+    assisted.cloud.until(lambda: assisted.names() != names)
+    for _ in range(3):
+        assisted.cloud.volume_api.complete_snapshot(
+            assisted.context, assisted.cloud.row(volume_id).host, snapshot_id)
+    nobody_asks.set()
+    assisted.is_asked(snapshot_id)
+    assisted.report(snapshot_id, 'creating', '90%')
+    assisted.becomes(snapshot_id, 'available')
+    assert _asked_ids(assisted) == [snapshot_id]
+
+
+@pytest.fixture
 def open_operation(assisted):
     volume_id = assisted.attached()
     snapshot_id = assisted.ask_create(volume_id)
@@ -207,8 +249,8 @@ def test_volume_is_force_deleted_with_an_open_operation_when_it_is_detached(
     assert assisted.names() == set()
 
 
-def _two(groups, **more):
-    group_id = groups.group(**more)
+def _two(groups, specs=None):
+    group_id = groups.group(group_type_id=groups.group_type(specs, str(uuid.uuid4())))
     return group_id, [groups.member(group_id) for _ in range(2)]
 
 
@@ -248,8 +290,7 @@ def test_group_snapshot_fails_when_all_members_have_ended(assisted, assisted_gro
 
 
 def test_group_snapshot_of_one_moment_is_refused_while_a_member_is_used(assisted, assisted_groups):
-    consistent = assisted_groups.group_type(assisted_groups.CONSISTENT, 'consistent')
-    group_id, members = _two(assisted_groups, group_type_id=consistent)
+    group_id, members = _two(assisted_groups, assisted_groups.CONSISTENT)
     assisted.attached(volume_id=members[1])
     names = assisted.names()
     whole_id = assisted_groups.record_snapshot(group_id)

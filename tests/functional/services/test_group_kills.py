@@ -11,12 +11,12 @@ import pytest
 from cinder_ext.db import snapshots
 
 
-def _killed(cloud, rename):
-    """Run the services in a process of their own, until it is killed at a rename."""
+def _killed(cloud, naming):
+    """Run the services in a process of their own, until it is killed at a naming."""
     cloud.stop()
     script = pathlib.Path(__file__).with_name('killed.py')
     done = subprocess.run(
-        [sys.executable, script, cloud.directory / 'cinder-ext.conf', str(rename)],
+        [sys.executable, script, cloud.directory / 'cinder-ext.conf', str(naming)],
         capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
 
@@ -25,14 +25,14 @@ def _named(cloud, kind):
     return {path.name for path in (cloud.directory / 'alpha' / f'{kind}s').glob('*.raw')}
 
 
-@pytest.mark.parametrize('rename', [1, 2])
-def test_a_consistent_group_snapshot_is_of_one_moment_although_its_maker_was_killed(on_xfs, rename):
+@pytest.mark.parametrize('naming', [1, 2])
+def test_a_consistent_group_snapshot_is_of_one_moment_although_its_maker_was_killed(on_xfs, naming):
     """The one that got its name before the kill is not kept beside one of a later moment."""
     work, cloud = on_xfs, on_xfs.cloud
     group_id, members = work.two(group_type_id=work.group_type(work.CONSISTENT, 'consistent'))
     whole_id = work.record_snapshot(group_id)
-    _killed(cloud, rename)
-    assert len(_named(cloud, 'snapshot')) == rename - 1
+    _killed(cloud, naming)
+    assert len(_named(cloud, 'snapshot')) == naming - 1
     for number, volume_id in enumerate(members):
         cloud.write(volume_id, 4096, b'later   %d' % number)
     cloud.start()

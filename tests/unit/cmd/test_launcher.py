@@ -5,13 +5,16 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 PROGRAM = '''
+import signal
 import sys
 import threading
+import time
 
 from oslo_config import cfg
 
@@ -43,6 +46,32 @@ class Service:
         self._do('reload')
 
 
+class Crowd(Service):
+    """Threads that always want to run Python, as the threads of a busy service do."""
+
+    def start(self):
+        for _ in range(3):
+            threading.Thread(target=self.work, daemon=True).start()
+        super().start()
+
+    def work(self):
+        while True:
+            sum(range(200))
+
+
+class Catcher(Service):
+    """A thread takes the first signal, which the kernel may give to any of a process's."""
+
+    def start(self):
+        threading.Thread(target=self.catch, daemon=True).start()
+        super().start()
+
+    def catch(self):
+        time.sleep(0.2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
+        threading.Event().wait()
+
+
 class Watcher(Service):
 
     def reload(self):
@@ -66,8 +95,14 @@ class Process:
         self._popen = popen
         self.config = config
 
-    def line(self):
-        return self._popen.stdout.readline().rstrip('\n')
+    def line(self, within_seconds=30):
+        """Its next line; empty, and the process is ended, when there is none in time."""
+        watch = threading.Timer(within_seconds, self._popen.kill)
+        watch.start()
+        try:
+            return self._popen.stdout.readline().rstrip('\n')
+        finally:
+            watch.cancel()
 
     def lines(self, count):
         return [self.line() for _ in range(count)]
@@ -114,6 +149,41 @@ def test_hup_reads_the_options_again_and_reloads_each_service(launch):
     assert process.lines(2) == ['reload one', 'rate 7']
     process.send(signal.SIGTERM)
     assert process.end() == (0, ['stop two', 'stop one', 'returned 0'])
+
+
+def test_no_hup_is_lost_on_a_busy_process(launch):
+    """Each comes at any moment of the wait's beginning, and is waited for before the next."""
+    process = launch("Crowd('one')")
+    process.line()
+    for number in range(60):
+        process.send(signal.SIGHUP)
+        assert process.line(within_seconds=20) == 'reload one', number
+    process.send(signal.SIGTERM)
+    assert process.end() == (0, ['stop one', 'returned 0'])
+
+
+def test_hup_that_another_thread_takes_reloads_the_services(launch):
+    process = launch("Catcher('one')")
+    assert process.line() == 'start one'
+    assert process.line(within_seconds=20) == 'reload one'
+
+
+def test_former_receiver_of_wake_ups_gets_them_again():
+    code = (
+        'import os, signal\n'
+        'from cinder_ext.cmd import launcher\n'
+        'class Ended:\n'
+        '    def start(self): os.kill(os.getpid(), signal.SIGTERM)\n'
+        '    def stop(self): pass\n'
+        'reads, writes = os.pipe()\n'
+        'os.set_blocking(writes, False)\n'
+        'signal.set_wakeup_fd(writes)\n'
+        'launcher.Launcher([Ended()]).run()\n'
+        'assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n'
+        'print(signal.set_wakeup_fd(-1) == writes)\n')
+    done = subprocess.run([sys.executable, '-c', code], check=False, capture_output=True,
+                          text=True, timeout=30)
+    assert done.stdout == 'True\n', done.stderr
 
 
 def test_failed_reload_leaves_the_services_running(launch):

@@ -65,7 +65,7 @@ def after_kills(base, step):
     for number in range(1, 100):
         copy = base.copy(base.directory.parent / f'copy-{number}')
         if not killed_at(number, lambda again=copy: step(again)):
-            assert number > 3
+            assert number > 2
             return
         yield layered_consumer.LayeredBase(copy.directory)
     raise AssertionError('it never ends')

@@ -80,3 +80,11 @@ def test_a_file_that_is_cut_off_is_refused(layer, length):
         file.truncate(length)
     with pytest.raises(exceptions.DriverError):
         header.read(layer)
+
+
+def test_a_layer_is_empty_until_something_is_written(tmp_path):
+    layer = image(tmp_path / 'layer')
+    assert header.is_empty(layer)
+    subprocess.run(['qemu-io', '-f', 'qcow2', '-c', 'write -z 1M 64k', layer], check=True,
+                   stdout=subprocess.DEVNULL)
+    assert not header.is_empty(layer)

@@ -125,7 +125,7 @@ def test_a_flat_copy_stands_alone_and_keeps_its_holes(forest):
 
 
 def test_what_killed_creates_left_is_removed_at_the_start(forest):
-    partial = pathlib.Path(forest.path(LOW) + layers.PARTIAL)
+    partial = pathlib.Path(f'{forest.path(LOW)}.partial')
     partial.touch()
     forest.start()
     assert not partial.exists()
