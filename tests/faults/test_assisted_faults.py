@@ -12,6 +12,7 @@ import rest
 from assisted_compute import Manner
 
 GONE = assisted_stage.GONE
+LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 DEADLINE_SECONDS = 2
 
 
@@ -147,9 +148,9 @@ def test_a_guest_that_dies_before_its_snapshot(case):
 def test_a_guest_that_dies_in_the_middle_of_a_merge(case, number):
     ids = []
     for _ in range(3):
-        case.seat.writer.goes_on(300)
+        case.seat.writer.goes_on(150)
         ids.append(case.create()[0])
-    case.seat.writer.goes_on(300)
+    case.seat.writer.goes_on(150)
     case.seat.guest.job_bytes_per_second = 2 ** 18
     assert case.delete(ids[number], kills_guest=True) == 'error_deleting'
     assert not case.seat.guest.is_alive
@@ -171,7 +172,7 @@ def test_a_guest_that_dies_after_a_merge(case):
         with case.seat.writer.held():
             assert case.delete(each) == GONE
             case.seat.guest.kill()
-        rest.wait_for(lambda: not case.has_spares(), 'the data to be safe', 20)
+        rest.wait_for(lambda: not case.has_spares(), 'the data to be safe')
         case.seat.reboot()
         case.is_whole()
     assert case.delete(ids[1]) == GONE
@@ -265,11 +266,12 @@ MANNERS = ({}, {}, {}, {'reports': 2}, {'answers': False}, {'refusal': 400}, {'r
            {'fails': True}, {'silent': True}, {'reports': 0})
 
 
-def test_faults_in_random_order(case, is_long):
+@pytest.mark.timeout(1800 if LONG else 300)
+def test_faults_in_random_order(case):
     """Whatever went wrong before, each snapshot can be deleted while the guest goes on."""
     dice = random.Random(9)
     standing = []
-    for _ in range(80 if is_long else 8):
+    for _ in range(80 if LONG else 8):
         manner = dice.choice(MANNERS)
         if len(standing) < 2 or (len(standing) < 6 and dice.random() < 0.5):
             standing.append(case.create(**manner)[0])

@@ -13,11 +13,13 @@ import random
 
 import assisted_stage
 import mortal_service
+import pytest
 import requests
 
 MORTAL = pathlib.Path(mortal_service.__file__).with_name('mortal_assisted.py')
+LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 DEADLINE_SECONDS = 3
-STRIDE = 6
+STRIDE = 8
 """Events between two deaths in the short variant."""
 
 
@@ -124,12 +126,13 @@ class Case:
         self.stage.is_left(self.seat.names)
 
 
-def test_killed_after_each_step(tmp_path, is_long, record_property):
+@pytest.mark.timeout(3600 if LONG else 300)
+def test_killed_after_each_step(tmp_path, record_property):
     """Each time a bit later, until it does not die any more; deleted is any of three."""
     dice = random.Random(4)
     with Case(tmp_path) as case:
         standing = [case.create()[0] for _ in range(2)]
-        for after in itertools.count(1, 1 if is_long else STRIDE):
+        for after in itertools.count(1, 1 if LONG else STRIDE):
             kills = case.service.kills
             # A report that finds nobody is repeated, or forgotten.
             case.stage.compute.storage.patience_seconds = dice.choice((0, 20, 20))
@@ -142,4 +145,4 @@ def test_killed_after_each_step(tmp_path, is_long, record_property):
         case.is_clear()
         print(f'{case.service.kills} kills, {after} events')
         record_property('kills', case.service.kills)
-        assert case.service.kills >= 10
+        assert case.service.kills >= 8

@@ -200,11 +200,19 @@ class AssistedCompute(compute_service.ComputeService):
             return
         self._report(manner, snapshot_id, 'creating')
         with self._swallowing(snapshot_id):
-            while not self._closing.wait(self.poll_seconds):
-                found = self.storage.ask('GET', f'/snapshots/{snapshot_id}')['snapshot']
-                if found['status'] != 'creating':
-                    self.refresh(device)
-                    return
+            while not self._closing.wait(self.poll_seconds) and self._is_creating(snapshot_id):
+                pass
+            self.refresh(device)
+
+    def _is_creating(self, snapshot_id):
+        """Whether to ask again; a snapshot that was deleted meanwhile is not being made."""
+        try:
+            return self.storage.ask(
+                'GET', f'/snapshots/{snapshot_id}')['snapshot']['status'] == 'creating'
+        except Refused as refusal:
+            if refusal.args[0] == 404:
+                return False
+            raise
 
     def _delete(self, manner, snapshot_id, info, device):
         try:

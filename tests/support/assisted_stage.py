@@ -99,6 +99,7 @@ class Seat:
     def leave(self):
         """Shut the server down and detach the volume; its content is whole then."""
         self.writer.stop()
+        self.stage.compute.settle()
         self.stage.seats.remove(self)
         self.stage.compute.detach(self.server, self.volume_id)
         self.stage.api.wait_volume(self.volume_id)

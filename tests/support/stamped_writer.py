@@ -134,7 +134,7 @@ class StampedWriter:
     :ivar fault: what ended it, or None
     """
 
-    def __init__(self, guest, log, pause_seconds=0.0005, flush_every=32):
+    def __init__(self, guest, log, pause_seconds=0.002, flush_every=32):
         self.log, self.fault = log, None
         self._pause, self._flush_every = pause_seconds, flush_every
         self._stopping, self._turn = threading.Event(), threading.Lock()
