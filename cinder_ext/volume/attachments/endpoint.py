@@ -122,6 +122,7 @@ class AttachmentEndpoint:
         volume = volumes.get(context, attachment.volume_id)
         try:
             self._make_ready(context, attachment.volume_id)
+            volume = volumes.get(context, attachment.volume_id)
             found = self._driver.connect_volume(values.volume_value(volume), attachment.connector)
         except exceptions.DriverError as fault:
             self._connect_failed(context, attachment, volume, fault)
