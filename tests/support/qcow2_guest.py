@@ -125,7 +125,7 @@ class Guest:
         self._directory = tempfile.TemporaryDirectory(prefix='guest-')
         self._top, self._owned = 'layer-0', ['layer-0']
         self.job_bytes_per_second = 0
-        self._busy = threading.Lock()
+        self._busy = threading.RLock()
         disk = json.dumps({'driver': 'qcow2', 'node-name': self._top, 'discard': 'unmap',
                            'file': {'driver': 'file', 'filename': os.path.realpath(path)}})
         self.process = subprocess.Popen(
@@ -173,7 +173,14 @@ class Guest:
         return self.chain()[0][1]
 
     def chain(self):
-        """(node, path) of the layers that the guest reads, the active one first."""
+        """(node, path) of the layers that the guest reads, the active one first.
+
+        Waits for a merge to end: QEMU 7.2 that is asked meanwhile may die of it (seen).
+        """
+        with self._busy:
+            return self._chain()
+
+    def _chain(self):
         nodes = {each['node-name']: each
                  for each in self._monitor.tell('query-named-block-nodes', flat=True)
                  if each['drv'] != 'file'}
