@@ -226,10 +226,13 @@ class Work:
         """The files of the layers, without those that were there before."""
         return {path.name for path in self.layers.glob('*.qcow2')} - self._earlier
 
-    def merge(self, request):
-        """What a server does for a delete, with its guest at rest."""
+    def merge(self, request, active=None):
+        """What a server does for a delete, with its guest at rest.
+
+        :param active: the file that it has open; by default the only one on which none stands
+        """
         if request['merge_target_file'] is None:
-            name, = self._tops()
+            name, = [active] if active else self._tops()
             base = request['file_to_merge']
             self._image('rebase', '-b', base or '', *(['-F', 'qcow2'] if base else []), name)
         else:

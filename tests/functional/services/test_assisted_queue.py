@@ -14,6 +14,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import (
     assisted_snapshots,
     attachments,
+    group_snapshots,
     reverts,
     snapshots,
     volume_migrations,
@@ -287,6 +288,27 @@ def test_group_snapshot_fails_when_all_members_have_ended(assisted, assisted_gro
     assisted.report(taken[members[1]], 'creating', '90%')
     assisted_groups.snapshot_becomes(whole_id, 'error')
     assert snapshots.get(assisted.context, taken[members[1]]).status == 'available'
+
+
+def test_group_snapshot_is_deleted_with_the_last_member(assisted, assisted_groups):
+    group_id, members = _two(assisted_groups)
+    assisted.attached(volume_id=members[0])
+    whole_id = assisted_groups.record_snapshot(group_id)
+    host = assisted_groups.host(group_id)
+    assisted.cloud.volume_api.create_group_snapshot(assisted.context, host, whole_id)
+    taken = assisted_groups.members(whole_id)
+    assisted.is_asked(taken[members[0]])
+    assisted.report(taken[members[0]], 'creating', '90%')
+    assisted_groups.snapshot_becomes(whole_id, 'available')
+    group_snapshots.begin_delete(assisted.context, whole_id)
+    assisted.cloud.volume_api.delete_group_snapshot(assisted.context, host, whole_id)
+    assisted.is_asked(taken[members[0]])
+    assisted.is_gone(taken[members[1]])
+    assert group_snapshots.get(assisted.context, whole_id).status == 'deleting'
+    name, = assisted.files(members[0])
+    assisted.merge(assisted.nova.asked[-1][2], name.removeprefix('layers/'))
+    assisted.report(taken[members[0]], 'deleting', '90%')
+    assisted.cloud.until(lambda: assisted_groups.is_gone(group_snapshots.get, whole_id))
 
 
 def test_group_snapshot_of_one_moment_is_refused_while_a_member_is_used(assisted, assisted_groups):
