@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import json
 import os
-import pathlib
 import signal
 import socket
 import subprocess
@@ -181,15 +180,18 @@ class Guest:
             return self._chain()
 
     def _chain(self):
-        nodes = {each['node-name']: each
+        # By the graph, since what QEMU calls a layer's name is cut off in a long chain.
+        graph = self._monitor.tell('x-debug-query-block-graph')
+        names = {each['id']: each['name'] for each in graph['nodes']}
+        below = {(names[each['parent']], each['name']): names[each['child']]
+                 for each in graph['edges']}
+        files = {each['node-name']: each['file']
                  for each in self._monitor.tell('query-named-block-nodes', flat=True)
-                 if each['drv'] != 'file'}
-        by_path = {_path(each['file']): name for name, each in nodes.items()}
+                 if each['drv'] == 'file'}
         found, name = [], self._top
         while name is not None:
-            found.append((name, _path(nodes[name]['file'])))
-            behind = nodes[name].get('backing_file')
-            name = by_path[_path(behind)] if behind else None
+            found.append((name, files[below[name, 'file']]))
+            name = below.get((name, 'backing'))
         return found
 
     def open_files(self):
@@ -315,11 +317,3 @@ _COMMANDS = {
                 '-display', 'none', '-S', '-device', 'virtio-blk-pci,drive=layer-0,share-rw=on'],
 }
 _MONITORS = {'daemon': ['--monitor', 'chardev=qmp'], 'machine': ['-mon', 'chardev=qmp,mode=control']}
-
-
-def _path(name):
-    """The file that QEMU means by a name of its own."""
-    if name.startswith('json:'):
-        graph = json.loads(name[5:])
-        return _path(graph['file']['filename'] if 'file' in graph else graph['filename'])
-    return str(pathlib.Path(name))
