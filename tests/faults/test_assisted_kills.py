@@ -131,18 +131,19 @@ def test_killed_after_each_step(tmp_path, record_property):
     """Each time a bit later, until it does not die any more; deleted is any of three."""
     dice = random.Random(4)
     with Case(tmp_path) as case:
-        standing = [case.create()[0] for _ in range(2)]
+        standing, misses = [case.create()[0] for _ in range(2)], 0
         for after in itertools.count(1, 1 if LONG else STRIDE):
             kills = case.service.kills
             # A report that finds nobody is repeated, or forgotten.
             case.stage.compute.storage.patience_seconds = dice.choice((0, 20, 20))
             standing.append(case.create([after])[0])
             case.remove(standing.pop(dice.randrange(3)), [after])
-            if case.service.kills == kills:
+            misses = misses + 1 if case.service.kills == kills else 0
+            if misses == 2:
                 break
         for each in standing:
             case.remove(each)
         case.is_clear()
         print(f'{case.service.kills} kills, {after} events')
         record_property('kills', case.service.kills)
-        assert case.service.kills >= 8
+        assert case.service.kills >= 6

@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import json
 import os
-import pathlib
 import signal
 import socket
 import subprocess
@@ -125,7 +124,7 @@ class Guest:
         self._directory = tempfile.TemporaryDirectory(prefix='guest-')
         self._top, self._owned = 'layer-0', ['layer-0']
         self.job_bytes_per_second = 0
-        self._busy = threading.Lock()
+        self._busy = threading.RLock()
         disk = json.dumps({'driver': 'qcow2', 'node-name': self._top, 'discard': 'unmap',
                            'file': {'driver': 'file', 'filename': os.path.realpath(path)}})
         self.process = subprocess.Popen(
@@ -173,16 +172,26 @@ class Guest:
         return self.chain()[0][1]
 
     def chain(self):
-        """(node, path) of the layers that the guest reads, the active one first."""
-        nodes = {each['node-name']: each
+        """(node, path) of the layers that the guest reads, the active one first.
+
+        Waits for a merge to end: QEMU 7.2 that is asked meanwhile may die of it (seen).
+        """
+        with self._busy:
+            return self._chain()
+
+    def _chain(self):
+        # By the graph, since what QEMU calls a layer's name is cut off in a long chain.
+        graph = self._monitor.tell('x-debug-query-block-graph')
+        names = {each['id']: each['name'] for each in graph['nodes']}
+        below = {(names[each['parent']], each['name']): names[each['child']]
+                 for each in graph['edges']}
+        files = {each['node-name']: each['file']
                  for each in self._monitor.tell('query-named-block-nodes', flat=True)
-                 if each['drv'] != 'file'}
-        by_path = {_path(each['file']): name for name, each in nodes.items()}
+                 if each['drv'] == 'file'}
         found, name = [], self._top
         while name is not None:
-            found.append((name, _path(nodes[name]['file'])))
-            behind = nodes[name].get('backing_file')
-            name = by_path[_path(behind)] if behind else None
+            found.append((name, files[below[name, 'file']]))
+            name = below.get((name, 'backing'))
         return found
 
     def open_files(self):
@@ -308,11 +317,3 @@ _COMMANDS = {
                 '-display', 'none', '-S', '-device', 'virtio-blk-pci,drive=layer-0,share-rw=on'],
 }
 _MONITORS = {'daemon': ['--monitor', 'chardev=qmp'], 'machine': ['-mon', 'chardev=qmp,mode=control']}
-
-
-def _path(name):
-    """The file that QEMU means by a name of its own."""
-    if name.startswith('json:'):
-        graph = json.loads(name[5:])
-        return _path(graph['file']['filename'] if 'file' in graph else graph['filename'])
-    return str(pathlib.Path(name))

@@ -8,7 +8,7 @@ import assisted_compute
 import rest
 
 COUNT = 200
-SERVERS = 10
+SERVERS = 5
 POOLS_GROW = 10
 """Threads that pools may get with the bursts of requests; a thread for each snapshot were 100."""
 
