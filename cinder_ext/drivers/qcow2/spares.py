@@ -2,7 +2,7 @@
 
 An emulator that was killed loses what it had not flushed: of a block-stream that is done the header
 is on the medium at once, the table of the copied clusters is not before the consumer's next
-flush.  Seen with QEMU 7.2; since 9.1 the job flushes at its end.
+flush.  Seen with QEMU 7.2.
 
 So what is to be streamed is written down before anybody is asked.  When the header has changed, the
 old layers stay until the active one is seen to hold their data.  When it is not in use any more
