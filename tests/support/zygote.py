@@ -36,6 +36,8 @@ class Zygote:
                 pid = os.fork()
                 if pid == 0:
                     return request
+                # Another one had this number long ago.
+                self._codes.pop(pid, None)
                 answer = {'pid': pid}
             print(json.dumps({'number': request['number'], **answer}), flush=True)
         return None

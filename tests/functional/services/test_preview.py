@@ -16,6 +16,7 @@ from cinder_ext.db import (
 )
 from cinder_ext.states import checks
 from cinder_ext.volume.migration.preview import PreviewEndpoint
+from cinder_ext.volume.snapshots.endpoint import SnapshotEndpoint
 
 
 def rows():
@@ -220,7 +221,8 @@ def test_source_without_a_service_is_a_failed_check(make_cloud):
 
 def test_source_of_a_version_before_is_a_failed_check(cloud, preview, monkeypatch):
     volume_id = anywhere(cloud)
-    monkeypatch.setattr(PreviewEndpoint.target, 'version', '1.0')
+    for endpoint in (PreviewEndpoint, SnapshotEndpoint):
+        monkeypatch.setattr(endpoint.target, 'version', '1.0')
     found = preview(volume_id, destination_host='node@beta')
     assert failed(found) == ['source-answers']
     assert 'version' in found['checks'][-1]['detail']
