@@ -241,7 +241,9 @@ def _end_transactions_once(engine):
     engine.pool._reset_on_return = pool.reset_none
 
     def ended(connection):
-        connection.info[_ENDED] = True
+        # One that was lost has no info, and asking for it would hide that it was lost.
+        if not connection.invalidated:
+            connection.info[_ENDED] = True
 
     event.listen(engine, 'commit', ended)
     event.listen(engine, 'rollback', ended)

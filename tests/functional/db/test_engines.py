@@ -276,3 +276,24 @@ def test_what_is_left_undone_on_a_connection_is_rolled_back(ctxt, make_volume):
         assert volumes.get(ctxt, volume_id).name == 'before'
     volumes.update(ctxt, volume_id, {'name': 'later'})
     assert volumes.get(ctxt, volume_id).name == 'later'
+
+
+_KILL = {'mysql': 'KILL CONNECTION {}', 'postgresql': 'SELECT pg_terminate_backend({})'}
+_OWN = {'mysql': 'SELECT CONNECTION_ID()', 'postgresql': 'SELECT pg_backend_pid()'}
+
+
+@pytest.mark.parametrize('url', servers.database_urls(), ids=servers.kind)
+def test_connection_lost_in_a_transaction_is_told_as_lost(url, database, ctxt):
+    """Whoever undoes the transaction gives no other fault instead: it passes, others do not."""
+    kind = servers.kind(url)
+
+    @session.writer
+    def lose(context):
+        number = context.session.execute(sa.text(_OWN[kind])).scalar_one()
+        with session.get_engine().connect() as other:
+            other.execute(sa.text(_KILL[kind].format(number)))
+        volumes.update(context, 'nobody', {'name': 'x'})
+
+    with pytest.raises(oslo_db_exception.DBConnectionError):
+        lose(ctxt)
+    assert volumes.unfinished(ctxt, None) == []
