@@ -44,7 +44,8 @@ class Consumer:
             ['qemu-storage-daemon', '--chardev', 'socket,id=monitor,path=monitor,server=on,wait=off',
              '--monitor', 'chardev=monitor', '--nbd-server', 'addr.type=unix,addr.path=nbd'],
             cwd=self._own, stdin=subprocess.DEVNULL)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.kill)
             self._monitor = legacy.QEMUMonitorProtocol(self._path('monitor'))
             _wait(lambda: os.path.exists(self._path('monitor')) and os.path.exists(self._path('nbd')))
             self._monitor.connect()
@@ -52,9 +53,7 @@ class Consumer:
             self._command('blockdev-add', **self._graph(path, kind))
             self._command('block-export-add', type='nbd', id='disk', name='disk', writable=True,
                           **{'node-name': _node(self.active)})
-        except BaseException:
-            self.kill()
-            raise
+            undo.pop_all()
 
     def url(self):
         return f'nbd+unix:///disk?socket={self._path("nbd")}'
