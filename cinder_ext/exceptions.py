@@ -18,11 +18,15 @@
     │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
     │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
+    │   ├── ReplicationNotFound, ReplicationOperationNotFound
     │   ├── GroupNotFound, GroupTypeNotFound, GroupSpecNotFound, GroupSnapshotNotFound
     │   └── BackendNotFound, HostNotFound, ClusterNotFound
     ├── NotAcceptable                  406
     ├── Conflict                       409
     │   ├── MigrationActive            names the migration
+    │   ├── ReplicationConflict        names the replication that is in the way
+    │   ├── ReplicationActionRefused   its state does not allow the action; says why
+    │   ├── VolumeFailingOver          names the operation
     │   ├── MigrationActionRefused     its phase does not allow the action; says why
     │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
@@ -52,15 +56,18 @@
         ├── ResourceMissing            the backend does not have it
         ├── ReferenceRefused           what is to be managed is unfit
         ├── NotCapable                 asked for what the driver does not do
+        ├── SplitBrain                 two sides of a replicated volume are not of one mind
         └── Misconfigured              the options of the backend are wrong
 
 Every class has a ``template`` whose fields are the keywords it is raised
-with, a stable ``code`` that clients may compare, and the HTTP status that
+with, a stable ``code`` that clients may compare (of its name, where it gives none:
+no class is ever renamed), and the HTTP status that
 the API answers with.  ``remedy`` says what the reader can do.
 """
 # SPDX-License-Identifier: Apache-2.0
 
 import json
+import re
 
 
 def _carried(value):
@@ -91,6 +98,12 @@ class CinderExtError(Exception):
         self.message = message or self.template.format(**facts)
         super().__init__(self.message)
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if 'code' not in vars(cls):
+            words = re.sub(r'(?<=[a-z])(?=[A-Z])', '_', cls.__name__)
+            cls.code = f'cinder_ext.{words.lower()}'
+
     @property
     def kwargs(self):
         """The facts as oslo.messaging sends them: what JSON cannot carry becomes text."""
@@ -99,18 +112,15 @@ class CinderExtError(Exception):
 
 class BadRequest(CinderExtError):
     template = 'The request is invalid.'
-    code = 'cinder_ext.bad_request'
     http_status = 400
 
 
 class InvalidInput(BadRequest):
     template = 'Invalid input received: {reason}'
-    code = 'cinder_ext.invalid_input'
 
 
 class InvalidState(BadRequest):
     template = 'Invalid {kind}: {reason}'
-    code = 'cinder_ext.invalid_state'
 
 
 class VolumeIsMigrating(BadRequest):
@@ -120,139 +130,120 @@ class VolumeIsMigrating(BadRequest):
 
 class InvalidAuthKey(BadRequest):
     template = 'Invalid auth key: it is not the one of transfer {id}.'
-    code = 'cinder_ext.invalid_auth_key'
 
 
 class InvalidPage(BadRequest):
     template = 'Invalid paging or sorting: {reason}'
-    code = 'cinder_ext.invalid_page'
 
 
 class Forbidden(CinderExtError):
     template = 'You are not authorized to do this.'
-    code = 'cinder_ext.forbidden'
     http_status = 403
 
 
 class PolicyNotAuthorized(Forbidden):
     template = "Policy doesn't allow {action} to be performed."
-    code = 'cinder_ext.policy_not_authorized'
 
 
 class NotFound(CinderExtError):
     template = 'Resource could not be found.'
-    code = 'cinder_ext.not_found'
     http_status = 404
 
 
 class VolumeNotFound(NotFound):
     template = 'Volume {id} could not be found.'
-    code = 'cinder_ext.volume_not_found'
 
 
 class SnapshotNotFound(NotFound):
     template = 'Snapshot {id} could not be found.'
-    code = 'cinder_ext.snapshot_not_found'
 
 
 class VolumeTypeNotFound(NotFound):
     template = 'Volume type {id} could not be found.'
-    code = 'cinder_ext.volume_type_not_found'
 
 
 class ExtraSpecNotFound(NotFound):
     template = 'Volume type {type_id} has no extra specs with key {key}.'
-    code = 'cinder_ext.extra_spec_not_found'
 
 
 class TypeAccessNotFound(NotFound):
     template = 'Volume type {type_id} has no access for project {project_id}.'
-    code = 'cinder_ext.type_access_not_found'
 
 
 class EncryptionNotFound(NotFound):
     template = 'Volume type {type_id} has no such encryption.'
-    code = 'cinder_ext.encryption_not_found'
 
 
 class DefaultTypeNotFound(NotFound):
     template = 'Project {project_id} has no default volume type.'
-    code = 'cinder_ext.default_type_not_found'
 
 
 class QosSpecsNotFound(NotFound):
     template = 'QoS specs {id} could not be found.'
-    code = 'cinder_ext.qos_specs_not_found'
 
 
 class QosKeyNotFound(NotFound):
     template = 'QoS specs {id} have no spec with key {key}.'
-    code = 'cinder_ext.qos_key_not_found'
 
 
 class MetadataNotFound(NotFound):
     template = '{kind} {id} has no metadata with key {key}.'
-    code = 'cinder_ext.metadata_not_found'
 
 
 class AttachmentNotFound(NotFound):
     template = 'Volume attachment {id} could not be found.'
-    code = 'cinder_ext.attachment_not_found'
 
 
 class ServiceNotFound(NotFound):
     template = 'Service {binary} could not be found on host {host}.'
-    code = 'cinder_ext.service_not_found'
 
 
 class MessageNotFound(NotFound):
     template = 'Message {id} could not be found.'
-    code = 'cinder_ext.message_not_found'
 
 
 class TransferNotFound(NotFound):
     template = 'Transfer {id} could not be found.'
-    code = 'cinder_ext.transfer_not_found'
 
 
 class MigrationNotFound(NotFound):
     template = 'Volume migration {id} could not be found.'
-    code = 'cinder_ext.migration_not_found'
 
 
 class GroupNotFound(NotFound):
     template = 'Group {id} could not be found.'
-    code = 'cinder_ext.group_not_found'
 
 
 class GroupTypeNotFound(NotFound):
     template = 'Group type {id} could not be found.'
-    code = 'cinder_ext.group_type_not_found'
 
 
 class GroupSpecNotFound(NotFound):
     template = 'Group type {type_id} has no group specs with key {key}.'
-    code = 'cinder_ext.group_spec_not_found'
 
 
 class GroupSnapshotNotFound(NotFound):
     template = 'Group snapshot {id} could not be found.'
-    code = 'cinder_ext.group_snapshot_not_found'
+
+
+class ReplicationNotFound(NotFound):
+    template = 'Replication {id} could not be found.'
+
+
+class ReplicationOperationNotFound(NotFound):
+    template = 'Replication operation {id} could not be found.'
 
 
 class BackendNotFound(NotFound):
     template = 'Backend {host} could not be found.'
-    code = 'cinder_ext.backend_not_found'
 
 
 class HostNotFound(NotFound):
     template = 'Host {host} could not be found.'
-    code = 'cinder_ext.host_not_found'
 
 
 class ClusterNotFound(NotFound):
     template = 'Cluster {name} could not be found.'
-    code = 'cinder_ext.cluster_not_found'
 
 
 class NotAcceptable(CinderExtError):
@@ -264,19 +255,32 @@ class NotAcceptable(CinderExtError):
 
 class Conflict(CinderExtError):
     template = 'The request conflicts with the state of the resource.'
-    code = 'cinder_ext.conflict'
     http_status = 409
 
 
 class MigrationActive(Conflict):
     template = ('Volume {volume_id} is being migrated (migration {migration_id}): '
                 'it cannot {action} now.')
-    code = 'cinder_ext.migration_active'
+
+
+class ReplicationConflict(Conflict):
+    """What is asked for contradicts a replication that there is; names both sides of it."""
+
+    template = ('{kind} {id} cannot be {action}: {reason} '
+                '(replication {replication_id}, scope {scope}, of {protected_id}).')
+
+
+class ReplicationActionRefused(Conflict):
+    template = 'Replication {id} cannot be {action}: {reason} (its state is {state}).'
+
+
+class VolumeFailingOver(Conflict):
+    template = ('Volume {volume_id} is being failed over or back '
+                '(replication operation {operation_id}): it cannot {action} now.')
 
 
 class MigrationActionRefused(Conflict):
     template = 'Migration {id} cannot be {action}: {reason} (its phase is {phase}).'
-    code = 'cinder_ext.migration_action_refused'
 
 
 class ConflictNovaUsingAttachment(Conflict):
@@ -287,23 +291,19 @@ class ConflictNovaUsingAttachment(Conflict):
 
 class TransitionRefused(Conflict):
     template = '{kind} {id} cannot {event}: its {column} is {current}, expected one of {expected}.'
-    code = 'cinder_ext.transition_refused'
 
 
 class AlreadyExists(Conflict):
     template = '{kind} {name} already exists.'
-    code = 'cinder_ext.already_exists'
 
 
 class PreconditionFailed(CinderExtError):
     template = 'The resource has changed: its Etag is {etag}.'
-    code = 'cinder_ext.precondition_failed'
     http_status = 412
 
 
 class OverLimit(CinderExtError):
     template = 'A limit has been exceeded: {reason}'
-    code = 'cinder_ext.over_limit'
     http_status = 413
     retry_after = '0'
 
@@ -333,7 +333,6 @@ class BackupLimitExceeded(_NumberExceeded):
 class VolumeSizeExceedsAvailableQuota(_NumberExceeded):
     template = ('Quota exceeded for {name}: {consumed} GiB are in use, {requested} GiB more were '
                 'asked for and {allowed} GiB are allowed.')
-    code = 'cinder_ext.volume_size_exceeds_available_quota'
 
 
 class BackupSizeExceedsAvailableQuota(VolumeSizeExceedsAvailableQuota):
@@ -342,12 +341,10 @@ class BackupSizeExceedsAvailableQuota(VolumeSizeExceedsAvailableQuota):
 
 class VolumeSizeExceedsLimit(OverLimit):
     template = 'Volume size {requested} GiB exceeds the {allowed} GiB that one volume may have.'
-    code = 'cinder_ext.volume_size_exceeds_limit'
 
 
 class NotServed(CinderExtError):
     template = '{what} is not served: {instead}.'
-    code = 'cinder_ext.not_served'
     http_status = 501
 
 
@@ -359,14 +356,12 @@ class ServiceUnavailable(CinderExtError):
 
 class NoValidBackend(ServiceUnavailable):
     template = 'No valid backend was found: {reason}'
-    code = 'cinder_ext.no_valid_backend'
     remedy = ('See the reasons per backend; free space, correct the volume type '
               'or name another backend.')
 
 
 class AssistanceRefused(CinderExtError):
     template = 'The compute service does not take part: {reason}'
-    code = 'cinder_ext.assistance_refused'
     remedy = ('See what the compute service says; the volume is as it was. '
               'Detach the volume, or try again.')
 
@@ -379,19 +374,16 @@ class MigrationError(CinderExtError):
 
 class PreflightFailed(MigrationError):
     template = 'The preflight failed: {reason}'
-    code = 'cinder_ext.preflight_failed'
     remedy = 'Mend what the failed checks name and start the migration again.'
 
 
 class MoveNotAskedFor(MigrationError):
     template = 'The new type needs another backend ({reason}) and the migration policy is never.'
-    code = 'cinder_ext.move_not_asked_for'
     remedy = 'Use the migration policy on-demand, or on-demand-include-snapshots with snapshots.'
 
 
 class SnapshotsNotIncluded(MigrationError):
     template = 'The volume has {count} snapshots and the request did not include them.'
-    code = 'cinder_ext.snapshots_not_included'
     remedy = ('Use the migration policy on-demand-include-snapshots (include_snapshots for a '
               "migration), or set migration:include_snapshots='<is> True' on the volume type.")
 
@@ -399,28 +391,24 @@ class SnapshotsNotIncluded(MigrationError):
 class VerifyFailed(MigrationError):
     template = ('Verification failed: {link} differs from its source at the destination'
                 ' in {length} bytes at offset {offset}.')
-    code = 'cinder_ext.verify_failed'
     remedy = ('The destination does not give back what was written to it: check its medium. '
               'The volume is unchanged at its source.')
 
 
 class SwapRefused(MigrationError):
     template = 'The compute service does not move server {server_id} to the new volume: {reason}'
-    code = 'cinder_ext.swap_refused'
     remedy = ('Look at the state of the server, and start the migration again, or detach the volume '
               'first. The volume is unchanged at its source.')
 
 
 class SwapFailed(MigrationError):
     template = 'The server was not moved to the new volume: {reason}'
-    code = 'cinder_ext.swap_failed'
     remedy = ('The log of the compute service says more. The server uses the volume at its source; '
               'start the migration again.')
 
 
 class MigrationYielded(MigrationError):
     template = 'The volume was reserved or attached, and the migration was to yield to that.'
-    code = 'cinder_ext.migration_yielded'
     remedy = 'The volume is unchanged at its source. Retry the migration when it is detached.'
 
 
@@ -431,46 +419,44 @@ class RecordLost(MigrationError):
 
 class DriverError(CinderExtError):
     template = 'The backend failed: {reason}'
-    code = 'cinder_ext.driver_error'
     remedy = 'See the log of the volume service for the fault of the backend.'
 
 
 class NoSpace(DriverError):
     template = 'The backend is full: {reason}'
-    code = 'cinder_ext.no_space'
     remedy = 'Free or add space on the backend, or choose another one.'
 
 
 class BackendDown(DriverError):
     template = 'The backend cannot be reached: {reason}'
-    code = 'cinder_ext.backend_down'
     remedy = 'Bring the backend back; then try again.'
 
 
 class ResourceBusy(DriverError):
     template = 'The resource is in use: {reason}'
-    code = 'cinder_ext.resource_busy'
     remedy = 'Wait until its user has released it; then try again.'
 
 
 class ResourceMissing(DriverError):
     template = 'The backend does not have {name}.'
-    code = 'cinder_ext.resource_missing'
     remedy = 'Check the backend: what the database names is not there.'
 
 
 class ReferenceRefused(DriverError):
     template = '{reference} cannot be managed: {reason}.'
-    code = 'cinder_ext.reference_refused'
     remedy = 'List what the backend has to be managed, and name one of it.'
 
 
 class NotCapable(DriverError):
     template = 'Backend {backend} cannot {capability}.'
-    code = 'cinder_ext.not_capable'
+
+
+class SplitBrain(DriverError):
+    template = ('Volume {name}: {reason} (epoch {local_epoch} on {local_side}, '
+                'epoch {remote_epoch} on {remote_side}).')
+    remedy = 'Choose the side whose content is to be given up, and resync from the other one.'
 
 
 class Misconfigured(DriverError):
     template = 'The configuration of backend {backend} is wrong: {reason}'
-    code = 'cinder_ext.misconfigured'
     remedy = 'Correct the named options and start the volume service again.'

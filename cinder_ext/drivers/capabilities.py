@@ -7,6 +7,8 @@ and API see: read off the class, less what the driver switched off at start.
 
 import abc
 
+from cinder_ext.drivers.replication import Replication  # noqa: F401 - one more of them
+
 
 class SnapshotConnect(abc.ABC):
     """A snapshot can be read directly, without a temporary volume."""

@@ -103,6 +103,78 @@ class Assistance:
 
 
 @dataclasses.dataclass(frozen=True)
+class ReplicationTarget:
+    """Another array that a backend can replicate to: one entry of ``replication_device``.
+
+    :ivar backend_id: its name, unique within the backend
+    :ivar modes: a tuple of ``sync`` and ``async``
+    :ivar cross_os: it belongs to another cloud: failed over by export and import only
+    :ivar peer: the name of that cloud, which the key of their manifests is found by
+    :ivar availability_zone: shown to operators; steers nothing
+    """
+
+    backend_id: str
+    modes: tuple = ('async',)
+    cross_os: bool = False
+    peer: str | None = None
+    availability_zone: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A replicated volume with the snapshots that go with it, oldest first."""
+
+    volume: Volume
+    snapshots: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A state of one or more volumes, all of the same moment, that a side can be promoted to.
+
+    :ivar id: a UUID; the same for all volumes that it was taken of together
+    :ivar taken_at: seconds since the epoch, UTC, by the clock of the source's host, before the
+        state was frozen: every write acknowledged before it is in the point
+    :ivar bytes_shipped: what this point added to the destination; 0 when it is not known
+    """
+
+    id: str
+    taken_at: float
+    bytes_shipped: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """What an array itself knows of a replicated volume.
+
+    :ivar role: ``primary`` (it is attached and written to here), ``secondary`` (it receives) or
+        ``fenced`` (neither); None when the array knows no replication of the volume
+    :ivar epoch: grows with every promotion, never shrinks; the side with the larger one is right
+    :ivar points: values.Point that are whole here, oldest first
+    :ivar exists: whether the array has the volume at all
+    """
+
+    role: str | None = None
+    epoch: int = 0
+    points: tuple = ()
+    exists: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Promoted:
+    """What became of a volume on the side that was promoted.
+
+    :ivar point: values.Point that it stands at
+    :ivar location: of the volume, as create_volume returns it
+    :ivar snapshots: name_id -> location of those of its snapshots that are there
+    """
+
+    point: Point
+    location: str | None = None
+    snapshots: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Promises:
     """What a migration may count on at a backend; what is not promised is done the slow way.
 
@@ -146,8 +218,11 @@ class BackendSettings:
     :ivar name: the backend's section in the configuration (``alpha``)
     :ivar backend_name: its ``volume_backend_name``
     :ivar options: the section's values, attribute access (an oslo.config group)
+    :ivar active_backend_id: the replication target that new volumes are made on, since the whole
+        backend was failed over to it; None: the backend itself
     """
 
     name: str
     backend_name: str
     options: object
+    active_backend_id: str | None = None
