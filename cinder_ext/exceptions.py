@@ -100,7 +100,8 @@ class CinderExtError(Exception):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if 'code' not in vars(cls):
+        # oslo.messaging derives classes of its own for what came from another service.
+        if 'code' not in vars(cls) and cls.__module__ == __name__:
             words = re.sub(r'(?<=[a-z])(?=[A-Z])', '_', cls.__name__)
             cls.code = f'cinder_ext.{words.lower()}'
 

@@ -59,7 +59,7 @@ def create(context, values, volume_type_ids):
     quotas.admit(context, values['project_id'], {'groups': 1})
     group_types.hold(context, values['group_type_id'])
     quotas.admit(context, values['project_id'], {'groups': 1})
-    group = transition.insert(context, states.MACHINE, {'replication_status': 'disabled', **values})
+    group = transition.insert(context, states.MACHINE, values, also={'replication_status': 'disabled'})
     for type_id in sorted(set(volume_type_ids)):
         context.session.add(_Link(group_id=group.id, volume_type_id=type_id))
     context.session.flush()

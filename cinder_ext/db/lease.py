@@ -1,7 +1,7 @@
-"""Who works on a migration: a lease without clocks, and the fence that holds a worker to it.
+"""Who works on what is recorded: a lease without clocks, and the fence that holds a worker to it.
 
 The record names its ``owner``; ``attempt`` is the fencing number and grows
-whenever somebody takes the migration up; ``beat`` grows with each sign of the
+whenever somebody takes the work up; ``beat`` grows with each sign of the
 owner.  Nobody compares times of two machines: a candidate waits until it has
 seen one pair of attempt and beat for long enough, and takes the lease if it
 is still that pair.
@@ -18,35 +18,50 @@ import typing
 import sqlalchemy as sa
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, session
+from cinder_ext.db import models, replication_models, session
 from cinder_ext.states import migration as states
 
 _Record = models.VolumeMigration
 _Link = models.MigrationLink
 
+MIGRATION = 'migration'
+REPLICATION = 'replication'
+OPERATION = 'replication_operation'
+
+_MODELS = {
+    MIGRATION: models.VolumeMigration,
+    REPLICATION: replication_models.Replication,
+    OPERATION: replication_models.ReplicationOperation,
+}
+"""Kinds of records that have an owner: tables with ``owner``, ``attempt`` and ``beat``."""
+
 
 class Standing(typing.NamedTuple):
-    """How the lease of a migration stands."""
+    """How the lease of a record stands."""
 
     id: str
     owner: str | None
     attempt: int
     beat: int
+    kind: str = MIGRATION
 
 
 class Fence:
     """The right of one attempt to write.
 
+    :ivar record_id: of the record that it owns
     :ivar attempt: its number
+    :ivar kind: of the record: MIGRATION, REPLICATION or OPERATION
     """
 
-    def __init__(self, migration_id, attempt):
-        self.migration_id = migration_id
+    def __init__(self, record_id, attempt, kind=MIGRATION):
+        self.record_id = record_id
         self.attempt = attempt
+        self.kind = kind
         self._is_lost = False
 
     def __repr__(self):
-        return f'attempt {self.attempt} of migration {self.migration_id}'
+        return f'attempt {self.attempt} of {self.kind} {self.record_id}'
 
     @property
     def is_lost(self):
@@ -64,7 +79,7 @@ class Fence:
         """
         if self._is_lost or not _renew(context, self):
             self.lose()
-            raise _lost(self.migration_id, self.attempt, None)
+            raise _lost(self.record_id, self.attempt, None)
 
 
 def fenced(context, fence):
@@ -80,28 +95,30 @@ def _lost(migration_id, attempt, phase):
 
 
 def _renew(context, fence):
+    record = _MODELS[fence.kind]
     return context.session.execute(
-        sa.update(_Record)
-        .where(_Record.id == fence.migration_id, _Record.attempt == fence.attempt)
-        .values(beat=_Record.beat + 1, updated_at=_Record.updated_at)
+        sa.update(record)
+        .where(record.id == fence.record_id, record.attempt == fence.attempt)
+        .values(beat=record.beat + 1, updated_at=record.updated_at)
         .execution_options(synchronize_session=False)).rowcount == 1
 
 
 @session.reader
-def standings(context, migration_ids):
-    """How the leases of some migrations stand: a list of Standing, in the order of the ids."""
+def standings(context, record_ids, kind=MIGRATION):
+    """How the leases of some records stand: a list of Standing, in the order of the ids."""
+    record = _MODELS[kind]
     rows = context.session.execute(
-        sa.select(_Record.id, _Record.owner, _Record.attempt, _Record.beat)
-        .where(_Record.id.in_(migration_ids)))
-    found = {row.id: Standing(*row) for row in rows}
-    return [found[each] for each in migration_ids if each in found]
+        sa.select(record.id, record.owner, record.attempt, record.beat)
+        .where(record.id.in_(record_ids)))
+    found = {row.id: Standing(*row, kind) for row in rows}
+    return [found[each] for each in record_ids if each in found]
 
 
 @session.reader
 def owners(context):
-    """The owners that records name."""
-    return set(context.session.execute(
-        sa.select(_Record.owner).where(_Record.owner.is_not(None)).distinct()).scalars())
+    """The owners that records of any kind name."""
+    return {owner for record in _MODELS.values() for owner in context.session.execute(
+        sa.select(record.owner).where(record.owner.is_not(None)).distinct()).scalars()}
 
 
 @session.reader
@@ -124,16 +141,17 @@ def take(context, standing, owner, is_doubtful):
         may still arrive at the destination
     :returns: Fence; None when it does not stand so any more
     """
+    record = _MODELS[standing.kind]
     values = {'owner': owner, 'attempt': standing.attempt + 1, 'beat': 0,
-              'updated_at': _Record.updated_at}
+              'updated_at': record.updated_at}
     if is_doubtful:
         values['doubtful_attempt'] = standing.attempt + 1
     taken = context.session.execute(
-        sa.update(_Record)
-        .where(_Record.id == standing.id, _Record.attempt == standing.attempt,
-               _Record.beat == standing.beat)
+        sa.update(record)
+        .where(record.id == standing.id, record.attempt == standing.attempt,
+               record.beat == standing.beat)
         .values(values).execution_options(synchronize_session=False)).rowcount
-    return Fence(standing.id, standing.attempt + 1) if taken else None
+    return Fence(standing.id, standing.attempt + 1, standing.kind) if taken else None
 
 
 @session.writer
@@ -148,10 +166,11 @@ def renew(context, fences):
 @session.writer
 def release(context, fence):
     """Give a lease back: whoever wants it takes it at once.  Idempotent."""
+    record = _MODELS[fence.kind]
     context.session.execute(
-        sa.update(_Record)
-        .where(_Record.id == fence.migration_id, _Record.attempt == fence.attempt)
-        .values(owner=None, updated_at=_Record.updated_at)
+        sa.update(record)
+        .where(record.id == fence.record_id, record.attempt == fence.attempt)
+        .values(owner=None, updated_at=record.updated_at)
         .execution_options(synchronize_session=False))
 
 

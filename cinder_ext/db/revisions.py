@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from cinder_ext.db import session
 
-WANTED = ('0005_expand',)
+WANTED = ('0006_expand',)
 """The heads of ``migrations/versions``, sorted; a test compares them."""
 
 _TABLE = sa.table('alembic_version', sa.column('version_num'))

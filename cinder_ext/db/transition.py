@@ -14,7 +14,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions, metrics
-from cinder_ext.db import group_models, models, session
+from cinder_ext.db import group_models, models, replication_models, session
 from cinder_ext.states import migration as migration_states
 
 LOG = log.getLogger(__name__)
@@ -57,6 +57,9 @@ _MODELS = {
     'migration': models.VolumeMigration,
     'group': group_models.Group,
     'group_snapshot': group_models.GroupSnapshot,
+    'replication': replication_models.Replication,
+    'replication_operation': replication_models.ReplicationOperation,
+    'replication_operation_member': replication_models.ReplicationOperationMember,
 }
 
 
@@ -111,7 +114,7 @@ def move(context, machine, entity_id, event, values=None, where=()):
     column = getattr(model, machine.column)
     changed = context.session.execute(
         sa.update(model)
-        .where(model.id == entity_id, column.in_(row.sources), *where)
+        .where(model.id == entity_id, _is_one_of(column, row.sources), *where)
         .values({**(values or {}), machine.column: row.target, 'updated_at': timeutils.utcnow()})
         .execution_options(synchronize_session=False)).rowcount
     if not changed:
@@ -121,6 +124,12 @@ def move(context, machine, entity_id, event, values=None, where=()):
     note(context, machine.kind, entity_id, event, row.target)
     if machine is migration_states.MACHINE:
         _project(context, entity_id, row.target)
+
+
+def _is_one_of(column, states):
+    if None in states:
+        return sa.or_(column.is_(None), column.in_([each for each in states if each is not None]))
+    return column.in_(states)
 
 
 def try_move(context, machine, entity_id, event, values=None, where=()):
@@ -187,4 +196,4 @@ def _refusal(context, machine, model, entity_id, row):
         sa.select(getattr(model, machine.column)).where(model.id == entity_id)).scalar()
     return exceptions.TransitionRefused(
         kind=machine.kind, id=entity_id, event=row.event, column=machine.column,
-        current=current, expected=', '.join(row.sources))
+        current=current, expected=', '.join(each or 'none' for each in row.sources))

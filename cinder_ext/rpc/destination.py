@@ -88,7 +88,7 @@ class DestinationAPI:
 
         A context without a fence is of nobody's attempt, and is served.
         """
-        fence = ctxt.fence and [ctxt.fence.migration_id, ctxt.fence.attempt]
+        fence = ctxt.fence and [ctxt.fence.record_id, ctxt.fence.attempt]
         return self._call(ctxt, host, method, fence=fence, **arguments)
 
     def _call(self, ctxt, host, method, **arguments):

@@ -46,9 +46,9 @@ class Machine:
 
     @property
     def states(self):
-        """Every state that occurs, sorted."""
+        """Every state that occurs, sorted; None, that a column is empty, is not among them."""
         found = set(self.initial)
         for row in self:
             found.update(row.sources)
             found.add(row.target)
-        return sorted(found)
+        return sorted(found - {None})

@@ -1,4 +1,4 @@
-"""Which process works on a migration when several serve one backend.
+"""Which process works on a recorded piece of work when several could.
 
 A process has an identity and holds a lock on a file of that name below
 ``state_path`` for as long as it lives: who can take that lock knows that the
@@ -172,48 +172,51 @@ class Ownership:
         with contextlib.suppress(ValueError):
             self._looks.remove(look)
 
-    def open_to(self, context, migration_ids):
-        """Which of some migrations this process may take up now, in the same order."""
-        if not migration_ids:
+    def open_to(self, context, record_ids, kind=lease.MIGRATION):
+        """Which of some records this process may take up now, in the same order.
+
+        :param kind: lease.MIGRATION, REPLICATION or OPERATION
+        """
+        if not record_ids:
             return []
-        return [each.id for each in lease.standings(context, migration_ids)
+        return [each.id for each in lease.standings(context, record_ids, kind)
                 if self._claim(each) is not None]
 
     @contextlib.contextmanager
-    def held(self, context, migration_id, has_work=lambda: True):
-        """Own a migration while the block runs.
+    def held(self, context, record_id, has_work=lambda: True, kind=lease.MIGRATION):
+        """Own a record while the block runs.
 
         :param has_work: asked after it was seen how the lease stands: what another process has
             ended since is not taken
         :returns: lease.Fence; None when another process owns it, or was faster
         """
-        fence = self._take(context, migration_id, has_work)
+        fence = self._take(context, record_id, has_work, kind)
         try:
             yield fence
         finally:
             if fence is not None:
                 self._release(context, fence)
 
-    def _take(self, context, migration_id, has_work):
-        standing = next(iter(lease.standings(context, [migration_id])), None)
+    def _take(self, context, record_id, has_work, kind):
+        standing = next(iter(lease.standings(context, [record_id], kind)), None)
         claim = None if standing is None else self._claim(standing)
         if claim is None or not has_work():
             return None
         is_doubtful = claim == 'expired'
         with self._lock:
-            if migration_id in self._held:
+            if record_id in self._held:
                 return None
             # Before it is taken: a sweep of this process must not take it for one it has lost.
-            self._held[migration_id] = None
+            self._held[record_id] = None
         fence = None
         try:
             fence = lease.take(context, standing, self.identity.name, is_doubtful)
         finally:
             with self._lock:
-                self._watches.pop(migration_id, None)
-                self._held.pop(migration_id)
+                self._watches.pop(record_id, None)
+                self._held.pop(record_id)
                 if fence is not None:
-                    self._held[migration_id] = fence
+                    self._held[record_id] = fence
         if fence is not None:
             LOG.info('%s is of %s; before: %s, %s', fence, self.identity.name, standing.owner, claim)
         return fence
@@ -243,7 +246,7 @@ class Ownership:
         finally:
             # Whatever the record says: this process works on it no more, and may take it again.
             with self._lock:
-                self._held.pop(fence.migration_id, None)
+                self._held.pop(fence.record_id, None)
 
     def _tick(self):
         self._thread.interval_seconds = self._tick_seconds

@@ -11,7 +11,8 @@ import cinder_ext
 
 ROOT = pathlib.Path(cinder_ext.__file__).parent
 THE_DOOR = ROOT / 'db' / 'transition.py'
-COLUMNS = {'status', 'attach_status', 'migration_status', 'phase'}
+COLUMNS = {'status', 'attach_status', 'migration_status', 'replication_status', 'phase', 'state',
+           'result'}
 WRITERS = {'begin', 'connect', 'create', 'execute', 'insert', 'merge', 'move', 'reserve', 'start',
            'try_move', 'update', 'values'}
 SQL = re.compile(rf"\b(update\b.*\bset|insert\s+into)\b.*\b({'|'.join(COLUMNS)})\b",

@@ -9,9 +9,15 @@ databases do; the default collations do not.
 from alembic import context
 from sqlalchemy import event
 
-from cinder_ext.db import group_models, models, project_models, type_models
+from cinder_ext.db import (
+    group_models,
+    models,
+    project_models,
+    replication_models,
+    type_models,
+)
 
-MODELS = (models, type_models, group_models, project_models)
+MODELS = (models, type_models, group_models, project_models, replication_models)
 """Imported so that the metadata knows every table."""
 
 CHARACTERS = 'CHARSET=utf8mb4'

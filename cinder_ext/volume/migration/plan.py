@@ -105,7 +105,7 @@ def columns(link):
 
 def temporary_name(fence, link, side):
     """Backend name of the volume that a snapshot is materialized in; another in each attempt."""
-    return _name(fence.migration_id, f'{side}:{link.number}:{fence.attempt}')
+    return _name(fence.record_id, f'{side}:{link.number}:{fence.attempt}')
 
 
 def renamed(link, fence, how):
@@ -114,7 +114,7 @@ def renamed(link, fence, how):
     :param how: a word; other names for each
     """
     def name(what):
-        return _name(fence.migration_id, f'{how}:{what}:{fence.attempt}')
+        return _name(fence.record_id, f'{how}:{what}:{fence.attempt}')
 
     return dataclasses.replace(
         link, destination_name_id=name(link.snapshot_id or 'volume'),

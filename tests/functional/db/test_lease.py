@@ -26,7 +26,7 @@ def test_lease_is_taken_once_as_it_was_seen(migration_id, ctxt):
     seen = standing(ctxt, migration_id)
     assert seen == lease.Standing(migration_id, None, 0, 0)
     first = lease.take(ctxt, seen, 'one', False)
-    assert (first.migration_id, first.attempt) == (migration_id, 1)
+    assert (first.record_id, first.attempt) == (migration_id, 1)
     assert lease.take(ctxt, seen, 'two', False) is None
     assert standing(ctxt, migration_id) == lease.Standing(migration_id, 'one', 1, 0)
     assert volume_migrations.get(ctxt, migration_id).doubtful_attempt == 0

@@ -53,7 +53,7 @@ def test_sync_twice_changes_nothing(own_database):
 
 def test_expand_alone_brings_the_additive_branch(empty_database):
     schema.sync('expand@head')
-    assert schema.current() == ['0005_expand']
+    assert schema.current() == ['0006_expand']
 
 
 def test_unique_names_are_filled_in_although_a_race_made_two_of_one(empty_database):
