@@ -1,13 +1,9 @@
 """A failover takes volumes: of it and whatever else would change them, one wins."""
 # SPDX-License-Identifier: Apache-2.0
 
-import concurrent.futures
-import threading
-
 import pytest
-from replication_rows import BACKEND, POOL, make_group, protect, ship, word
+from replication_rows import BACKEND, ON_SQLITE, POOL, make_group, protect, ship, word
 
-from cinder_ext import context as contexts
 from cinder_ext import exceptions
 from cinder_ext.db import (
     attach_requests,
@@ -29,6 +25,8 @@ from cinder_ext.db import (
 )
 from cinder_ext.db import replication_operations as operations
 from cinder_ext.states import replication as states
+
+pytestmark = ON_SQLITE
 
 FAULT = exceptions.BackendDown('The array does not answer.')
 
@@ -159,7 +157,6 @@ REQUESTS = {
         ctxt, v.group, {'user_id': 'user', 'name': 'whole'}),
     'delete its group': lambda ctxt, v: group_requests.begin_delete(ctxt, v.group, True),
     'set it read only': lambda ctxt, v: attach_requests.set_readonly(ctxt, v.id, True),
-    'a second failover': lambda ctxt, v: transition.move(ctxt, states.VOLUME, v.id, 'fail-over'),
 }
 
 
@@ -174,23 +171,29 @@ class _Taken:
         assert replication_failover.take_members(ctxt, self.operation.id) == [self.id]
 
 
-@pytest.mark.parametrize('name', REQUESTS)
-def test_a_failover_keeps_everything_else_away(enabled, ctxt, name):
-    group_id = make_group(ctxt) if 'group' in name else None
-    taken = _Taken(ctxt, enabled, group_id)
-    before = volumes.get(ctxt, taken.id)
-    refused = (exceptions.TransitionRefused if name == 'a second failover'
-               else exceptions.VolumeFailingOver)
-    with pytest.raises(refused) as refusal:
-        REQUESTS[name](ctxt, taken)
-    if refused is exceptions.VolumeFailingOver:
-        assert refusal.value.facts['operation_id'] == taken.operation.id
-        assert refusal.value.http_status == 409
-    after = volumes.get(ctxt, taken.id)
-    assert (after.status, after.replication_status, after.group_id) == (
-        before.status, 'failing-over', group_id)
-    assert [each.status for each in snapshots.of_volume(ctxt, taken.id)] == ['available']
-    assert attachments.of_volume(ctxt, taken.id) == []
+def _state(ctxt, volume_id):
+    row = volumes.get(ctxt, volume_id)
+    return (row.status, row.replication_status, row.group_id, row.request,
+            [each.status for each in snapshots.of_volume(ctxt, volume_id)],
+            attachments.of_volume(ctxt, volume_id))
+
+
+@pytest.mark.parametrize('is_grouped', [False, True])
+def test_a_failover_keeps_everything_else_away(enabled, ctxt, is_grouped):
+    taken = _Taken(ctxt, enabled, make_group(ctxt) if is_grouped else None)
+    before, refused = _state(ctxt, taken.id), {}
+    for name, request in REQUESTS.items():
+        if is_grouped == ('group' in name):
+            with pytest.raises(exceptions.Conflict) as refusal:
+                request(ctxt, taken)
+            refused[name] = refusal.value.facts.get('operation_id')
+            assert _state(ctxt, taken.id) == before
+    assert set(refused.values()) == {taken.operation.id}
+
+
+def test_of_two_failovers_the_second_is_refused(enabled, ctxt):
+    taken = _Taken(ctxt, enabled)
+    assert not transition.try_move(ctxt, states.VOLUME, taken.id, 'fail-over')
 
 
 def test_a_connector_is_refused_and_letting_go_is_not(enabled, ctxt):
@@ -206,40 +209,6 @@ def test_a_connector_is_refused_and_letting_go_is_not(enabled, ctxt):
         attachments.begin_detach(ctxt, each.id)
         attachments.detached(ctxt, each.id)
     assert volumes.get(ctxt, row.protected_id).status == 'available'
-
-
-@pytest.mark.parametrize('name', ['delete', 'snapshot', 'reserve', 'retype'])
-def test_of_a_failover_and_another_request_one_wins(enabled, ctxt, name):
-    rows = [enabled() for _ in range(3)]
-    for row in rows:
-        operation = _begin(ctxt, row)
-        results = _race(
-            lambda own, operation=operation: replication_failover.take_members(own, operation.id),
-            lambda own, row=row: REQUESTS[name](own, _Known(row.protected_id)))
-        is_taken = results[0] == [row.protected_id]
-        assert is_taken == isinstance(results[1], exceptions.VolumeFailingOver)
-        assert (word(ctxt, row.protected_id) == 'failing-over') == is_taken
-        assert (_member(ctxt, operation).result == 'pending') == is_taken
-
-
-class _Known:
-    def __init__(self, volume_id):
-        self.id = volume_id
-
-
-def _race(*functions):
-    barrier = threading.Barrier(len(functions))
-
-    def run(function):
-        barrier.wait()
-        try:
-            return function(contexts.RequestContext(
-                user_id='user', project_id='project', overwrite=False))
-        except exceptions.CinderExtError as refusal:
-            return refusal
-
-    with concurrent.futures.ThreadPoolExecutor(len(functions)) as threads:
-        return list(threads.map(run, functions))
 
 
 # Arriving, failing, giving back

@@ -1,17 +1,24 @@
 """Operations: one at a time for a thing and its members, and a result for each of these."""
 # SPDX-License-Identifier: Apache-2.0
 
-import concurrent.futures
-import threading
-
 import pytest
-from replication_rows import BACKEND, DR, OTHER_POOL, POOL, make_group, protect, ship
+from replication_rows import (
+    BACKEND,
+    DR,
+    ON_SQLITE,
+    OTHER_POOL,
+    POOL,
+    make_group,
+    protect,
+    ship,
+)
 
-from cinder_ext import context as contexts
 from cinder_ext import exceptions
 from cinder_ext.db import replication_changes, transition
 from cinder_ext.db import replication_operations as operations
 from cinder_ext.states import replication as states
+
+pytestmark = ON_SQLITE
 
 FAULT = exceptions.BackendDown('The array does not answer.')
 
@@ -181,23 +188,3 @@ def test_it_runs_since_the_first_time(enabled, ctxt):
     first = operations.run(ctxt, operation.id)
     assert (first.state, operations.run(ctxt, operation.id).started_at) == (
         'running', first.started_at)
-
-
-def test_of_several_at_once_one_is_recorded(enabled, ctxt):
-    row, count = enabled(), 6
-    barrier = threading.Barrier(count)
-
-    def begin(_number):
-        own = contexts.RequestContext(user_id='user', overwrite=False)
-        barrier.wait()
-        try:
-            return _looped(own, [row]).id
-        except exceptions.ReplicationOperationActive as refusal:
-            return refusal
-
-    with concurrent.futures.ThreadPoolExecutor(count) as threads:
-        results = list(threads.map(begin, range(count)))
-    won = [each for each in results if isinstance(each, str)]
-    assert len(won) == 1
-    assert {each.facts['operation_id'] for each in results if each not in won} == set(won)
-    assert [each.id for each in operations.open_of(ctxt)] == won
