@@ -92,6 +92,9 @@ MACHINE = Machine('volume', 'status', (CREATING, MANAGING, AVAILABLE), (
     Row('revert', (AVAILABLE,), REVERTING),
     Row('reverted', (REVERTING,), AVAILABLE),
     Row('revert-failed', (REVERTING,), ERROR),
+    Row('leave-behind', (AVAILABLE, IN_USE), ERROR),
+    Row('regain', (ERROR,), AVAILABLE),
+    Row('regain-attached', (ERROR,), IN_USE),
     Row('still-reserved', (ATTACHING, DETACHING, IN_USE, RESERVED), RESERVED),
 ))
 
