@@ -281,3 +281,58 @@ def keep_connection(context, attachment_id, connection_info):
         .where(_Attachment.id == attachment_id, _Attachment.deleted_at.is_(None))
         .values(connection_info=connection_info, updated_at=timeutils.utcnow())
         .execution_options(synchronize_session=False))
+
+
+@session.reader
+def attachments(context, volume_ids):
+    """The attachments of volumes that hold them: volume id -> list of models.Attachment."""
+    found = {}
+    for row in context.session.execute(
+            sa.select(_Attachment)
+            .where(_Attachment.volume_id.in_(volume_ids), _Attachment.deleted_at.is_(None))
+            .order_by(_Attachment.created_at, _Attachment.id)).scalars():
+        found.setdefault(row.volume_id, []).append(row)
+    return found
+
+
+@session.writer
+def mend_volumes(context, volume_ids, is_away):
+    """Volumes whose sides are of one mind again.
+
+    :param is_away: they are used at their target
+    """
+    for volume_id in sorted(volume_ids):
+        word = context.session.execute(
+            sa.select(_Volume.replication_status).where(_Volume.id == volume_id)).scalar()
+        if is_away and word != 'failed-over':
+            events = ('failed-over',) if word in ('error', 'failing-over') else (
+                'fail-over', 'failed-over')
+        elif not is_away and word != 'enabled':
+            events = ('fail-over', 'failed-back') if word == 'failed-over' else ('replicated',)
+        else:
+            events = ()
+        for event in events:
+            transition.move(context, states.VOLUME, volume_id, event)
+
+
+@session.writer
+def mend_replication(context, replication_id, is_away, values):
+    """A replication whose sides are of one mind again.
+
+    :param is_away: its source is its target
+    """
+    state = context.session.execute(
+        sa.select(_Replication.state).where(_Replication.id == replication_id)
+        .with_for_update()).scalar_one()
+    context.session.execute(
+        sa.update(_Replication).where(_Replication.id == replication_id).values(**values)
+        .execution_options(synchronize_session=False))
+    if is_away and state != states.FAILED_OVER:
+        events = ('fail-over', 'failed-over') if state in (
+            states.ENABLED, states.PAUSED) else ('mend-failed-over',)
+    elif not is_away and state not in (states.ENABLED, states.PAUSED):
+        events = ('fail-over', 'failed-back') if state == states.FAILED_OVER else ('mend',)
+    else:
+        events = ()
+    for event in events:
+        transition.move(context, states.MACHINE, replication_id, event)

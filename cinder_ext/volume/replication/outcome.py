@@ -62,6 +62,21 @@ def drop(work, unit, failed):
         for mate in mates])
 
 
+def drop_all(work, failed):
+    """As drop, for members of several units.
+
+    :param failed: a list of ((Unit, Mate), fault)
+    """
+    if not failed:
+        return
+    now = {unit.replication.id: unit for unit in work.units()}
+    of_unit = {}
+    for (unit, mate), fault in failed:
+        of_unit.setdefault(unit.replication.id, []).append((mate, fault))
+    for key, faults in of_unit.items():
+        drop(work, now[key], faults)
+
+
 def put_back(work, unit):
     """The source is used again, and the volumes are what they were before."""
     not_freed = unfence(work, unit)

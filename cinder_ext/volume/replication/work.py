@@ -157,6 +157,14 @@ class Work:
         return ([(item, found) for item, found, fault in outcomes if fault is None],
                 [(item, fault) for item, _, fault in outcomes if fault is not None])
 
+    def each_mate(self, function, units):
+        """Call ``function(unit, mate)`` for each member of units, several at a time.
+
+        :returns: as each; the items are (unit, mate)
+        """
+        pairs = [(unit, mate) for unit in units for mate in unit.mates]
+        return self.each(lambda pair: function(*pair), pairs)
+
     def _guarded(self, function, item):
         self.obey()
         try:
@@ -174,6 +182,10 @@ class Work:
         fence = getattr(self.context, 'fence', None)
         if self.tools.stopping.is_set() or (fence is not None and fence.is_lost):
             raise engine.Parked
+
+    def manifests(self, unit, point_id):
+        """What is shipped beside a point: name_id -> bytes."""
+        return {}
 
     def point_id(self, *of):
         """The id of a point that this operation takes: the same when it is taken again."""
