@@ -122,8 +122,9 @@ class Stage:
         row = volumes.create(self.context, {
             'project_id': 'project', 'user_id': 'user', 'size': 1, 'name': 'a volume', 'host': host,
             **columns})
-        self.driver.create_volume(driver_values.Volume(row.id, GIB))
-        transition.move(self.context, volume_states.MACHINE, row.id, 'created')
+        location = self.driver.create_volume(driver_values.Volume(row.id, GIB))
+        transition.move(self.context, volume_states.MACHINE, row.id, 'created',
+                        {'provider_location': location})
         if content is not None:
             self.write(row.id, content)
         return row.id
