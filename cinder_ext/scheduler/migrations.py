@@ -31,16 +31,13 @@ class MigrationPlacer:
     :param volume_api: rpc.volume.VolumeAPI
     :param is_settled: callable: whether a refusal may be final
     :param rules: pick.Rules
-    :param retyped: called with (context, host) when a volume there has another type
     """
 
-    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT,
-                 retyped=lambda context, host: None):
+    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT):
         self._backends = backends
         self._volume_api = volume_api
         self._is_settled = is_settled
         self._rules = rules
-        self._retyped = retyped
 
     def place(self, context, migration_id):
         """Place one recorded migration.  Harmless when it is placed or gone already."""
@@ -68,7 +65,6 @@ class MigrationPlacer:
         if reason is None:
             if placement.retype_in_place(context, record.id):
                 LOG.info('migration %s: volume %s was retyped in place', record.id, volume.id)
-                self._retyped(context, volume.host)
         elif record.requested_policy in (None, 'never'):
             self._end(context, record, 'refuse', exceptions.MoveNotAskedFor(reason=reason),
                       words.MOVE_NOT_ASKED_FOR)
