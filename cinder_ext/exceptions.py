@@ -8,6 +8,7 @@
     │   ├── InvalidState               a status that does not allow the call
     │   ├── VolumeIsMigrating          MigrationActive, as upstream's versions know it
     │   ├── InvalidAuthKey             not the key of the transfer
+    │   ├── ManifestRefused            of a replica: foreign, forged, or of an unknown version
     │   └── InvalidPage                a marker, limit or sort key
     ├── Forbidden                      403
     │   └── PolicyNotAuthorized
@@ -27,6 +28,7 @@
     │   ├── ReplicationConflict        names the replication that is in the way
     │   ├── ReplicationActionRefused   its state does not allow the action; says why
     │   ├── VolumeFailingOver          names the operation
+    │   ├── ReplicaRefused             it cannot be handed over or taken; says why
     │   ├── MigrationActionRefused     its phase does not allow the action; says why
     │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
@@ -131,6 +133,10 @@ class VolumeIsMigrating(BadRequest):
 
 class InvalidAuthKey(BadRequest):
     template = 'Invalid auth key: it is not the one of transfer {id}.'
+
+
+class ManifestRefused(BadRequest):
+    template = 'The manifest is refused: {reason}.'
 
 
 class InvalidPage(BadRequest):
@@ -278,6 +284,10 @@ class ReplicationActionRefused(Conflict):
 class VolumeFailingOver(Conflict):
     template = ('Volume {volume_id} is being failed over or back '
                 '(replication operation {operation_id}): it cannot {action} now.')
+
+
+class ReplicaRefused(Conflict):
+    template = 'Volume {id} cannot be {action}: {reason}.'
 
 
 class MigrationActionRefused(Conflict):

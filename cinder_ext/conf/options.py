@@ -9,6 +9,7 @@ from cinder_ext.conf import (
     api,
     attachments,
     backend,
+    clouds,
     flows,
     metrics,
     migration,
@@ -18,7 +19,8 @@ from cinder_ext.conf import (
     service,
 )
 
-GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova, attachments)
+GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova, attachments,
+          clouds)
 
 
 def new():
@@ -54,5 +56,6 @@ def list_opts():
         ('metrics', metrics.OPTS),
         ('nova', nova.OPTS),
         ('attachments', attachments.OPTS),
+        ('replication', clouds.OPTS),
         ('backend1', backend.OPTS),
     ]
