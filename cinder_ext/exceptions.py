@@ -19,7 +19,7 @@
     │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
     │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
-    │   ├── ReplicationNotFound, ReplicationOperationNotFound
+    │   ├── ReplicationNotFound, ReplicationOperationNotFound, ReplicaNotFound
     │   ├── GroupNotFound, GroupTypeNotFound, GroupSpecNotFound, GroupSnapshotNotFound
     │   └── BackendNotFound, HostNotFound, ClusterNotFound
     ├── NotAcceptable                  406
@@ -239,6 +239,10 @@ class ReplicationNotFound(NotFound):
 
 class ReplicationOperationNotFound(NotFound):
     template = 'Replication operation {id} could not be found.'
+
+
+class ReplicaNotFound(NotFound):
+    template = 'Backend {host} has no replica {handle} on its array.'
 
 
 class BackendNotFound(NotFound):

@@ -57,6 +57,11 @@ def document(conf, replication, facts, members, point, target, epoch=None):
     }, key)
 
 
+def parsed(raw):
+    """The document in the bytes of a manifest."""
+    return manifest.read(raw)
+
+
 def timestamp(moment):
     """A time as manifests have it.
 
