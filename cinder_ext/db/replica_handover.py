@@ -64,6 +64,7 @@ def release(context, volume_id, epoch, peer, handle):
     :raises MigrationActive, VolumeFailingOver, VolumeNotFound: as volumes.begin
     """
     volume = volumes.get(context, volume_id)
+    group_id = volume.group_id
     try:
         volumes.begin(context, volume_id, 'unmanage', 'be released to another cloud')
     except exceptions.InvalidState as fault:
@@ -75,8 +76,8 @@ def release(context, volume_id, epoch, peer, handle):
     _end_replication(context, volume)
     volumes.update(context, volume_id, {'group_id': None})
     volumes.mark_deleted(context, volume_id, 'unmanaged')
-    if volume.group_id is not None and not groups.members(context, volume.group_id):
-        groups.mark_deleted(context, volume.group_id)
+    if group_id is not None and not groups.members(context, group_id):
+        groups.mark_deleted(context, group_id)
     replication_tombstones.put(context, volume_id, epoch, peer, volume.project_id, handle)
 
 
