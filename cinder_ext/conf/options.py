@@ -15,12 +15,13 @@ from cinder_ext.conf import (
     migration,
     nova,
     quota,
+    replication,
     scheduler,
     service,
 )
 
 GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova, attachments,
-          clouds)
+          replication, clouds)
 
 
 def new():
@@ -56,6 +57,6 @@ def list_opts():
         ('metrics', metrics.OPTS),
         ('nova', nova.OPTS),
         ('attachments', attachments.OPTS),
-        ('replication', clouds.OPTS),
+        ('replication', replication.OPTS + clouds.OPTS),
         ('backend1', backend.OPTS),
     ]

@@ -15,7 +15,9 @@ from cinder_ext.db import (
     models,
     purge,
     quotas,
+    replication_changes,
     replication_tombstones,
+    replications,
     session,
     snapshots,
     transition,
@@ -73,11 +75,11 @@ def release(context, volume_id, epoch, peer, handle):
                                         reason=f'its status is {volume.status}') from fault
     refuse_kept(context, volume)
     _release_snapshots(context, volume_id)
-    _end_replication(context, volume)
+    replication_changes.volume_gone(context, volume_id)
     volumes.update(context, volume_id, {'group_id': None})
     volumes.mark_deleted(context, volume_id, 'unmanaged')
     if group_id is not None and not groups.members(context, group_id):
-        groups.mark_deleted(context, group_id)
+        _release_group(context, group_id)
     replication_tombstones.put(context, volume_id, epoch, peer, volume.project_id, handle)
 
 
@@ -93,9 +95,11 @@ def _release_snapshots(context, volume_id):
                 .values(deleted_at=timeutils.utcnow()))
 
 
-def _end_replication(context, volume):
-    if volume.replication_status not in replication_states.NOT_REPLICATED:
-        transition.try_move(context, replication_states.VOLUME, volume.id, 'not-replicated')
+def _release_group(context, group_id):
+    for row in replications.of_thing(context, 'group', group_id):
+        transition.try_move(context, replication_states.MACHINE, row.id, 'disable')
+        replication_changes.disabled(context, row.id)
+    groups.mark_deleted(context, group_id)
 
 
 @session.reader
