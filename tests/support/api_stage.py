@@ -21,7 +21,7 @@ from cinder_ext import context
 from cinder_ext.api import app, auth, dispatch, microversion, policy
 from cinder_ext.conf import options
 from cinder_ext.db import models, schema, services, session
-from cinder_ext.rpc import control, scheduler, transport, volume
+from cinder_ext.rpc import control, replication, scheduler, transport, volume
 
 FIRST = '0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f'
 OTHER = 'abababababababababababababababab'
@@ -101,7 +101,8 @@ class Stage:
         transport.init(self.conf, f'local:///{uuid.uuid4()}')
         rpc = types.SimpleNamespace(scheduler=scheduler.SchedulerAPI(self.conf),
                                     volume=volume.VolumeAPI(self.conf),
-                                    control=control.ControlAPI(self.conf))
+                                    control=control.ControlAPI(self.conf),
+                                    replication=replication.ReplicationAPI(self.conf))
         self._serve(transport.SCHEDULER_TOPIC, 'node',
                     _taking(_Scheduler(), scheduler.SchedulerAPI))
         for backend in ('alpha', 'beta'):

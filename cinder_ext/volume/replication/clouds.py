@@ -1,8 +1,10 @@
 """Volumes go from one cloud to another: RPC endpoint of export and import."""
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import dataclasses
 
+import oslo_messaging
 from oslo_log import log
 
 from cinder_ext import exceptions
@@ -17,35 +19,53 @@ class CloudsEndpoint:
     """Methods as rpc/replication.py describes them; all are calls, and may be repeated.
 
     :param tools: replication.tools.Tools
+
+    Version history::
+
+        1.0 - export_replica, examine_replica, import_replica
     """
+
+    target = oslo_messaging.Target(version='1.0')
 
     def __init__(self, tools):
         self._tools = tools
 
     def export_replica(self, ctxt, request):
         """A signed manifest of a volume; with ``clear_existing`` the record here is released."""
-        driver = self._driver(ctxt, request['volume_id'], 'exported')
-        return Handing(self._tools.conf, ctxt, driver, request).go()
+        name = request['volume_id']
+        with _refusals(name, 'exported'):
+            driver = self._tools.driver_of(ctxt, self._tools.host)
+            return Handing(self._tools.conf, ctxt, driver, request).go()
 
     def examine_replica(self, ctxt, request):
         """What import_replica would do; nothing is changed."""
-        return self._taking(ctxt, request).examine()
+        with _refusals(_named(request), 'imported'):
+            return self._taking(ctxt, request).examine()
 
     def import_replica(self, ctxt, request):
         """Take a volume, or all that share its points, from another cloud."""
-        return self._taking(ctxt, request).go()
+        with _refusals(_named(request), 'imported'):
+            return self._taking(ctxt, request).go()
 
     def _taking(self, ctxt, request):
-        driver = self._driver(ctxt, request.get('name_id') or 'of the manifest', 'imported')
+        driver = self._tools.driver_of(ctxt, self._tools.host)
         return taking.Taking(self._tools.conf, ctxt, self._tools.host, driver, request)
 
-    def _driver(self, ctxt, name, action):
-        try:
-            return self._tools.driver_of(ctxt, self._tools.host)
-        except exceptions.NotCapable as fault:
-            raise exceptions.ReplicaRefused(
-                id=name, action=action,
-                reason=f'backend {self._tools.host} does not replicate') from fault
+
+def _named(request):
+    return request.get('name_id') or 'of the manifest'
+
+
+@contextlib.contextmanager
+def _refusals(name, action):
+    """What a backend cannot do, as an answer to who asked for it."""
+    try:
+        yield
+    except (exceptions.BackendDown, exceptions.NoSpace) as fault:
+        raise exceptions.ServiceUnavailable(reason=fault.message) from fault
+    except exceptions.DriverError as fault:
+        raise exceptions.ReplicaRefused(
+            id=name, action=action, reason=fault.message.rstrip('.')) from fault
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ ones would do in their time; what they are told goes over ``local://``.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import datetime
 import os
 import pathlib
 import shutil
@@ -16,6 +17,7 @@ import uuid
 
 import oslo_messaging
 import pytest
+import sqlalchemy as sa
 from gabbi import driver, fixture, reporter
 from gabbi.handlers import base, jsonhandler
 
@@ -29,6 +31,7 @@ from cinder_ext.db import (
     groups,
     managed,
     messages,
+    models,
     reverts,
     schema,
     services,
@@ -40,7 +43,7 @@ from cinder_ext.db import (
     volume_types,
     volumes,
 )
-from cinder_ext.rpc import control, scheduler, transport, volume
+from cinder_ext.rpc import control, replication, scheduler, transport, volume
 from cinder_ext.states import messages as catalogue
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
@@ -196,7 +199,8 @@ class Cloud:
             self.serve(topic, server, endpoint)
         rpc = types.SimpleNamespace(scheduler=scheduler.SchedulerAPI(self.conf),
                                     volume=volume.VolumeAPI(self.conf),
-                                    control=control.ControlAPI(self.conf))
+                                    control=control.ControlAPI(self.conf),
+                                    replication=replication.ReplicationAPI(self.conf))
         self.application = app.build(self.conf, rpc)
 
     def serve(self, topic, server, endpoint):
@@ -301,6 +305,39 @@ class MigratingFixture(VolumeFixture):
              'source_name_id': self.volume_id, 'destination_name_id': str(uuid.uuid4())}],
             {'bytes_total': 2000, 'bytes_done': 840, 'percent': 42, 'bytes_per_second': 10})
         os.environ['MIGRATION'] = record.id
+
+
+class Replicas:
+    """Says what it was asked; a handle of zeros is known to nobody."""
+
+    target = oslo_messaging.Target(version='1.0')
+
+    def export_replica(self, ctxt, request):
+        return {'asked': request}
+
+    def import_replica(self, ctxt, request):
+        if request['name_id'] == number(0):
+            raise exceptions.ReplicaNotFound(host='node@alpha', handle=request['name_id'])
+        return {'asked': request}
+
+    def examine_replica(self, ctxt, request):
+        return {'dry': True, 'asked': request}
+
+    def look(self, ctxt):
+        """There is nothing to do."""
+
+
+class ReplicaFixture(VolumeFixture):
+    """And backend node@alpha replicates; node@beta gives no sign of life; NOWHERE is on none."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        self.cloud.serve(transport.REPLICATION_TOPIC, 'node@alpha', Replicas())
+        session.writer(lambda context: context.session.execute(
+            sa.update(models.Service).where(models.Service.host == 'node@beta')
+            .values(updated_at=datetime.datetime(2020, 1, 1))))(self.ctxt)
+        os.environ['NOWHERE'] = volumes.create(self.ctxt, {
+            'project_id': PROJECT, 'user_id': 'user', 'size': 1}).id
 
 
 class Patient(Connections):
