@@ -111,7 +111,7 @@ class Records:
                 'group_id': self.group and each.manifest['group']
                             and self.group['values']['id']},
             'metadata': said['metadata'], 'admin_metadata': said['admin_metadata'],
-            'image_metadata': said['image_metadata'], 'created_at': _moment(said['created_at']),
+            'image_metadata': said['image_metadata'], 'created_at': moment(said['created_at']),
             'epoch': each.epoch,
             'snapshots': [self._snapshot(one, each.promoted) for one in each.manifest['snapshots']
                           if one['name_id'] in each.promoted.snapshots]}
@@ -122,7 +122,7 @@ class Records:
             'id': snapshot_id, 'name_id': one['name_id'] if one['name_id'] != snapshot_id else None,
             'name': one['name'], 'description': one['description'], 'size': one['size'],
             'provider_location': promoted.snapshots[one['name_id']]},
-            'metadata': one['metadata'], 'created_at': _moment(one['created_at'])}
+            'metadata': one['metadata'], 'created_at': moment(one['created_at'])}
 
 
 def _type_names(new):
@@ -135,7 +135,11 @@ def _size_gib(each):
     return max(each.manifest['volume']['size'], -(-each.size_bytes // values.GIB))
 
 
-def _moment(text):
+def moment(text):
+    """A time of a manifest as a column has it: datetime, UTC without a zone.
+
+    :raises ManifestRefused: it is none
+    """
     form = '%Y-%m-%dT%H:%M:%S.%fZ' if '.' in text else '%Y-%m-%dT%H:%M:%SZ'
     try:
         return datetime.datetime.strptime(text, form)

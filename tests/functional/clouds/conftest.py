@@ -72,12 +72,17 @@ class Story:
         self.a.driver.create_snapshot(row_values.snapshot_value(taken, row))
         transition.move(self.a.context, snapshot_states.MACHINE, taken.id, 'created')
 
-    def back(self, rows):
+    def back(self, rows, with_manifests=False):
         """Cloud b ships to cloud a and fails over to it."""
         members, driver = [self.member(row) for row in rows], self.b.driver
-        point = [str(uuid.uuid4()), str(uuid.uuid4())]
+        point, manifests = [str(uuid.uuid4()), str(uuid.uuid4())], None
+        record = types.SimpleNamespace(scope='volume', mode='async', rpo_seconds=10, epoch=self.epoch)
+        if with_manifests:
+            with self.b.bound():
+                manifests = manifest.of(self.b.conf, self.b.context, record, rows, point[0],
+                                        driver.replication_targets()[0])
         driver.pair(members, None, self.b.target, self.epoch)
-        driver.ship(members, None, self.b.target, point[0], 3)
+        driver.ship(members, None, self.b.target, point[0], 3, manifests)
         for member in members:
             driver.fence(member, None, self.epoch)
         driver.ship(members, None, self.b.target, point[1], 3)
