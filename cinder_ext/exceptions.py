@@ -30,6 +30,8 @@
     │   ├── ReplicationOperationActive names the operation that is in the way
     │   ├── VolumeFailingOver          names the operation
     │   ├── ReplicaRefused             it cannot be handed over or taken; says why
+    │   ├── MemberRefused              a volume is left out of an operation; says why
+    │   │   └── MemberAttached, NoConsistentPoint
     │   ├── MigrationActionRefused     its phase does not allow the action; says why
     │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
@@ -298,6 +300,21 @@ class VolumeFailingOver(Conflict):
 
 class ReplicaRefused(Conflict):
     template = 'Volume {id} cannot be {action}: {reason}.'
+
+
+class MemberRefused(Conflict):
+    template = 'Volume {id} is left out: {reason}.'
+    remedy = 'See the reason; then ask for the operation again.'
+
+
+class MemberAttached(MemberRefused):
+    template = 'Volume {id} is left out: it has {count} attachments.'
+    remedy = 'Detach the volume, or ask again with allow_attached.'
+
+
+class NoConsistentPoint(MemberRefused):
+    template = 'Volume {id} is left out: {side} has no consistent point of it.'
+    remedy = 'Wait until a point has been shipped there; see the lag of the replication.'
 
 
 class MigrationActionRefused(Conflict):

@@ -50,6 +50,7 @@ class ReplicationEndpoint:
 
     def __init__(self, tools, manifests=lambda *about: {}):
         self._tools = tools
+        tools.manifests = manifests
         self._holds = holds.Holds(tools.ownership, lease.REPLICATION)
         self._shipper = ship.Shipper(tools, self._holds, manifests)
         self._lifecycle = lifecycle.Lifecycle(tools, self._holds)
