@@ -1,6 +1,7 @@
 """Tells the schedulers what a backend has left and can do."""
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
 import threading
 import time
 
@@ -39,9 +40,32 @@ def capabilities_of(driver):
     return {
         **{word: found.get(word) for word in words},
         'pool_name': None,
-        'replication_targets': [],
+        'replication_targets': replication_words(driver).get('replication_targets', []),
         'properties': {name: {'title': title, 'description': description, 'type': 'boolean'}
                        for name, (title, description) in STANDARD_PROPERTIES.items()},
+    }
+
+
+def replication_words(driver):
+    """What a backend says of its replication, in the words of the Block Storage API and ours.
+
+    ``replication_target_modes`` has the modes of each target, ``replication_cross_os`` the targets
+    of other clouds.  Nothing else of a target is told: it may be a secret.
+    """
+    targets = ()
+    if capabilities.has(driver, capabilities.Replication):
+        targets = driver.replication_targets()
+    if not targets:
+        return {'replication_enabled': False}
+    return {
+        'replication_enabled': True,
+        'replication_type': sorted({mode for target in targets for mode in target.modes}),
+        'replication_count': len(targets),
+        'replication_targets': [target.backend_id for target in targets],
+        'replication_target_modes': {target.backend_id: sorted(target.modes) for target in targets},
+        'replication_cross_os': [target.backend_id for target in targets if target.cross_os],
+        'group_replication_enabled': True,
+        'consistent_group_replication_enabled': True,
     }
 
 
@@ -102,8 +126,10 @@ class Reporter:
         if self._driver is None:
             return backend_report.BackendReport.of_fault(self._host, self._zone, self._fault)
         try:
-            found = (self._driver.report(), capabilities.of(self._driver),
-                     self._driver.promises())
+            replication = replication_words(self._driver)
+            pools = [dataclasses.replace(pool, capabilities={**pool.capabilities, **replication})
+                     for pool in self._driver.report()]
+            found = (pools, capabilities.of(self._driver), self._driver.promises())
         except exceptions.DriverError as fault:
             LOG.warning('backend %s cannot be reached: %s', self._host, fault.message)
             return backend_report.BackendReport.of_fault(self._host, self._zone, fault.message)

@@ -1,0 +1,92 @@
+"""Which pools serve the replication that a volume type or group asks for.
+
+Scopes exclude each other: a volume or group that is replicated by itself is not placed where the
+whole pool or backend is replicated.  The database decides a race; here such places are left out.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import dataclasses
+
+from cinder_ext.states import replication as states
+
+WHOLE = ('pool', 'backend')
+"""Scopes in which a place is replicated with everything that is there."""
+
+ELSEWHERE = (states.FAILING_OVER, states.FAILED_OVER, states.FAILOVER_ERROR)
+"""States in which a place is not, or not surely, used where its name says."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is asked for.
+
+    :ivar scope, mode: of states.replication
+    :ivar target: a backend_id; None for any
+    :ivar group_id: of the volume's group, or of the group itself
+    :ivar fault: why it cannot be served anywhere, or None
+    """
+
+    scope: str = 'volume'
+    mode: str = 'async'
+    target: str | None = None
+    group_id: str | None = None
+    fault: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """A pool or backend that is replicated with everything that is there, to one target."""
+
+    scope: str
+    protected_id: str
+    target: str
+    mode: str
+    state: str
+
+
+def refusal(pool, wanted):
+    """Why a pool cannot take something; None if it can.
+
+    :param pool: request.Pool
+    :param wanted: Wanted, or None for what is not to be replicated by itself
+    """
+    away = next((each for each in pool.wholes if each.state in ELSEWHERE), None)
+    if away is not None:
+        return f'its {away.scope} is failed over ({away.state})'
+    if wanted is None or wanted.fault is not None:
+        return wanted and wanted.fault
+    if not pool.capabilities.get('replication_enabled'):
+        return f'it replicates nothing, replication of scope {wanted.scope} is asked for'
+    if pool.replication_status in ELSEWHERE:
+        return f'its backend is failed over ({pool.replication_status})'
+    return (_refusal_of_wholes if wanted.scope in WHOLE else _refusal_of_targets)(pool, wanted)
+
+
+def _refusal_of_wholes(pool, wanted):
+    """A replicated pool or backend is asked for: it must be one, as it is asked for."""
+    mine = [whole for whole in pool.wholes if whole.scope == wanted.scope]
+    if not mine:
+        return f'its {wanted.scope} is not replicated as a whole, as is asked for'
+    if not any(whole.mode == wanted.mode and wanted.target in (None, whole.target)
+               for whole in mine):
+        served = ', '.join(f'{whole.mode} to {whole.target}' for whole in mine)
+        return f'its {wanted.scope} is replicated {served}, not {_shown(wanted)}'
+    return None
+
+
+def _refusal_of_targets(pool, wanted):
+    """A volume or group is replicated by itself: not inside of what is replicated as a whole."""
+    if pool.wholes:
+        return (f'its whole {pool.wholes[0].scope} is replicated, replication of scope '
+                f'{wanted.scope} is asked for')
+    modes = pool.capabilities.get('replication_target_modes') or {}
+    if wanted.target is not None and wanted.target not in modes:
+        return f'it has no replication target {wanted.target}'
+    possible = modes if wanted.target is None else {wanted.target: modes[wanted.target]}
+    if not any(wanted.mode in served for served in possible.values()):
+        return f'it cannot replicate {_shown(wanted)}'
+    return None
+
+
+def _shown(wanted):
+    return wanted.mode + (f' to {wanted.target}' if wanted.target else '')
