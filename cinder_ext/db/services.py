@@ -149,6 +149,29 @@ def one_backend(context, host):
 
 
 @session.reader
+def active_backend(context, host):
+    """The replication target that a backend was failed over to; None: it was not.
+
+    :param host: ``host@backend``
+    """
+    return context.session.execute(
+        sa.select(_Service.active_backend_id)
+        .where(_Service.binary == VOLUME_BINARY, _Service.host == host)).scalar()
+
+
+@session.reader
+def is_alive(context, host, down_seconds):
+    """Whether a volume service gives signs of life; one that nobody has heard of does not.
+
+    :param host: ``host@backend``
+    """
+    service = context.session.execute(
+        sa.select(_Service.created_at, _Service.updated_at)
+        .where(_Service.binary == VOLUME_BINARY, _Service.host == host)).first()
+    return service is not None and is_up(service, down_seconds)
+
+
+@session.reader
 def refuse_frozen(context, host):
     """Refuse to change what a frozen backend has.
 

@@ -7,7 +7,7 @@ and API see: read off the class, less what the driver switched off at start.
 
 import abc
 
-from cinder_ext.drivers.replication import Replication  # noqa: F401 - one more of them
+from cinder_ext.drivers.replication import Replication
 
 
 class SnapshotConnect(abc.ABC):
@@ -360,7 +360,7 @@ class AssistedSnapshots(abc.ABC):
 
 
 ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, Revert, GroupSnapshots, ManageVolumes,
-       ManageSnapshots, Supersede, AssistedSnapshots, Exports)
+       ManageSnapshots, Supersede, AssistedSnapshots, Exports, Replication)
 
 
 def of(driver):

@@ -6,44 +6,40 @@ then named, so a create that was killed leaves nothing visible.  Snapshots
 share the volume's blocks where the file system can (XFS, btrfs), else they
 are copies with the holes kept.  What differs between two of them is read off
 the extents, without reading data.
+
+With ``replication_device`` there are more such directories, see drivers/replica: a resource lies on
+the side that its location names.
 """
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+import dataclasses
 import errno
 import os
-import re
 
-from oslo_concurrency import lockutils
 from oslo_config import cfg
 from oslo_utils import importutils
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import base, capabilities, file_manage, values
-from cinder_ext.drivers.generic import directories, extents, faults, partials, reflink, together
+from cinder_ext.drivers.generic import directories, extents, partials, together
+from cinder_ext.drivers.replica import arrays, hooks, sides, targets
 
 VERSION = '1.0'
 """What the Block Storage API shows as ``driver_version``."""
 
-_NAME_ID = re.compile(r'[0-9A-Za-z][0-9A-Za-z-]{0,63}')
 _ENDING = '.raw'
 _QCOW2 = 'cinder_ext.drivers.qcow2.driver.Qcow2FileDriver'
 _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 
-class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConnect,
+class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.SnapshotConnect,
                  capabilities.ChangedRanges, capabilities.AllocatedRanges, capabilities.Revert,
                  capabilities.GroupSnapshots, capabilities.Supersede):
     """The embedded default: needs no privilege and no daemon.
 
     Consumers must be on this host, or mount the directory at the same path.
     """
-
-    def __init__(self, settings):
-        super().__init__(settings)
-        self._base = settings.options.file_path
-        self._reflink = False
-        self._together = False
 
     @classmethod
     def options(cls):
@@ -71,6 +67,7 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
             cfg.StrOpt('file_reflink', default='auto', choices=['auto', 'off'],
                        help='Whether snapshots share blocks with their volume: auto where the '
                             'file system can, off never.'),
+            *targets.OPTIONS,
         ]
 
     @classmethod
@@ -80,10 +77,12 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
 
     def switched_off(self):
         off = set()
-        if not self._reflink:
+        if not self._active_array.shares_blocks:
             off.add(capabilities.ChangedRanges)
-        if not self._together:
+        if not self._active_array.shares_together:
             off.add(capabilities.GroupSnapshots)
+        if not self.replication_targets():
+            off.add(capabilities.Replication)
         return frozenset(off)
 
     @property
@@ -101,30 +100,40 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
         return self.settings.options.file_copy_bytes_per_second
 
     def start(self):
-        """Make the two directories, remove what killed creates left, try to share blocks."""
+        """Make the directories, remove what killed creates left, try to share blocks.
+
+        Where new volumes are made must answer; of the other sides it is done if they do.
+        """
         if not self._base or not os.path.isabs(self._base):
             raise exceptions.Misconfigured(
                 backend=self.settings.name, reason='file_path is not an absolute path')
-        with self._mapped('starting'):
-            if not os.path.isdir(self._base):
-                os.stat(self._base)
-                raise exceptions.Misconfigured(
-                    backend=self.settings.name, reason='file_path is not a directory')
-            for room in ('volumes', 'snapshots'):
-                directory = os.path.join(self._base, room)
+        for array in self._arrays.values():
+            if array is self._active_array:
+                self._begin(array)
+            else:
+                with contextlib.suppress(exceptions.DriverError):
+                    self._begin(array)
+
+    def _begin(self, array):
+        if os.path.lexists(array.base) and not os.path.isdir(array.base):
+            raise exceptions.Misconfigured(
+                backend=self.settings.name, reason='file_path is not a directory')
+        array.check()
+        with array.mapped('starting'):
+            for room in arrays.ROOMS:
+                directory = os.path.join(array.base, room)
                 os.makedirs(directory, mode=0o700, exist_ok=True)
                 partials.sweep(directory, _ENDING)
-            directories.sync(self._base)
-            self._reflink = (self.settings.options.file_reflink == 'auto'
-                             and reflink.is_served_by(os.path.join(self._base, 'volumes')))
-            self._together = (self._reflink
-                              and together.is_served_by(os.path.join(self._base, 'snapshots')))
+            directories.sync(array.base)
+            array.probe()
 
     def report(self):
-        with self._mapped('reporting'):
-            medium = os.statvfs(self._base)
-            volumes = _sizes(os.path.join(self._base, 'volumes'))
-            snapshots = _sizes(os.path.join(self._base, 'snapshots'))
+        array = self._active_array
+        array.check()
+        with array.mapped('reporting'):
+            medium = os.statvfs(array.base)
+            volumes = _sizes(os.path.join(array.base, 'volumes'))
+            snapshots = _sizes(os.path.join(array.base, 'snapshots'))
         return [values.PoolReport(
             name=self.settings.backend_name,
             total_bytes=medium.f_blocks * medium.f_frsize,
@@ -145,48 +154,53 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
             'thin_provisioning_support': True,
             'thick_provisioning_support': False,
             'multiattach': True,
-            'reflink': self._reflink,
+            'reflink': self._active_array.shares_blocks,
             capabilities.GroupSnapshots.word: False,
             'reserved_percentage': options.reserved_percentage,
             'max_over_subscription_ratio': options.max_over_subscription_ratio,
             **dict.fromkeys(capabilities.of(self), True),
+            **self._replication_capabilities(),
         }
 
     def promises(self):
         return values.Promises(fresh_reads_zeros=True, extended_reads_zeros=True,
-                               snapshots_share_blocks=self._reflink, thin=True)
+                               snapshots_share_blocks=self._active_array.shares_blocks, thin=True)
 
     def create_volume(self, volume):
-        self._create(volume, None, volume.size_bytes)
+        return self._create(volume, None, volume.size_bytes)
 
     def create_volume_from_snapshot(self, volume, snapshot):
-        self._create(volume, snapshot, volume.size_bytes)
+        return self._create(volume, snapshot, volume.size_bytes)
 
     def clone_volume(self, volume, source):
-        self._create(volume, source, volume.size_bytes)
+        return self._create(volume, source, volume.size_bytes)
 
     def create_snapshot(self, snapshot):
-        source = values.Volume(snapshot.volume_name_id, snapshot.size_bytes)
-        self._create(snapshot, source, snapshot.size_bytes)
+        return self._create(snapshot, self._volume_of(snapshot), snapshot.size_bytes)
 
     def create_group_snapshot(self, snapshots):
         """Share the blocks of all volumes, and prove that none changed in between."""
-        paths = [self._path(snapshot) for snapshot in snapshots]
+        if not snapshots:
+            return []
+        volumes = [self._volume_of(snapshot) for snapshot in snapshots]
+        array = self._array_of(volumes[0])
+        if any(volume.location != array.location for volume in volumes):
+            raise exceptions.ResourceBusy(reason='the volumes are not on the same side')
+        paths = [array.path(snapshot) for snapshot in snapshots]
         with contextlib.ExitStack() as locks:
             for path in sorted(paths):
-                locks.enter_context(self._lock(path))
-            with self._mapped('taking a group snapshot'):
-                self._create_together(snapshots, paths)
-        return [None] * len(snapshots)
+                locks.enter_context(array.lock(path))
+            with array.mapped('taking a group snapshot'):
+                self._create_together(array, volumes, snapshots, paths)
+        return [array.location] * len(snapshots)
 
-    def _create_together(self, snapshots, paths):
-        room = os.path.join(self._base, 'snapshots')
+    def _create_together(self, array, volumes, snapshots, paths):
+        room = os.path.dirname(paths[0])
         with contextlib.ExitStack() as opened:
 
             def fill(targets):
-                sources = [opened.enter_context(self._opened(
-                    values.Volume(snapshot.volume_name_id, snapshot.size_bytes), os.O_RDONLY))
-                    for snapshot in snapshots]
+                sources = [opened.enter_context(self._opened(volume, os.O_RDONLY))
+                           for volume in volumes]
                 together.share(list(zip(sources, targets, strict=True)),
                                self.settings.options.file_group_snapshot_seconds, room)
                 for target, snapshot in zip(targets, snapshots, strict=True):
@@ -206,32 +220,32 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
 
     def revert_to_snapshot(self, volume, snapshot):
         """A new file takes the volume's name: the old content or the new one, never a mixture."""
-        path = self._path(volume)
-        with (self._lock(path), self._opened(volume, os.O_RDONLY),
+        array = self._array_of(volume)
+        path = array.path(volume)
+        with (array.lock(path), self._opened(volume, os.O_RDONLY),
               self._opened(snapshot, os.O_RDONLY) as origin,
-              self._mapped(f'reverting {os.path.basename(path)}'),
+              array.mapped(f'reverting {os.path.basename(path)}'),
               partials.replacing(path) as new):
-            self._fill(origin, new.descriptor)
+            array.fill(origin, new.descriptor)
 
     def supersede(self, pairs):
         """A volume is another file from then on; a snapshot, which nobody writes, stays the same."""
-        for old, new in pairs:
-            if isinstance(new, values.Snapshot):
-                self._name_again(old, new)
-            else:
-                self._create(new, old, old.size_bytes)
-        return [None] * len(pairs)
+        return [self._name_again(old, new) if isinstance(new, values.Snapshot)
+                else self._create(new, old, old.size_bytes) for old, new in pairs]
 
     def _name_again(self, old, new):
-        path = self._path(new)
-        with self._lock(path), self._opened(old, os.O_RDONLY), self._mapped(f'naming {new.name_id}'):
+        array = self._array_of(old)
+        path = array.path(new)
+        with array.lock(path), self._opened(old, os.O_RDONLY), array.mapped(f'naming {new.name_id}'):
             with contextlib.suppress(FileExistsError):
-                os.link(self._path(old), path, follow_symlinks=False)
+                os.link(array.path(old), path, follow_symlinks=False)
             directories.sync(os.path.dirname(path))
+        return array.location
 
     def extend_volume(self, volume, size_bytes):
-        path = self._path(volume)
-        with self._lock(path), self._opened(volume, os.O_RDWR) as descriptor:
+        array = self._array_of(volume)
+        with (array.lock(array.path(volume)), self._opened(volume, os.O_RDWR) as descriptor,
+              array.mapped('extending')):
             _enlarge(descriptor, size_bytes)
             # Also when it is so large already: who made it so may have been killed before.
             os.fsync(descriptor)
@@ -249,7 +263,7 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
         """Nothing to take back, as with disconnect_volume."""
 
     def changed_ranges(self, older, newer):
-        if not self._reflink:
+        if older.location != newer.location or not self._array_of(newer).shares_blocks:
             raise self._cannot_tell()
         try:
             with (self._opened(older, os.O_RDONLY) as before,
@@ -271,43 +285,40 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
 
     def _connect(self, resource, access_mode):
         """os-brick's LOCAL connector takes ``device_path`` as it is."""
+        array = self._array_of(resource)
+        if isinstance(resource, values.Volume):
+            self._refuse_unless_primary(array, resource)
         with self._opened(resource, os.O_RDONLY):
             return values.ConnectionInfo('local', {
-                'device_path': self._path(resource), 'access_mode': access_mode})
+                'device_path': array.path(resource), 'access_mode': access_mode})
 
-    def _path(self, resource):
-        """The file of a volume or snapshot.
-
-        :raises DriverError: the name could lead elsewhere
-        """
-        name_id = resource.name_id
-        if not _NAME_ID.fullmatch(name_id):
-            raise exceptions.DriverError(reason=f'{name_id!r} is not fit for a file name')
-        if isinstance(resource, values.Snapshot):
-            return os.path.join(self._base, 'snapshots', f'snapshot-{name_id}.raw')
-        return os.path.join(self._base, 'volumes', f'volume-{name_id}.raw')
-
-    def _lock(self, path):
-        """One caller at a time per file, within this process."""
-        return lockutils.lock(f'file-driver-{path}')
-
-    def _mapped(self, what):
-        return faults.mapped(f'backend {self.settings.name}, {what}')
+    def _volume_of(self, snapshot):
+        """The volume of a snapshot that is to be made, on its side."""
+        volume = values.Volume(snapshot.volume_name_id, snapshot.size_bytes,
+                               snapshot.volume_location)
+        if volume.location is None and self._active is not None and not os.path.lexists(
+                self._array(None).path(volume)):
+            return dataclasses.replace(volume, location=self._active_array.location)
+        return volume
 
     @contextlib.contextmanager
     def _opened(self, resource, flags):
         """A descriptor of an existing file.
 
         :raises ResourceMissing: the directory is there and the file is not
+        :raises ResourceBusy: it is a volume that is fenced, or that receives
         :raises BackendDown: the directory is gone too
         """
-        path = self._path(resource)
+        array = self._array_of(resource)
+        path = array.path(resource)
         name = os.path.basename(path)
-        with self._mapped(name):
+        with array.mapped(name):
             try:
                 descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
             except FileNotFoundError:
                 os.stat(os.path.dirname(path))
+                if isinstance(resource, values.Volume):
+                    self._refuse_unless_primary(array, resource)
                 raise exceptions.ResourceMissing(name=name)
             try:
                 yield descriptor
@@ -315,32 +326,32 @@ class FileDriver(file_manage.FileManage, base.Driver, capabilities.SnapshotConne
                 os.close(descriptor)
 
     def _create(self, resource, source, size_bytes):
-        """Make a file from nothing or from another one; it appears whole or not at all."""
-        path = self._path(resource)
-        with self._lock(path), self._mapped(f'creating {os.path.basename(path)}'):
+        """Make a file from nothing or from another one; it appears whole or not at all.
+
+        :returns: its location: that of the source, or where new volumes are made
+        """
+        array = self._array_of(source) if source else self._array_for(resource)
+        path = array.path(resource)
+        hooks.check(array.control_file, array.title, resource.name_id, is_write=True)
+        with array.lock(path), array.mapped(f'creating {os.path.basename(path)}'):
 
             def fill(target):
                 if source is not None:
                     with self._opened(source, os.O_RDONLY) as origin:
-                        self._fill(origin, target)
+                        array.fill(origin, target)
                 _enlarge(target, size_bytes)
 
             if os.path.lexists(path) or not partials.create(path, fill):
                 _check_size(path, size_bytes)
                 directories.sync(os.path.dirname(path))
-
-    def _fill(self, origin, target):
-        """Give a new file the content of another one."""
-        if self._reflink:
-            reflink.share(origin, target)
-        else:
-            reflink.copy_sparse(origin, target)
+        return array.location
 
     def _delete(self, resource):
         """Remove a file, and what creates of it are making.  An absent file is a success."""
-        path = self._path(resource)
+        array = self._array_of(resource)
+        path = array.path(resource)
         directory = os.path.dirname(path)
-        with self._lock(path), self._mapped(f'deleting {os.path.basename(path)}'):
+        with array.lock(path), array.mapped(f'deleting {os.path.basename(path)}'):
             os.stat(directory)
             partials.remove(path)
             with contextlib.suppress(FileNotFoundError):

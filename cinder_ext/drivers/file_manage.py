@@ -18,7 +18,7 @@ _OURS = re.compile(r'(volume|snapshot)-([0-9A-Za-z][0-9A-Za-z-]{0,63})\.raw')
 
 
 class FileManage(capabilities.ManageVolumes, capabilities.ManageSnapshots):
-    """Part of the file driver; uses its paths, its locks and its faults."""
+    """Part of the file driver; uses its arrays."""
 
     def manageable_volumes(self):
         return self._manageable('volumes')
@@ -27,7 +27,7 @@ class FileManage(capabilities.ManageVolumes, capabilities.ManageSnapshots):
         return self._examine(volume, reference)
 
     def manage_volume(self, volume, reference):
-        self._manage(volume, reference)
+        return self._manage(volume, reference)
 
     def unmanage_volume(self, volume):
         """It keeps its name: nothing is to be done."""
@@ -39,20 +39,23 @@ class FileManage(capabilities.ManageVolumes, capabilities.ManageSnapshots):
         return self._examine(snapshot, reference)
 
     def manage_snapshot(self, snapshot, reference):
-        self._manage(snapshot, reference)
+        return self._manage(snapshot, reference)
 
     def unmanage_snapshot(self, snapshot):
         """It keeps its name: nothing is to be done."""
 
     def _manageable(self, room):
-        with self._mapped(f'listing {room}'):
+        array = self._active_array
+        array.check()
+        with array.mapped(f'listing {room}'):
             return [_found(name, status) for name, status in
-                    references.entries(os.path.join(self._base, room))]
+                    references.entries(os.path.join(array.base, room))]
 
     def _examine(self, resource, reference):
-        path = self._path(resource)
+        array = self._array_for(resource)
+        path = array.path(resource)
         name = references.named(reference)
-        with self._mapped(f'examining {name}'):
+        with array.mapped(f'examining {name}'):
             done = references.status(path)
             if done is not None:
                 return values.Found({references.KEY: name}, done.st_size)
@@ -67,10 +70,11 @@ class FileManage(capabilities.ManageVolumes, capabilities.ManageSnapshots):
 
     def _manage(self, resource, reference):
         """Make it as large as it has to be, then give it our name."""
-        path, name = self._path(resource), references.named(reference)
+        array = self._array_for(resource)
+        path, name = array.path(resource), references.named(reference)
         directory = os.path.dirname(path)
         source = os.path.join(directory, name)
-        with self._lock(source), self._lock(path), self._mapped(f'managing {name}'):
+        with array.lock(source), array.lock(path), array.mapped(f'managing {name}'):
             if not os.path.lexists(path):
                 try:
                     descriptor = os.open(source, references.FLAGS)
@@ -80,6 +84,7 @@ class FileManage(capabilities.ManageVolumes, capabilities.ManageSnapshots):
                     _prepare(descriptor, name, resource.size_bytes)
                 os.rename(source, path)
             directories.sync(directory)
+        return array.location
 
 
 def _prepare(descriptor, name, size_bytes):

@@ -24,12 +24,16 @@ class Volume:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """A snapshot as a backend knows it; ``size_bytes`` is its volume's size when it was taken."""
+    """A snapshot as a backend knows it; ``size_bytes`` is its volume's size when it was taken.
+
+    ``volume_location`` is its volume's location, where that is known.
+    """
 
     name_id: str
     volume_name_id: str
     size_bytes: int
     location: str | None = None
+    volume_location: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,4 +25,5 @@ def snapshot_value(snapshot, volume):
     """
     return values.Snapshot(name_id=snapshot.name_id or snapshot.id,
                            volume_name_id=volume.name_id or volume.id,
-                           size_bytes=snapshot.size * GIB, location=snapshot.provider_location)
+                           size_bytes=snapshot.size * GIB, location=snapshot.provider_location,
+                           volume_location=volume.provider_location)

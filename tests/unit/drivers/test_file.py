@@ -207,7 +207,7 @@ def test_options_are_declared_by_the_driver():
     assert {option.name for option in file.FileDriver.options()} == {
         'file_path', 'file_copy_bytes_per_second', 'file_group_snapshot_seconds',
         'file_reflink', 'file_format', 'file_qcow2_chain_limit', 'file_export',
-        'file_export_options'}
+        'file_export_options', 'file_control_file', 'replication_device'}
 
 
 @pytest.fixture

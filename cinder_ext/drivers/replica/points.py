@@ -1,0 +1,112 @@
+"""Points of an array: which are whole, what is in them, and their removal.
+
+A point is one small file for all its members.  It is written last, so a point counts for all of
+them at once or not at all; a member has lost it again when its content is gone.
+"""
+# SPDX-License-Identifier: Apache-2.0
+
+import contextlib
+import dataclasses
+import json
+import os
+
+from cinder_ext.drivers import values
+from cinder_ext.drivers.generic import directories, partials
+from cinder_ext.drivers.replica import arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A point as an array has written it down.
+
+    :ivar number: grows from point to point of a volume, whatever the clocks say
+    :ivar bytes_shipped: what it added here
+    :ivar members: name_id -> {'size_bytes': n, 'snapshots': [name_id ...]}
+    :ivar receivers: identities of the arrays that it was taken for, when it was taken here
+    """
+
+    id: str
+    taken_at: float
+    number: int
+    members: dict
+    bytes_shipped: int = 0
+    receivers: tuple = ()
+
+    @property
+    def point(self):
+        return values.Point(self.id, self.taken_at, self.bytes_shipped)
+
+    def snapshots(self, name_id):
+        """The names of a member's snapshots, oldest first."""
+        return self.members[name_id]['snapshots']
+
+
+def read(array, point_id):
+    """A point that is whole; None when there is none of this id."""
+    with array.mapped(f'reading point {point_id}'):
+        try:
+            with open(_path(array, point_id), encoding='utf-8') as stream:
+                return Mark(**json.load(stream))
+        except FileNotFoundError:
+            return None
+
+
+def write(array, mark):
+    """From now on the point counts for all its members."""
+    with (array.mapped(f'writing point {mark.id}'),
+          partials.replacing(_path(array, mark.id)) as new):
+        content = memoryview(json.dumps(dataclasses.asdict(mark)).encode())
+        while content:
+            content = content[os.write(new.descriptor, content):]
+
+
+def of(array, name_id):
+    """The points of a volume that are whole here, a list of Mark, oldest first."""
+    found = []
+    with array.mapped(f'listing points of {name_id}'):
+        try:
+            names = os.listdir(array.room(name_id))
+        except FileNotFoundError:
+            names = []
+    for name in names:
+        if name.endswith('.raw') and not name.startswith(('content', 'snapshot-')):
+            mark = read(array, name.removesuffix('.raw'))
+            if mark and name_id in mark.members:
+                found.append(mark)
+    return sorted(found, key=lambda mark: (mark.number, mark.taken_at))
+
+
+def has(array, mark, name_ids):
+    """Whether a point is whole for some volumes."""
+    return mark is not None and all(
+        name_id in mark.members and os.path.lexists(content(array, name_id, mark.id))
+        for name_id in name_ids)
+
+
+def content(array, name_id, point_id):
+    """The file of a volume's content at a point."""
+    return os.path.join(array.room(name_id), f'{arrays.checked(point_id)}.raw')
+
+
+def manifest(array, name_id, point_id):
+    """The file of what was shipped beside it."""
+    return os.path.join(array.room(name_id), f'{arrays.checked(point_id)}.manifest')
+
+
+def remove(array, name_id, marks):
+    """A volume has these points no more; other members keep them."""
+    with array.mapped(f'removing points of {name_id}'):
+        for mark in marks:
+            for path in (content(array, name_id, mark.id), manifest(array, name_id, mark.id)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+        if marks:
+            directories.sync(array.room(name_id))
+        for mark in marks:
+            if not any(os.path.lexists(content(array, other, mark.id)) for other in mark.members):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(_path(array, mark.id))
+
+
+def _path(array, point_id):
+    return os.path.join(array.points_room, f'{arrays.checked(point_id)}.json')
