@@ -92,7 +92,8 @@ def of_backends(context):
 def _of_backends():
     """Made once: each new volume is placed by what it finds."""
     return sa.select(_Service.host, _Service.created_at, _Service.updated_at, _Service.disabled,
-                     _Service.frozen, _Service.replication_status).where(_Service.binary == VOLUME_BINARY)
+                     _Service.frozen, _Service.replication_status).where(
+                         _Service.binary == VOLUME_BINARY)
 
 
 @session.writer

@@ -7,10 +7,15 @@ whole pool or backend is replicated.  The database decides a race; here such pla
 
 import dataclasses
 
+from cinder_ext import exceptions
 from cinder_ext.states import replication as states
+from cinder_ext.states import replication_policy as policy
 
 WHOLE = ('pool', 'backend')
 """Scopes in which a place is replicated with everything that is there."""
+
+ASKS_SYNC = ('<in> sync', 'sync', 's== sync')
+"""Of the extra spec ``replication_type``: as text, ``sync`` is in ``async`` too."""
 
 ELSEWHERE = (states.FAILING_OVER, states.FAILED_OVER, states.FAILOVER_ERROR)
 """States in which a place is not, or not surely, used where its name says."""
@@ -42,6 +47,25 @@ class Whole:
     target: str
     mode: str
     state: str
+
+
+def wanted(type_specs, group_specs=None, group_id=None):
+    """What a volume type and a group type ask for: Wanted, or None for nothing.
+
+    :param type_specs: extra specs; None for a group without its volumes
+    :param group_specs: group specs; None for a volume in no group
+    """
+    if not any(specs and policy.concerns(specs) for specs in (type_specs, group_specs)):
+        return None
+    try:
+        of_group = None if group_specs is None else policy.parse(group_specs, 'the group type')
+        found = policy.merge(of_group, policy.parse(type_specs, 'the volume type'))
+    except exceptions.InvalidInput as fault:
+        return Wanted(group_id=group_id, fault=fault.message)
+    if not found.is_enabled:
+        return None
+    mode = 'sync' if (type_specs or {}).get('replication_type') in ASKS_SYNC else found.mode
+    return Wanted(found.scope, mode, found.target, group_id)
 
 
 def refusal(pool, wanted):
@@ -79,7 +103,8 @@ def _refusal_of_targets(pool, wanted):
     if pool.wholes:
         return (f'its whole {pool.wholes[0].scope} is replicated, replication of scope '
                 f'{wanted.scope} is asked for')
-    modes = pool.capabilities.get('replication_target_modes') or {}
+    modes = {target['backend_id']: target['modes']
+             for target in pool.capabilities.get('replication_target_details', ())}
     if wanted.target is not None and wanted.target not in modes:
         return f'it has no replication target {wanted.target}'
     possible = modes if wanted.target is None else {wanted.target: modes[wanted.target]}

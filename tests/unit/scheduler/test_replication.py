@@ -10,7 +10,8 @@ from cinder_ext.scheduler.replication import Wanted, Whole
 
 POOL = request.Pool('h@a#p', total_bytes=10, free_bytes=10, capabilities={
     'replication_enabled': True, 'replication_targets': ['near', 'far'],
-    'replication_target_modes': {'near': ['async', 'sync'], 'far': ['async']}})
+    'replication_target_details': [{'backend_id': 'near', 'modes': ['async', 'sync']},
+                                   {'backend_id': 'far', 'modes': ['async']}]})
 PLAIN = request.Pool('h@b#p', total_bytes=10, free_bytes=10)
 
 
@@ -43,7 +44,8 @@ def test_mode_counts_per_target(mode, target, expected):
 
 def test_backend_that_cannot_do_sync_is_not_chosen():
     late = dataclasses.replace(POOL, host='h@c#p', capabilities={
-        'replication_enabled': True, 'replication_target_modes': {'far': ['async']}})
+        'replication_enabled': True,
+        'replication_target_details': [{'backend_id': 'far', 'modes': ['async']}]})
     wanted = request.Request(1, replication=Wanted(mode='sync'))
     assert pick.pick([late, POOL], wanted).pool.host == 'h@a#p'
     choice = pick.pick([late], wanted)
