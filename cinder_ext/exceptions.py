@@ -26,6 +26,7 @@
     │   ├── MigrationActive            names the migration
     │   ├── ReplicationConflict        names the replication that is in the way
     │   ├── ReplicationActionRefused   its state does not allow the action; says why
+    │   ├── ReplicationOperationActive names the operation that is in the way
     │   ├── VolumeFailingOver          names the operation
     │   ├── MemberRefused              a volume is left out of an operation; says why
     │   │   └── MemberAttached, NoConsistentPoint
@@ -275,6 +276,11 @@ class ReplicationConflict(Conflict):
 
 class ReplicationActionRefused(Conflict):
     template = 'Replication {id} cannot be {action}: {reason} (its state is {state}).'
+
+
+class ReplicationOperationActive(Conflict):
+    template = ('{kind} {id} cannot be {action}: replication operation {operation_id} ({verb}) '
+                'is not done.')
 
 
 class VolumeFailingOver(Conflict):

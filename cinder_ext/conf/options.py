@@ -14,11 +14,13 @@ from cinder_ext.conf import (
     migration,
     nova,
     quota,
+    replication,
     scheduler,
     service,
 )
 
-GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova, attachments)
+GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova, attachments,
+          replication)
 
 
 def new():
@@ -54,5 +56,6 @@ def list_opts():
         ('metrics', metrics.OPTS),
         ('nova', nova.OPTS),
         ('attachments', attachments.OPTS),
+        ('replication', replication.OPTS),
         ('backend1', backend.OPTS),
     ]

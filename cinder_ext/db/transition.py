@@ -16,6 +16,8 @@ from oslo_utils import timeutils
 from cinder_ext import exceptions, metrics
 from cinder_ext.db import group_models, models, replication_models, session
 from cinder_ext.states import migration as migration_states
+from cinder_ext.states import replication as replication_states
+from cinder_ext.states import volume as volume_states
 
 LOG = log.getLogger(__name__)
 
@@ -109,22 +111,64 @@ def move(context, machine, entity_id, event, values=None, where=()):
     :raises TransitionRefused: the row is not in a state that the event starts from, or a
         condition does not hold; nothing was changed
 
-    A migration's phase takes the volume's ``migration_status`` with it.
+    :raises VolumeFailingOver: names the operation that has the volume
+
+    A migration's phase takes the volume's ``migration_status`` with it.  What begins with a
+    volume (volume_states.GUARDED) does not begin while it is failed over or back.
     """
     row, model = machine.row(event), _MODELS[machine.kind]
     column = getattr(model, machine.column)
+    is_guarded = machine is volume_states.MACHINE and event in volume_states.GUARDED
+    if is_guarded:
+        where = (*where, not_failing_over())
     changed = context.session.execute(
         sa.update(model)
         .where(model.id == entity_id, _is_one_of(column, row.sources), *where)
         .values({**(values or {}), machine.column: row.target, 'updated_at': timeutils.utcnow()})
         .execution_options(synchronize_session=False)).rowcount
     if not changed:
+        if is_guarded:
+            refuse_failing_over(context, entity_id, event)
         raise _refusal(context, machine, model, entity_id, row)
     _expire(context, model, entity_id)
     LOG.info('%s %s: %s -> %s %s', machine.kind, entity_id, event, machine.column, row.target)
     note(context, machine.kind, entity_id, event, row.target)
     if machine is migration_states.MACHINE:
         _project(context, entity_id, row.target)
+
+
+def not_failing_over():
+    """The condition on a volume that no failover or failback has.
+
+    It goes with the statement that changes or locks the volume's row: it costs no other one.
+    """
+    word = models.Volume.replication_status
+    return sa.or_(word.is_(None), word != replication_states.FAILING_OVER)
+
+
+@session.reader
+def refuse_failing_over(context, volume_id, action):
+    """Explain a refusal, where the reason is that the volume is failed over or back.
+
+    :param action: a verb: 'be deleted'
+    :raises VolumeFailingOver: names the operation
+    """
+    word = context.session.execute(
+        sa.select(models.Volume.replication_status).where(models.Volume.id == volume_id)
+        .with_for_update(read=True)).scalar()
+    if word == replication_states.FAILING_OVER:
+        raise exceptions.VolumeFailingOver(volume_id=volume_id, action=action,
+                                           operation_id=_failing_over(context, volume_id))
+
+
+def _failing_over(context, volume_id):
+    operation, member = (replication_models.ReplicationOperation,
+                         replication_models.ReplicationOperationMember)
+    return context.session.execute(
+        sa.select(operation.id).join(member, member.operation_id == operation.id)
+        .where(member.volume_id == volume_id, operation.state.in_(replication_states.OPEN),
+               member.former_replication_status.is_not(None))
+        .order_by(operation.created_at.desc()).limit(1)).scalar()
 
 
 def _is_one_of(column, states):

@@ -466,11 +466,12 @@ def ended(context, migration_ids):
 
 @session.writer
 def refuse_active(context, volume_id, action):
-    """Lock a volume, whatever its statuses say, unless a migration of it is on its way.
+    """Lock a volume, whatever its statuses say, unless a migration or failover of it is on its way.
 
-    For what sets statuses by force: they are what keeps others away from a migrating volume.
+    For what sets statuses by force: they are what keeps others away from such a volume.
 
     :raises MigrationActive: names the migration
+    :raises VolumeFailingOver: names the operation
     """
     context.session.execute(
         sa.update(models.Volume).where(models.Volume.id == volume_id)
@@ -484,6 +485,7 @@ def refuse_active(context, volume_id, action):
         .limit(1).with_for_update(read=True)).scalar()
     if found is not None:
         raise exceptions.MigrationActive(volume_id=volume_id, migration_id=found, action=action)
+    transition.refuse_failing_over(context, volume_id, action)
 
 
 @session.reader

@@ -99,37 +99,43 @@ def update(context, volume_id, values):
 
 @session.writer
 def begin(context, volume_id, event, action, values=None, where=()):
-    """Let a request's event happen to a volume, unless a migration keeps it away.
+    """Let a request's event happen to a volume, unless a migration or failover keeps it away.
 
     :param action: a verb for the refusal: 'be deleted', 'be extended'
     :raises MigrationActive: names the migration
+    :raises VolumeFailingOver: names the operation
     :raises InvalidState: the status does not allow it
     :raises VolumeNotFound: there is no such volume
     """
     try:
         transition.move(context, states.MACHINE, volume_id, event, values,
                         (_not_migrating(), models.Volume.deleted_at.is_(None), *where))
+    except exceptions.VolumeFailingOver as refusal:
+        raise exceptions.VolumeFailingOver(**{**refusal.facts, 'action': action}) from refusal
     except exceptions.TransitionRefused as refusal:
         raise _explained(context, volume_id, action, refusal) from refusal
 
 
 @session.writer
 def hold(context, volume_id, action, statuses, even_shadow=False):
-    """Lock the volume's row until the transaction ends, in one of ``statuses`` and not migrating.
+    """Lock the volume's row until the transaction ends, in one of ``statuses``, neither migrating
+    nor failed over or back.
 
     For what happens beside a volume (a snapshot made or deleted, a clone) without changing
     its status: a migration that starts meanwhile waits, or is refused by what was inserted.
 
     :param even_shadow: a shadow volume too
-    :raises MigrationActive, InvalidState, VolumeNotFound: as begin
+    :raises MigrationActive, VolumeFailingOver, InvalidState, VolumeNotFound: as begin
     """
     held = context.session.execute(
         sa.update(models.Volume)
         .where(models.Volume.id == volume_id, models.Volume.deleted_at.is_(None),
-               models.Volume.status.in_(statuses), _not_migrating(even_shadow))
+               models.Volume.status.in_(statuses), _not_migrating(even_shadow),
+               transition.not_failing_over())
         .values(updated_at=models.Volume.updated_at)
         .execution_options(synchronize_session=False)).rowcount
     if not held:
+        transition.refuse_failing_over(context, volume_id, action)
         current = get(context, volume_id)
         raise _explained(context, volume_id, action, exceptions.TransitionRefused(
             kind='volume', id=volume_id, event=action, column='status', current=current.status,

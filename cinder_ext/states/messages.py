@@ -33,6 +33,8 @@ CREATE_GROUP = '941'
 DELETE_GROUP = '942'
 CREATE_GROUP_SNAPSHOT = '943'
 DELETE_GROUP_SNAPSHOT = '944'
+REPLICATE_VOLUME = '961'
+REPLICATE_GROUP = '962'
 
 ACTIONS = {
     SCHEDULE_ALLOCATE_VOLUME: 'schedule allocate volume',
@@ -63,6 +65,8 @@ ACTIONS = {
     DELETE_GROUP: 'delete group',
     CREATE_GROUP_SNAPSHOT: 'create group snapshot',
     DELETE_GROUP_SNAPSHOT: 'delete group snapshot',
+    REPLICATE_VOLUME: 'replicate volume',
+    REPLICATE_GROUP: 'replicate group',
 }
 """Number -> what was being done."""
 
@@ -118,6 +122,7 @@ GROUP_SNAPSHOT_NOT_REMOVED = '945'
 COMPUTE_REFUSED_SNAPSHOT = '951'
 COMPUTE_SILENT_ON_SNAPSHOT = '952'
 COMPUTE_FAILED_SNAPSHOT = '953'
+REPLICATION_BEHIND = '961'
 
 DETAILS = {
     UNKNOWN_ERROR: 'An unknown error occurred.',
@@ -195,6 +200,8 @@ DETAILS = {
     COMPUTE_FAILED_SNAPSHOT: ('The volume is attached, and the compute service says that it could '
                               'not do its part; the volume is whole. Delete the snapshot and try '
                               'again.'),
+    REPLICATION_BEHIND: ('The copy at the other site is further behind than the recovery point '
+                         'objective allows: after a failover now more would be lost than that.'),
 }
 """Number -> what happened."""
 

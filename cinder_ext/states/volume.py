@@ -52,6 +52,10 @@ RESETTABLE = (CREATING, AVAILABLE, ERROR, ERROR_DELETING, ATTACHING, DETACHING, 
               MAINTENANCE, RESERVED, RETYPING, EXTENDING, ERROR_EXTENDING, AWAITING_TRANSFER)
 """What an administrator may set with os-reset_status; not ``deleting``, which would delete it."""
 
+STRANDABLE = (AVAILABLE, RESERVED, ATTACHING, DETACHING, IN_USE, AWAITING_TRANSFER)
+"""From these a volume that is not replicated goes to ``error`` when its whole backend is failed
+over, and back to them by the failback."""
+
 MACHINE = Machine('volume', 'status', (CREATING, MANAGING, AVAILABLE), (
     Row('created', (CREATING,), AVAILABLE),
     Row('create-failed', (CREATING,), ERROR),
@@ -96,7 +100,17 @@ MACHINE = Machine('volume', 'status', (CREATING, MANAGING, AVAILABLE), (
     Row('regain', (ERROR,), AVAILABLE),
     Row('regain-attached', (ERROR,), IN_USE),
     Row('still-reserved', (ATTACHING, DETACHING, IN_USE, RESERVED), RESERVED),
+    Row('strand', STRANDABLE, ERROR),
+    *(Row(f'restore-{status}', (ERROR,), status) for status in STRANDABLE),
 ))
+
+GUARDED = frozenset({
+    'delete', 'extend', 'extend-attached', 'retype', 'retype-attached', 'lock', 'offer', 'accept',
+    'forget', 'unmanage', 'revert', 'reserve', 'begin-attaching', 'begin-attaching-again'})
+"""Events that begin something, and do not happen while the volume is failed over or back.
+
+What follows from attachments (``connect``, ``attached``) is not among them: letting go is always
+allowed, and it is the attachment that is refused."""
 
 ATTACH = Machine('volume', 'attach_status', ('detached',), (
     Row('attached', ('detached', 'attached', 'attaching', 'reserved'), 'attached'),

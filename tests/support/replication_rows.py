@@ -1,0 +1,51 @@
+"""What tests of replication's records begin with."""
+# SPDX-License-Identifier: Apache-2.0
+
+import datetime
+import uuid
+
+from oslo_utils import timeutils
+
+from cinder_ext.db import group_models, replications, session
+from cinder_ext.states import replication_policy
+
+BACKEND = 'node@alpha'
+POOL = f'{BACKEND}#alpha'
+OTHER_POOL = f'{BACKEND}#beta'
+DR = 'alpha-dr'
+
+
+def policy(scope='volume', **asked):
+    """A whole policy, as placing a volume or enabling a scope makes it."""
+    return replication_policy.merge(
+        replication_policy.Policy(), replication_policy.Policy(True, scope=scope, **asked))
+
+
+def protect(ctxt, protected_id, scope='volume', target=DR, values=None, **asked):
+    return replications.create(ctxt, policy(scope, **asked), protected_id, target, values)
+
+
+def ship(ctxt, replication, *volume_ids, ago=0, **values):
+    """A point of some volumes arrives; by default of all members.  Returns its id."""
+    point_id = str(uuid.uuid4())
+    replications.point_arrived(
+        ctxt, replication.id, point_id, timeutils.utcnow() - datetime.timedelta(seconds=ago),
+        volume_ids or [each.volume_id for each in replications.members(ctxt, replication.id)],
+        **values)
+    return point_id
+
+
+def make_group(ctxt, host=POOL, status='available', **columns):
+    """A group with a type of its own, put there by the fixture; returns its id."""
+    @session.writer
+    def insert(context):
+        kind = group_models.GroupType(name='replicated', description='')
+        context.session.add(kind)
+        context.session.flush()
+        row = group_models.Group(**{'project_id': 'project', 'user_id': 'user', 'host': host,
+                                    'status': status, 'group_type_id': kind.id, **columns})
+        context.session.add(row)
+        context.session.flush()
+        return row.id
+
+    return insert(ctxt)
