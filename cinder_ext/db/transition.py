@@ -54,6 +54,7 @@ def _tell(context, kind, entity_id, event, *more):
 
 _MODELS = {
     'volume': models.Volume,
+    'service': models.Service,
     'snapshot': models.Snapshot,
     'attachment': models.Attachment,
     'migration': models.VolumeMigration,
