@@ -12,6 +12,7 @@ from cinder_ext.db import (
     group_models,
     groups,
     models,
+    replication_claims,
     services,
     session,
     snapshots,
@@ -73,6 +74,8 @@ def update(context, group_id, values, add=(), remove=()):
     :raises InvalidInput: nothing would change, or a volume does not fit
     :raises InvalidState: a status does not allow it
     :raises MigrationActive: names the migration of a volume that was to be added
+    :raises ReplicationConflict: the group and a volume to be added are each replicated by
+        themselves
     :raises GroupNotFound: there is no such group
     """
     group = groups.hold(context, group_id, 'be changed')
@@ -130,6 +133,7 @@ def _add(context, group, volume_id, type_ids):
         reason = 'it is not on the backend of the group'
     if reason is not None:
         raise exceptions.InvalidInput(reason=f'volume {volume_id} cannot {action}: {reason}.')
+    replication_claims.refuse_joining(context, volume_id, group)
     volumes.update(context, volume_id, {'group_id': group.id})
 
 

@@ -3,15 +3,16 @@
 
 import sqlalchemy as sa
 
-from cinder_ext.db import group_models, models, session
+from cinder_ext.db import group_models, models, replication_models, session
 
 
 @session.reader
 def payload(context, kind, entity_id):
     """The facts of one row, also of a deleted one.
 
-    :param kind: ``volume``, ``snapshot``, ``attachment``, ``migration``, ``group`` or
-        ``group_snapshot``
+    :param kind: ``volume``, ``snapshot``, ``attachment``, ``migration``, ``group``,
+        ``group_snapshot``, ``replication``, ``replication_operation`` or
+        ``replication_operation_member``
     :returns: a dictionary fit for JSON; None when there is no such row or kind
     """
     if kind not in _KINDS:
@@ -94,6 +95,41 @@ def _group_snapshot(context, row):
             'status': row.status, 'created_at': _moment(row.created_at)}
 
 
+def _replication(_context, row):
+    """The location of nothing, and nothing of a target but its name."""
+    return {'tenant_id': row.project_id, 'user_id': row.user_id, 'replication_id': row.id,
+            'scope': row.scope, 'protected_id': row.protected_id, 'host': row.home,
+            'target': row.target, 'cross_os': bool(row.cross_os), 'mode': row.mode,
+            'state': row.state, 'epoch': row.epoch, 'conditions': row.conditions or {},
+            'source_side': row.source_side, 'destination_side': row.destination_side,
+            'point_id': row.point_id, 'last_consistent_at': _moment(row.last_consistent_at),
+            'rpo_seconds': row.rpo_seconds, 'breached_at': _moment(row.breached_at),
+            'bytes_pending': row.bytes_pending, 'bytes_shipped': row.bytes_shipped,
+            'error_code': row.error_code, 'created_at': _moment(row.created_at)}
+
+
+def _replication_operation(_context, row):
+    return {'tenant_id': row.project_id, 'user_id': row.user_id, 'operation_id': row.id,
+            'verb': row.verb, 'scope': row.scope, 'protected_id': row.protected_id,
+            'replication_id': row.replication_id, 'host': row.home, 'target': row.target,
+            'force': bool(row.force), 'dry_run': bool(row.dry_run), 'state': row.state,
+            'error_code': row.error_code, 'created_at': _moment(row.created_at),
+            'started_at': _moment(row.started_at), 'finished_at': _moment(row.finished_at)}
+
+
+def _replication_operation_member(context, row):
+    """No location, and no connection info in its attachments."""
+    volume = context.session.get(models.Volume, row.volume_id)
+    operation = context.session.get(replication_models.ReplicationOperation, row.operation_id)
+    return {**_replication_operation(context, operation),
+            'tenant_id': volume.project_id if volume is not None else operation.project_id,
+            'volume_id': row.volume_id, 'member_replication_id': row.replication_id,
+            'result': row.result, 'step': row.step, 'epoch': row.epoch, 'point_id': row.point_id,
+            'last_consistent_at': _moment(row.last_consistent_at),
+            'loss_seconds': row.loss_seconds, 'former_status': row.former_status,
+            'error_code': row.error_code, 'finished_at': _moment(row.finished_at)}
+
+
 def _metadata(context, model, column, resource_id):
     return dict(context.session.execute(
         sa.select(model.key, model.value).where(getattr(model, column) == resource_id)).all())
@@ -110,4 +146,8 @@ _KINDS = {
     'migration': (models.VolumeMigration, _migration),
     'group': (group_models.Group, _group),
     'group_snapshot': (group_models.GroupSnapshot, _group_snapshot),
+    'replication': (replication_models.Replication, _replication),
+    'replication_operation': (replication_models.ReplicationOperation, _replication_operation),
+    'replication_operation_member': (replication_models.ReplicationOperationMember,
+                                     _replication_operation_member),
 }

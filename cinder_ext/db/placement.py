@@ -11,6 +11,8 @@ from cinder_ext.db import (
     groups,
     messages,
     models,
+    replication_changes,
+    replications,
     session,
     transition,
     volume_migrations,
@@ -47,14 +49,27 @@ def _waiting_volume():
 
 
 @session.writer
-def place_volume(context, volume_id, host, availability_zone=None):
+def place_volume(context, volume_id, host, availability_zone=None, replication=None):
     """Give a volume that is being created its host, unless another scheduler was first.
+
+    One that is to be replicated by itself is claimed with it, and ``enabling`` from then on.
 
     :param host: ``host@backend#pool``
     :param availability_zone: of the host; kept when the volume has none.  None for a volume that
         is known to have one
+    :param replication: replications.Wanted; None for a volume that is not replicated by itself
     :returns: whether it was this call
+    :raises ReplicationConflict: what is there is replicated in a way that excludes it; the volume
+        has no host
     """
+    is_placed = _place(context, volume_id, host, availability_zone)
+    if is_placed and replication is not None:
+        replications.create(context, replication.policy, volume_id, replication.target,
+                            replication.values)
+    return is_placed
+
+
+def _place(context, volume_id, host, availability_zone):
     volume = models.Volume
     row = context.session.get(volume, volume_id) if availability_zone is not None else None
     values = {'host': host, 'updated_at': timeutils.utcnow()}
@@ -92,6 +107,7 @@ def place_again(context, volume, reason, most_attempts):
         messages.create(context, volume.project_id, context.request_id, 'VOLUME', volume.id,
                         words.SCHEDULE_ALLOCATE_VOLUME, words.NO_BACKEND_AVAILABLE,
                         f'Attempts to create it that failed: {len(tried)}.')
+        replication_changes.volume_gone(context, volume.id)
         return False
     values = {'request': request, 'host': None, 'updated_at': timeutils.utcnow()}
     if request.pop(_ANY_ZONE, False):
@@ -101,7 +117,11 @@ def place_again(context, volume, reason, most_attempts):
         .where(models.Volume.id == volume.id, *here,
                models.Volume.status == volume_states.CREATING)
         .values(values).execution_options(synchronize_session=False)).rowcount
-    return True if changed else None
+    if not changed:
+        return None
+    # What was claimed there; another place claims again.
+    replication_changes.volume_gone(context, volume.id)
+    return True
 
 
 def tried_hosts(volume):

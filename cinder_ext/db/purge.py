@@ -6,18 +6,30 @@ import datetime
 import sqlalchemy as sa
 from oslo_utils import timeutils
 
-from cinder_ext.db import group_models, messages, models, project_models, session, type_models
+from cinder_ext.db import (
+    group_models,
+    messages,
+    models,
+    project_models,
+    replication_models,
+    session,
+    type_models,
+)
+from cinder_ext.states import replication
 
 BATCH = 500
 """Rows of one table in one transaction."""
 
 _METADATA = models.Base.metadata
-_MODULES = (group_models, project_models, type_models)
+_MODULES = (group_models, project_models, replication_models, type_models)
 """Their tables are in the metadata once they are imported."""
+_OPERATIONS = replication_models.ReplicationOperation.__table__
+"""They are not deleted, but end."""
 
 
 def purge(context, days):
-    """Remove rows that were deleted at least so many days ago, and messages that have expired.
+    """Remove rows that were deleted, or operations that ended, at least so many days ago, and
+    messages that have expired.
 
     A row that others refer to stays until they are gone.  Idempotent; may be interrupted.
 
@@ -27,7 +39,7 @@ def purge(context, days):
     removed = {}
     # Children first: a parent that they refer to is free afterwards.
     for table in reversed(_METADATA.sorted_tables):
-        if 'deleted_at' in table.c:
+        if 'deleted_at' in table.c or table is _OPERATIONS:
             while count := _purge_some(context, table, cutoff):
                 removed[table.name] = removed.get(table.name, 0) + count
     expired = messages.purge_expired(context)
@@ -40,11 +52,17 @@ def _purge_some(context, table, cutoff):
     kept = [sa.exists().where(column == table.c.id)
             for child, column in _references(table) if 'deleted_at' in child.c]
     ids = list(context.session.execute(
-        sa.select(table.c.id).where(table.c.deleted_at <= cutoff, *[sa.not_(each) for each in kept])
+        sa.select(table.c.id).where(_is_past(table, cutoff), *[sa.not_(each) for each in kept])
         .limit(BATCH)).scalars())
     if ids:
         _remove(context, table, ids)
     return len(ids)
+
+
+def _is_past(table, cutoff):
+    if table is _OPERATIONS:
+        return sa.and_(table.c.finished_at <= cutoff, table.c.state.not_in(replication.OPEN))
+    return table.c.deleted_at <= cutoff
 
 
 def _remove(context, table, ids):

@@ -46,8 +46,7 @@ def set_condition(context, replication_id, word, status, reason=None, facts=None
     after['since'] = before['since'] if is_same else timeutils.utcnow().isoformat()
     conditions[word] = after
     replications.update(context, replication_id, {'conditions': conditions})
-    transition.note(context, 'replication', replication_id, 'condition', word,
-                    {'condition': word, **after})
+    transition.note(context, 'replication', replication_id, 'condition')
     return True
 
 
@@ -157,13 +156,17 @@ def leave(context, volume_id):
 
 @session.writer
 def volume_gone(context, volume_id):
-    """A volume was removed, at the arrays too: it is a member of nothing.  Idempotent."""
+    """A volume was removed, at the arrays too, or never made: it is a member of nothing.
+
+    Idempotent.
+    """
     for row in replications.covering(context, volume_id):
         if row.scope == 'volume':
             transition.try_move(context, states.MACHINE, row.id, 'disable')
             disabled(context, row.id)
         else:
             replications.drop_member(context, row.id, volume_id)
+    replication_claims.release(context, 'volume', volume_id)
 
 
 @session.writer
@@ -218,4 +221,5 @@ def _tell_owners(context, row):
             context, project_id, context.request_id or row.request_id,
             'GROUP' if is_group else 'VOLUME', resource_id,
             words.REPLICATE_GROUP if is_group else words.REPLICATE_VOLUME,
-            words.REPLICATION_BEHIND, f'The objective is {row.rpo_seconds} seconds.')
+            words.REPLICATION_BEHIND,
+            row.rpo_seconds and f'The objective is {row.rpo_seconds} seconds.')

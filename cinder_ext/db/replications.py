@@ -5,6 +5,7 @@ pool or backend changes: its members are looked up again before each point (``sy
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
 import functools
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from cinder_ext.db import (
     volumes,
 )
 from cinder_ext.states import replication as states
+from cinder_ext.states import replication_policy
 from cinder_ext.states import volume as volume_states
 
 _Replication = replication_models.Replication
@@ -37,6 +39,20 @@ _REPLICATABLE = (volume_states.CREATING, volume_states.AVAILABLE, volume_states.
                  volume_states.RESERVED, volume_states.ATTACHING, volume_states.DETACHING,
                  volume_states.RETYPING)
 """Statuses in which a volume may begin to be replicated by itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What a volume that is being placed is to be replicated with; as of create().
+
+    :ivar policy: replication_policy.Policy, whole, of scope ``volume``
+    :ivar target: backend_id, of the backend that it goes to
+    :ivar values: further columns, or None
+    """
+
+    policy: replication_policy.Policy
+    target: str
+    values: dict | None = None
 
 
 @session.writer
@@ -126,6 +142,16 @@ def _add_member(context, replication, volume_id):
     context.session.flush()
     if replication.state != states.FAILED_OVER:
         transition.try_move(context, states.VOLUME, volume_id, 'replicate')
+
+
+@session.writer
+def change_owner(context, volume_id, project_id):
+    """The replications that a volume has by itself are another project's now."""
+    context.session.execute(
+        sa.update(_Replication)
+        .where(_Replication.scope == 'volume', _Replication.protected_id == volume_id)
+        .values(project_id=project_id, updated_at=_Replication.updated_at)
+        .execution_options(synchronize_session=False))
 
 
 @session.reader
@@ -281,7 +307,8 @@ def point_arrived(context, replication_id, point_id, taken_at, volume_ids, bytes
     """A point is whole at the destination: it is what a failover would give.
 
     The record is ``enabled`` from its first point on, and so are the volumes that are part of
-    it.  A point that is older than the newest one changes nothing.
+    it.  It is as consistent as the member that is furthest behind.  For volumes that have a newer
+    point already nothing changes.
 
     :param taken_at: when it was taken, datetime, UTC without zone
     :param volume_ids: of those that are part of it
@@ -291,26 +318,41 @@ def point_arrived(context, replication_id, point_id, taken_at, volume_ids, bytes
     :raises ReplicationNotFound: it has ended
     """
     row = lock(context, replication_id)
-    if row.last_consistent_at is not None and row.last_consistent_at > taken_at:
-        return row
-    values = {'point_id': point_id, 'last_consistent_at': taken_at, 'bytes_pending': bytes_pending}
-    if point_id != row.point_id:
-        values['bytes_shipped'] = row.bytes_shipped + bytes_shipped
-    if row.ship_asked_at is not None and row.ship_asked_at <= taken_at:
-        values['ship_asked_at'] = None
-    if epoch is not None:
-        values['epoch'] = epoch
-    update(context, replication_id, values)
-    of_member = {'point_id': point_id, 'last_consistent_at': taken_at,
-                 'updated_at': timeutils.utcnow(), **({} if epoch is None else {'epoch': epoch})}
-    context.session.execute(
-        sa.update(_Member).where(_Member.replication_id == replication_id,
-                                 _Member.volume_id.in_(list(volume_ids)))
-        .values(of_member).execution_options(synchronize_session=False))
+    changed = _note_point(context, replication_id, point_id, taken_at, volume_ids, epoch)
+    _note_furthest(context, row, bytes_pending, bytes_shipped if changed else 0, epoch)
     if row.state == states.ENABLING:
         transition.move(context, states.MACHINE, replication_id, 'enabled')
     _enable_volumes(context, volume_ids)
     return get(context, replication_id)
+
+
+def _note_point(context, replication_id, point_id, taken_at, volume_ids, epoch):
+    """Returns how many members have a newer point now."""
+    values = {'point_id': point_id, 'last_consistent_at': taken_at,
+              'updated_at': timeutils.utcnow(), **({} if epoch is None else {'epoch': epoch})}
+    return context.session.execute(
+        sa.update(_Member)
+        .where(_Member.replication_id == replication_id, _Member.volume_id.in_(list(volume_ids)),
+               sa.or_(_Member.last_consistent_at.is_(None),
+                      _Member.last_consistent_at < taken_at))
+        .values(values).execution_options(synchronize_session=False)).rowcount
+
+
+def _note_furthest(context, row, bytes_pending, bytes_shipped, epoch):
+    """The record says what is true of all members that have a point at all."""
+    furthest = context.session.execute(
+        sa.select(_Member.point_id, _Member.last_consistent_at)
+        .where(_Member.replication_id == row.id, _Member.last_consistent_at.is_not(None))
+        .order_by(_Member.last_consistent_at, _Member.volume_id).limit(1)).first()
+    values = {'bytes_pending': bytes_pending, 'bytes_shipped': row.bytes_shipped + bytes_shipped}
+    if furthest is not None:
+        values |= {'last_consistent_at': furthest.last_consistent_at,
+                   'point_id': furthest.point_id}
+        if row.ship_asked_at is not None and row.ship_asked_at <= furthest.last_consistent_at:
+            values['ship_asked_at'] = None
+    if epoch is not None:
+        values['epoch'] = epoch
+    update(context, row.id, values)
 
 
 def _enable_volumes(context, volume_ids):

@@ -9,7 +9,16 @@ import sqlalchemy as sa
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, project_models, quotas, session, transition, type_models, volumes
+from cinder_ext.db import (
+    models,
+    project_models,
+    quotas,
+    replications,
+    session,
+    transition,
+    type_models,
+    volumes,
+)
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as states
 
@@ -83,7 +92,8 @@ def _refuse_busy_snapshots(context, volume_id):
 def accept(context, transfer_id):
     """Give the volume to the caller's project and user; the caller has shown the key.
 
-    With it go its snapshots, unless the transfer is without them, and its migrations.
+    With it go its snapshots, unless the transfer is without them, its migrations and its own
+    replications.
 
     :returns: project_models.Transfer
     :raises TransferNotFound: it was accepted or withdrawn before
@@ -107,6 +117,8 @@ def accept(context, transfer_id):
     if not transfer.no_snapshots:
         _update(context, _Snapshot, volume.id, owner)
     _update(context, models.VolumeMigration, volume.id, {'project_id': context.project_id})
+    if volume.replication_status is not None:
+        replications.change_owner(context, volume.id, context.project_id)
     return transfer
 
 

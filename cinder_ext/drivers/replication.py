@@ -69,7 +69,8 @@ class Replication(abc.ABC):
         What the destination already holds of these volumes as a secondary is kept, as the base
         of what is shipped next.  Idempotent.
 
-        :raises SplitBrain: the destination is primary, or knows a larger epoch
+        :raises SplitBrain: the destination is primary or fenced, has a volume of its own of that
+            name, or the source is not primary; or either knows a larger epoch
         :raises NoSpace, BackendDown: of either side
         :raises ResourceMissing: a volume is not at the source
         """
@@ -85,7 +86,8 @@ class Replication(abc.ABC):
         a planned demotion, ships its last content: so a last sync follows a fence.
 
         Idempotent per ``point_id``: one that is whole is returned as it is; one that was taken at
-        the source and not shipped whole is shipped with its first ``taken_at``.
+        the source and not shipped whole is shipped with its first ``taken_at``, unless another
+        one was taken for that destination since.  A snapshot that is not there is left out.
 
         :param point_id: a UUID
         :param retention: points kept at the destination, at least 1
@@ -100,7 +102,7 @@ class Replication(abc.ABC):
 
     @abc.abstractmethod
     def pending_bytes(self, members, source, destination):
-        """At most how many bytes are at the source and in no point of the destination.
+        """At most how many bytes are at the source and in the newest point of the destination not.
 
         :returns: bytes; None when it cannot be told
         """
@@ -110,7 +112,9 @@ class Replication(abc.ABC):
         """End it: source volumes are plain ones again, what a secondary held is removed.
 
         A destination that is primary is left as it is.  Idempotent; a side that does not answer
-        is left out.
+        is left out.  A source that is fenced gets its volume back.
+
+        :raises ResourceBusy: both sides are secondary: a failover is in the middle of it
 
         :returns: the sides (list) that did not answer, on which something may be left
         """
@@ -119,10 +123,14 @@ class Replication(abc.ABC):
     def fence(self, member, side, epoch):
         """No attach and no write from now on; who has the volume open writes to nothing that counts.
 
-        Its content stays, as it is at this moment, for a last ``ship``.  Idempotent.
+        Its content stays, as it is at this moment, for a last ``ship``; so does its epoch.
+        A secondary is left as it is.  Idempotent.
 
         :raises SplitBrain: the side knows a larger epoch
         :raises BackendDown: the side does not answer
+        :raises ResourceBusy: nobody gets it any more, but who has it open writes without a pause,
+            and the backend has no other way to keep the content of one moment; repeated, or
+            taken back
         """
 
     @abc.abstractmethod
@@ -137,14 +145,16 @@ class Replication(abc.ABC):
     def promote(self, member, side, epoch, point_id=None):
         """Make a secondary the primary, at one of its points.
 
-        What was received after that point, and half of it, is dropped.  Idempotent for the same
-        epoch and point.
+        What was received after that point, and half of it, is dropped.  Of the member's
+        snapshots those that the point has can be used from then on, no others.  Idempotent for the
+        same epoch and point, however long it is ago.
 
         :param epoch: larger than the side's
         :param point_id: by default the newest
         :returns: values.Promoted
-        :raises SplitBrain: the side's epoch is as large, and it was not promoted by this call
-        :raises ResourceMissing: it has no such point
+        :raises SplitBrain: the side's epoch is as large, and it was not promoted by this call; or
+            it is primary or fenced
+        :raises ResourceMissing: it has no such point, or does not know the volume
         :raises BackendDown: the side does not answer
         """
 
@@ -152,10 +162,12 @@ class Replication(abc.ABC):
     def demote(self, member, side, epoch):
         """Make a primary or fenced side a secondary, which receives.
 
-        Its content is kept aside until a point arrives there, then dropped.  Idempotent.
+        Its content is kept aside until a point arrives there, then dropped.  Points that never
+        arrived anywhere else are dropped at once.  Idempotent.
 
         :param epoch: that of the side that is primary now
         :raises SplitBrain: the side knows a larger epoch
+        :raises ResourceBusy: as fence
         """
 
     @abc.abstractmethod
@@ -166,7 +178,9 @@ class Replication(abc.ABC):
         of ``source``, ready for ``ship``.  Never implied by anything else.  Idempotent.
 
         :param discard: the side that loses
-        :raises SplitBrain: ``source`` is not primary with this epoch
+        :param epoch: at least that of either side, and theirs from then on.  To keep the side of
+            the smaller epoch is a decision like a promotion: it takes one larger than both
+        :raises SplitBrain: ``source`` is not primary, or either knows a larger epoch
         """
 
     @abc.abstractmethod

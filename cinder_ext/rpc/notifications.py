@@ -23,6 +23,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import notices, transition
 from cinder_ext.rpc import hosts
 from cinder_ext.rpc import transport as rpc_transport
+from cinder_ext.states import replication
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +42,13 @@ _STARTS_AND_ENDS = {
         'extend-failed': 'resize.error', 'revert': 'revert.start', 'reverted': 'revert.end',
         'revert-failed': 'revert.error', 'update': 'update.end',
         'offer': 'transfer.create.end', 'withdraw': 'transfer.delete.end',
-        'accept': 'transfer.accept.end'},
+        'accept': 'transfer.accept.end',
+        'replicate': 'replication.enable.start', 'replicated': 'replication.enable.end',
+        'fail-over': 'replication.failover.start', 'failed-over': 'replication.failover.end',
+        'failed-back': 'replication.failback.end',
+        'failover-failed': 'replication.failover.error', 'broken': 'replication.error',
+        'replicate-no-more': 'replication.disable.start',
+        'not-replicated': 'replication.disable.end'},
     'snapshot': {
         'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
         'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error',
@@ -66,15 +73,37 @@ _STARTS_AND_ENDS = {
     'group_snapshot': {
         'insert': 'create.start', 'created': 'create.end', 'create-failed': 'create.error',
         'delete': 'delete.start', 'deleted': 'delete.end', 'delete-failed': 'delete.error'},
+    'replication': {
+        'insert': 'enable.start', 'enabled': 'enable.end', 'insert-failed-over': 'import.end',
+        'insert-error': 'import.error', 'pause': 'pause', 'resume': 'resume',
+        'fail-over': 'failover.start', 'failed-over': 'failover.end',
+        'failed-back': 'failback.end', 'failover-failed': 'failover.error', 'break': 'broken.error',
+        'mend': 'mend.end', 'mend-failed-over': 'mend.end', 'disable': 'disable.start',
+        'disabled': 'disable.end', 'condition': 'condition', 'breached': 'objective.error',
+        'healed': 'objective.end'},
+    'replication_operation': {
+        'insert': 'create', 'run': 'start', 'succeed': 'end', 'end-partly': 'error',
+        'fail': 'error'},
+    'replication_operation_member': {
+        'member-done': 'end', 'member-skipped': 'end', 'member-failed': 'error'},
 }
-_PREFIX = {'attachment': 'volume', 'migration': 'volume'}
-"""Kinds whose notifications bear the volume's name."""
+_PREFIX = {'attachment': 'volume', 'migration': 'volume',
+           'replication_operation_member': 'replication_operation.member'}
+"""Kinds whose notifications bear another name; most of them the volume's."""
 _STATUS = {'volume': 'status', 'snapshot': 'status', 'group': 'status', 'group_snapshot': 'status',
-           'migration': 'phase'}
+           'migration': 'phase', 'replication': 'state', 'replication_operation': 'state',
+           'replication_operation_member': 'result'}
 """Which fact of a notification is the status that changed; an attachment's is its volume's."""
+_REPLICATION = frozenset(row.event for row in replication.VOLUME)
+"""Events of a volume that are about its replication_status."""
 _FURTHER = {('migration', 'committed'): 'volume.retype',
             ('migration', 'retype-in-place'): 'volume.retype'}
 """Told of a retype, besides."""
+
+
+def _status(kind, event):
+    is_replication = kind == 'volume' and event in _REPLICATION
+    return 'replication_status' if is_replication else _STATUS[kind]
 
 
 def event_types(kind, event, operation=None):
@@ -143,12 +172,14 @@ class Notifications:
             self._tell_of_row(context, kind, entity_id, event, state)
 
     def _tell_of_row(self, context, kind, entity_id, event, state):
+        if event not in _STARTS_AND_ENDS[kind]:
+            return
         facts = notices.payload(context.elevated(), kind, entity_id)
         if facts is None:
             return
         if state is not None and kind in _STATUS:
             # The row may have moved on since.
-            facts[_STATUS[kind]] = state
+            facts[_status(kind, event)] = state
         self._send(context, kind, event_types(kind, event, facts.get('operation')), facts)
 
     def _send(self, context, kind, names, facts):

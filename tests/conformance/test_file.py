@@ -1,6 +1,9 @@
 """The file driver keeps the contract, on a plain directory and on shared blocks."""
 # SPDX-License-Identifier: Apache-2.0
 
+import os
+import tempfile
+
 import pytest
 
 from cinder_ext.drivers import capabilities
@@ -10,6 +13,7 @@ from cinder_ext.drivers.conformance import (
     exports,
     manage,
     ranges,
+    replication,
     revert,
     suite,
     supersede,
@@ -30,6 +34,37 @@ class TestFileOnPlainDirectory(suite.Required, connect.SnapshotConnectCases,
     @pytest.fixture
     def driver(self, tmp_path):
         return workbench.started('file', file_path=tmp_path, file_reflink='off')
+
+
+class Replicating(replication.ReplicationCases):
+    """Only these cases: the others are tried without targets, which change nothing of them."""
+
+    reflink = 'auto'
+
+    @pytest.fixture
+    def driver(self, directory):
+        for name in ('home', 'away'):
+            os.makedirs(os.path.join(directory, name))
+        return workbench.started(
+            'file', file_path=f'{directory}/home', file_reflink=self.reflink,
+            replication_device=f'backend_id:away,path:{directory}/away')
+
+    def test_every_capability_that_is_served_is_among_the_cases(self, driver):
+        assert self.word in capabilities.of(driver)
+
+
+class TestFileReplicatesOnSharedBlocks(Replicating):
+    @pytest.fixture
+    def directory(self, xfs_directory):
+        return tempfile.mkdtemp(dir=xfs_directory)
+
+
+class TestFileReplicatesOnPlainDirectory(Replicating):
+    reflink = 'off'
+
+    @pytest.fixture
+    def directory(self, tmp_path):
+        return tmp_path
 
 
 class TestFileAsQcow2(suite.Conformance, exports.ExportsCases):

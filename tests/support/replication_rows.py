@@ -6,7 +6,7 @@ import uuid
 
 from oslo_utils import timeutils
 
-from cinder_ext.db import group_models, replications, session
+from cinder_ext.db import group_models, replications, session, volumes
 from cinder_ext.states import replication_policy
 
 BACKEND = 'node@alpha'
@@ -35,7 +35,7 @@ def ship(ctxt, replication, *volume_ids, ago=0, **values):
     return point_id
 
 
-def make_group(ctxt, host=POOL, status='available', **columns):
+def make_group(ctxt, host=POOL, status='available', volume_types=(), **columns):
     """A group with a type of its own, put there by the fixture; returns its id."""
     @session.writer
     def insert(context):
@@ -46,6 +46,14 @@ def make_group(ctxt, host=POOL, status='available', **columns):
                                     'status': status, 'group_type_id': kind.id, **columns})
         context.session.add(row)
         context.session.flush()
+        for type_id in volume_types:
+            context.session.add(group_models.GroupVolumeType(group_id=row.id,
+                                                             volume_type_id=type_id))
         return row.id
 
     return insert(ctxt)
+
+
+def word(ctxt, volume_id):
+    """What a volume shows: its replication_status."""
+    return volumes.get(ctxt, volume_id).replication_status

@@ -3,7 +3,7 @@
 A driver that serves fewer derives from ``Required`` and the case classes of
 those it serves.  The cases of exports are for drivers that have any, and those of assisted
 snapshots stand alone: where consumers open the files of a backend themselves is for an author to
-say.
+say.  Those of replication are for drivers that have a target.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -20,6 +20,7 @@ from cinder_ext.drivers.conformance import (
     manage,
     promises,
     ranges,
+    replication,
     revert,
     snapshots,
     supersede,
@@ -46,7 +47,7 @@ def for_driver(driver, export_directory=None):
     :returns: a class; pytest collects it where it is found under a name that begins with ``Test``
     """
     served = [kind for kind in (*Conformance.__mro__, exports.ExportsCases,
-                              assisted.AssistedSnapshotCases)
+                                assisted.AssistedSnapshotCases, replication.ReplicationCases)
               if 'word' in vars(kind) and kind.word in capabilities.of(driver)]
     return type('TestBackend', (Required, *served), {
         'driver': pytest.fixture(lambda self: driver, name='driver'),

@@ -6,8 +6,11 @@ import os
 import time
 
 from cinder_ext import exceptions
+from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import blockio, extents, reflink, together, units
 
+PIECE_BYTES = 64 * 1024
+"""What is compared, or looked at for zeros, by itself."""
 _PAUSE_SECONDS = 0.005
 _CLOCK_OF_FILES = 5
 """CLOCK_REALTIME_COARSE, which the kernel takes a file's times from."""
@@ -81,7 +84,7 @@ def _correct(source, target):
 
 
 def differing(first, second, size_bytes, views):
-    """Yield the units in which two files differ, by reading what either has.
+    """Yield where two files differ, in pieces of a unit, by reading what either has.
 
     :param views: two buffers of a unit each
     """
@@ -90,7 +93,14 @@ def differing(first, second, size_bytes, views):
         one, other = (_filled(descriptor, view[:part.length], part.offset)
                       for descriptor, view in zip((first, second), views, strict=True))
         if one != other:
-            yield part
+            yield from _pieces(one, other, part)
+
+
+def _pieces(one, other, part):
+    for start in range(0, part.length, PIECE_BYTES):
+        stop = min(start + PIECE_BYTES, part.length)
+        if one[start:stop] != other[start:stop]:
+            yield values.Range(part.offset + start, stop - start)
 
 
 def _filled(descriptor, view, offset):

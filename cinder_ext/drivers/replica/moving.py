@@ -5,12 +5,9 @@ import errno
 import os
 import time
 
-from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import blockio, extents, units
 from cinder_ext.drivers.replica import moments
 
-PIECE_BYTES = 64 * 1024
-"""Zeros of at least this length become a hole."""
 _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 
@@ -63,7 +60,8 @@ def changed(array, base, newer):
             if fault.errno not in _UNABLE:
                 raise
     views = blockio.buffer(units.UNIT_BYTES), blockio.buffer(units.UNIT_BYTES)
-    return list(moments.differing(base, newer, size_bytes, views))
+    return units.coalesced(moments.differing(base, newer, size_bytes, views), extents.ALIGNMENT,
+                           size_bytes)
 
 
 def move(source, target, ranges, pace):
@@ -87,8 +85,8 @@ def move(source, target, ranges, pace):
 def _pieces(view):
     """Yield (offset, length, whether it is all zeros), neighbours of one kind together."""
     start, kind = 0, None
-    for offset in range(0, len(view), PIECE_BYTES):
-        piece = view[offset:offset + PIECE_BYTES]
+    for offset in range(0, len(view), moments.PIECE_BYTES):
+        piece = view[offset:offset + moments.PIECE_BYTES]
         is_zero = not any(piece[:64]) and bytes(piece).count(0) == len(piece)
         if kind is not None and is_zero != kind:
             yield start, offset - start, kind
@@ -100,7 +98,3 @@ def _pieces(view):
 
 def length(ranges):
     return sum(part.length for part in ranges)
-
-
-def whole(size_bytes):
-    return [values.Range(0, size_bytes)]

@@ -113,10 +113,8 @@ def _give_up(member, source, discard, epoch):
     if role.role is None and os.path.lexists(discard.path(member.volume)):
         raise roles.split(name_id, 'the side to be discarded has a volume of this name that is '
                                    'its own', role, discard, epoch)
-    if role.role == roles.SECONDARY and role.epoch == epoch:
-        return
     common = {mark.id for mark in points.of(source, name_id)}
-    turns.discard(discard, member, epoch, common)
+    turns.discard(discard, member, role, epoch, common)
 
 
 def _check_one_is_used(name_id, source, destination):

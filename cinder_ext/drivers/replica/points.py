@@ -21,7 +21,7 @@ class Mark:
 
     :ivar number: grows from point to point of a volume, whatever the clocks say
     :ivar bytes_shipped: what it added here
-    :ivar members: name_id -> {'size_bytes': n, 'snapshots': [name_id ...]}
+    :ivar members: name_id -> {'snapshots': [name_id ...]}
     :ivar receivers: identities of the arrays that it was taken for, when it was taken here
     """
 
@@ -46,7 +46,8 @@ def read(array, point_id):
     with array.mapped(f'reading point {point_id}'):
         try:
             with open(_path(array, point_id), encoding='utf-8') as stream:
-                return Mark(**json.load(stream))
+                found = Mark(**json.load(stream))
+                return dataclasses.replace(found, receivers=tuple(found.receivers))
         except FileNotFoundError:
             return None
 
@@ -74,6 +75,12 @@ def of(array, name_id):
             if mark and name_id in mark.members:
                 found.append(mark)
     return sorted(found, key=lambda mark: (mark.number, mark.taken_at))
+
+
+def common(source, destination, name_id):
+    """The points of the destination that the source has too, a list of Mark, oldest first."""
+    here = {mark.id for mark in of(source, name_id)}
+    return [mark for mark in of(destination, name_id) if mark.id in here]
 
 
 def has(array, mark, name_ids):

@@ -20,14 +20,14 @@ class Role:
     """The record of one volume.
 
     :ivar role: PRIMARY, SECONDARY, FENCED, or None when there is no record
-    :ivar stands_at: id of the point that it was promoted at
+    :ivar stands_at: the point that it was promoted at, as points.Mark has it, of this member
     :ivar peers: identity of each array that it ships to -> {'name': what that is called by who
         ships, 'point': id of the point common to both, or None}
     """
 
     role: str | None = None
     epoch: int = 0
-    stands_at: str | None = None
+    stands_at: dict | None = None
     peers: dict = dataclasses.field(default_factory=dict)
 
     def with_peer(self, array, point_id):

@@ -12,6 +12,7 @@ from cinder_ext.drivers.generic import partials
 from cinder_ext.drivers.replica import (
     arrays,
     hooks,
+    looking,
     moments,
     pairs,
     points,
@@ -99,12 +100,12 @@ class Sides(replication.Replication):
     def side(self, volume, side):
         array = self._array(side)
         array.check(volume.name_id)
-        return shipping.side_of(array, volume.name_id)
+        return looking.side(array, volume.name_id)
 
     def replicas(self, side):
         array = self._array(side)
         array.check()
-        return shipping.replicas(array)
+        return looking.replicas(array)
 
     def pair(self, members, source, destination, epoch):
         pairs.pair(members, *self._both(source, destination), epoch)
@@ -113,8 +114,13 @@ class Sides(replication.Replication):
         here, there = self._both(source, destination)
         shipment = shipping.Shipment(
             members, here, there, point_id, rate=lambda: self._rate(here, there),
-            seconds=self.settings.options.file_group_snapshot_seconds)
+            seconds=self._patience_seconds)
         return shipment.go(retention, manifests)
+
+    @property
+    def _patience_seconds(self):
+        """How long a moment is looked for at which nobody writes."""
+        return self.settings.options.file_group_snapshot_seconds
 
     def _rate(self, *both):
         """Bytes per second that the slowest of all throttles lets through; 0: no throttle."""
@@ -126,13 +132,13 @@ class Sides(replication.Replication):
         here, there = self._both(source, destination)
         here.check()
         there.check()
-        return shipping.pending_bytes(members, here, there)
+        return looking.pending_bytes(members, here, there)
 
     def unpair(self, members, source, destination):
         return pairs.unpair(members, *self._both(source, destination))
 
     def fence(self, member, side, epoch):
-        turns.fence(self._array(side), member, epoch)
+        turns.fence(self._array(side), member, epoch, self._patience_seconds)
 
     def unfence(self, member, side, epoch):
         return turns.unfence(self._array(side), member, epoch)
@@ -141,7 +147,7 @@ class Sides(replication.Replication):
         return turns.promote(self._array(side), member, epoch, point_id)
 
     def demote(self, member, side, epoch):
-        turns.demote(self._array(side), member, epoch)
+        turns.demote(self._array(side), member, epoch, self._patience_seconds)
 
     def resync(self, members, source, discard, epoch):
         pairs.resync(members, *self._both(source, discard), epoch)

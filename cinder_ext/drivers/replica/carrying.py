@@ -1,0 +1,83 @@
+"""Brings one volume's content at a point, its new snapshots and its manifest to another array."""
+# SPDX-License-Identifier: Apache-2.0
+
+import contextlib
+import os
+
+from cinder_ext.drivers.generic import partials
+from cinder_ext.drivers.replica import looking, moments, moving, points, taking
+
+_CANDIDATES = 3
+"""Files that both sides have, of which the nearest is looked for: so many at most."""
+
+
+class Cargo:
+    """One member of a shipment on its way.
+
+    :param pace: moving.Pace
+    """
+
+    def __init__(self, source, destination, name_id, pace):
+        self.source, self.destination = source, destination
+        self.name_id = name_id
+        self.pace = pace
+        self._bases = [(points.content(source, name_id, mark.id),
+                        points.content(destination, name_id, mark.id))
+                       for mark in reversed(points.common(source, destination, name_id))]
+
+    def bring(self, member, mark, manifest):
+        """Make all of it equal at the destination; repeated, what is there is left as it is.
+
+        :returns: what a Mark says of the member
+        """
+        snapshots = [each.name_id for each in member.snapshots if self._bring_snapshot(each)]
+        path = points.content(self.destination, self.name_id, mark.id)
+        if not os.path.lexists(path):
+            self._bring_file(points.content(self.source, self.name_id, mark.id), path)
+        if manifest is not None:
+            with partials.replacing(points.manifest(
+                    self.destination, self.name_id, mark.id)) as new:
+                os.write(new.descriptor, manifest)
+        return {'snapshots': snapshots}
+
+    def _bring_snapshot(self, snapshot):
+        """Whether it is there now; one that was deleted meanwhile is not."""
+        source = taking.snapshot_path(self.source, self.name_id, snapshot)
+        target = looking.snapshot(self.destination, self.name_id, snapshot.name_id)
+        if not os.path.lexists(target):
+            if source is None:
+                return False
+            try:
+                self._bring_file(source, target)
+            except FileNotFoundError:
+                if os.path.lexists(source):
+                    raise
+                return False
+            # What comes next differs least from this one, most likely.
+            self._bases.insert(0, (source, target))
+        elif source is not None:
+            self._bases.append((source, target))
+        return True
+
+    def _bring_file(self, source_path, target_path):
+        with contextlib.ExitStack() as opened:
+            source = opened.enter_context(moments.opened(source_path))
+            base, ranges = self._nearest(source, opened)
+            new = opened.enter_context(partials.replacing(target_path))
+            if base is not None:
+                self.destination.fill(base, new.descriptor)
+            os.ftruncate(new.descriptor, os.fstat(source).st_size)
+            moving.move(source, new.descriptor, ranges, self.pace)
+
+    def _nearest(self, source, opened):
+        """Of the files that both sides have, the one from which least must be moved.
+
+        :returns: (its descriptor at the destination or None, values.Range that differ)
+        """
+        found = [(None, moving.changed(self.source, None, source))]
+        # To compare without shared blocks is to read both: one must do.
+        for here, there in self._bases[:_CANDIDATES if self.source.shares_blocks else 1]:
+            base = opened.enter_context(moments.opened(here))
+            found.append((opened.enter_context(moments.opened(there)),
+                          moving.changed(self.source, base, source)))
+        return min(reversed(found), key=lambda pair: moving.length(pair[1]))
