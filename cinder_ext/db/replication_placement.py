@@ -1,11 +1,11 @@
-"""What the scheduler asks of replications, and what it claims for a volume that it places."""
+"""What the scheduler asks of replications."""
 # SPDX-License-Identifier: Apache-2.0
 
 import functools
 
 import sqlalchemy as sa
 
-from cinder_ext.db import placement, replication_claims, replication_models, session
+from cinder_ext.db import replication_models, session
 
 _Replication = replication_models.Replication
 
@@ -30,18 +30,3 @@ def _wholes():
             .where(claim.kind == 'container', claim.scope.in_(('pool', 'backend')),
                    _Replication.deleted_at.is_(None))
             .distinct().order_by(_Replication.protected_id, _Replication.target))
-
-
-@session.writer
-def place_volume(context, volume_id, host, availability_zone=None, group_id=None):
-    """As placement.place_volume, for a volume that is to be replicated by itself: claimed with it.
-
-    :param group_id: of the volume's group
-    :raises ReplicationConflict: where it would go something else is replicated with it; it is not
-        placed
-    """
-    replication_claims.lock(context, host)
-    if not placement.place_volume(context, volume_id, host, availability_zone):
-        return False
-    replication_claims.claim(context, 'volume', volume_id, host, group_id)
-    return True

@@ -29,6 +29,7 @@ class Wanted:
     :ivar target: a backend_id; None for any
     :ivar group_id: of the volume's group, or of the group itself
     :ivar fault: why it cannot be served anywhere, or None
+    :ivar policy: replication_policy.Policy, whole
     """
 
     scope: str = 'volume'
@@ -36,6 +37,7 @@ class Wanted:
     target: str | None = None
     group_id: str | None = None
     fault: str | None = None
+    policy: object = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,7 @@ def wanted(type_specs, group_specs=None, group_id=None):
     if not found.is_enabled:
         return None
     mode = 'sync' if (type_specs or {}).get('replication_type') in ASKS_SYNC else found.mode
-    return Wanted(found.scope, mode, found.target, group_id)
+    return Wanted(found.scope, mode, found.target, group_id, policy=found)
 
 
 def refusal(pool, wanted):
@@ -103,14 +105,24 @@ def _refusal_of_targets(pool, wanted):
     if pool.wholes:
         return (f'its whole {pool.wholes[0].scope} is replicated, replication of scope '
                 f'{wanted.scope} is asked for')
-    modes = {target['backend_id']: target['modes']
-             for target in pool.capabilities.get('replication_target_details', ())}
-    if wanted.target is not None and wanted.target not in modes:
+    known = [target['backend_id'] for target in _targets(pool)]
+    if wanted.target is not None and wanted.target not in known:
         return f'it has no replication target {wanted.target}'
-    possible = modes if wanted.target is None else {wanted.target: modes[wanted.target]}
-    if not any(wanted.mode in served for served in possible.values()):
-        return f'it cannot replicate {_shown(wanted)}'
-    return None
+    return None if chosen(pool, wanted) else f'it cannot replicate {_shown(wanted)}'
+
+
+def chosen(pool, wanted):
+    """The target at a pool's backend that serves what is asked for: a dictionary; None for none.
+
+    Another cloud's comes last: its failover is an export and an import, which must be meant.
+    """
+    fitting = [target for target in _targets(pool)
+               if wanted.mode in target['modes'] and wanted.target in (None, target['backend_id'])]
+    return min(fitting, key=lambda target: bool(target.get('cross_os')), default=None)
+
+
+def _targets(pool):
+    return pool.capabilities.get('replication_target_details', ())
 
 
 def _shown(wanted):

@@ -13,7 +13,7 @@ from cinder_ext.db import (
     models,
     placement,
     qos_specs,
-    replication_placement,
+    replications,
     session,
     volume_types,
 )
@@ -101,16 +101,21 @@ class VolumePlacer:
 
     def _send(self, context, volume, pool, wanted):
         zone = pool.availability_zone if volume.availability_zone is None else None
-        if wanted is not None and wanted.scope == 'volume':
-            is_placed = replication_placement.place_volume(context, volume.id, pool.host, zone,
-                                                           volume.group_id)
-        else:
-            is_placed = placement.place_volume(context, volume.id, pool.host, zone)
-        if not is_placed:
+        if not placement.place_volume(context, volume.id, pool.host, zone,
+                                      _own_replication(pool, wanted)):
             return
         self._backends.consume(pool, volume.size * GIB)
         LOG.info('volume %s goes to %s', volume.id, pool.host)
         self._volume_api.create_volume(context, pool.host, volume.id)
+
+
+def _own_replication(pool, wanted):
+    """What a volume is replicated with by itself, where it is placed: replications.Wanted or None."""
+    if wanted is None or wanted.scope != 'volume':
+        return None
+    target = replication.chosen(pool, wanted)
+    return replications.Wanted(wanted.policy, target['backend_id'],
+                               {'cross_os': bool(target.get('cross_os'))})
 
 
 def qos(context, type_id):

@@ -9,12 +9,11 @@ import pytest
 from cinder_ext import exceptions
 from cinder_ext.db import (
     replication_claims,
-    replication_placement,
+    replications,
     services,
     session,
     transition,
     volume_types,
-    volumes,
 )
 from cinder_ext.states import replication as states
 
@@ -73,8 +72,11 @@ def test_pools_say_how_they_replicate_and_name_no_path(cloud):
 def test_volume_that_is_to_be_replicated_goes_where_that_is_possible(cloud, type_of, specs):
     volume_id = cloud.volume(volume_type_id=type_of(**specs))
     assert cloud.row(volume_id).host == ALPHA
-    claimed = replication_claims.contradicting(cloud.context, 'pool', ALPHA, ALPHA)
-    assert claimed == ('volume', volume_id, 'volume', volume_id)
+    [row] = replications.of_thing(cloud.context, 'volume', volume_id)
+    assert (row.home, row.target, row.mode, row.cross_os) == ('node@alpha', 'far', 'async', True)
+    with pytest.raises(exceptions.ReplicationConflict) as caught:
+        replication_claims.claim(cloud.context, 'pool', ALPHA, ALPHA)
+    assert volume_id in caught.value.message
 
 
 @pytest.mark.parametrize(('specs', 'reason'), [
@@ -113,23 +115,10 @@ def test_pool_that_is_failed_over_gets_nothing_new(cloud):
 def test_claim_that_was_made_after_the_choice_decides(cloud, type_of):
     volume_id = cloud.record_volume(volume_type_id=type_of())
     replication_claims.claim(cloud.context, 'pool', ALPHA, ALPHA)
-    with pytest.raises(exceptions.ReplicationConflict) as caught:
-        replication_placement.place_volume(cloud.context, volume_id, ALPHA)
-    assert volume_id in caught.value.message
-    assert ALPHA in caught.value.message
-    assert cloud.row(volume_id).host is None
     # The claim has no record yet: the scheduler meets it only when it places the volume.
     cloud.scheduler_api.create_volume(cloud.context, volume_id)
     cloud.becomes(volume_id, 'error')
     assert 'something there is replicated in a way that excludes it' in why(cloud, volume_id)
-
-
-def test_place_of_a_volume_that_is_gone_claims_nothing(cloud, type_of):
-    volume_id = cloud.volume(volume_type_id=type_of())
-    other = cloud.record_volume(volume_type_id=cloud.types['alpha'])
-    volumes.mark_deleted(cloud.context, other)
-    assert not replication_placement.place_volume(cloud.context, other, ALPHA)
-    assert not replication_placement.place_volume(cloud.context, volume_id, BETA)
 
 
 def test_group_that_is_to_be_replicated_goes_where_that_is_possible(work):
@@ -160,7 +149,7 @@ def test_retype_where_it_is_not_replicated_says_why(cloud, type_of):
 
 def test_volume_that_is_failed_over_gets_no_other_replication(cloud, type_of):
     volume_id = cloud.volume(volume_type_id=type_of())
-    for event in ('replicate', 'replicated', 'fail-over', 'failed-over'):
+    for event in ('replicated', 'fail-over', 'failed-over'):
         transition.move(cloud.context, states.VOLUME, volume_id, event)
     wanted = {'destination_type_id': cloud.types['alpha'], 'requested_policy': 'on-demand'}
     told = cloud.scheduler_api.preview_migration(cloud.context, {
@@ -176,8 +165,7 @@ def test_volume_that_is_failed_over_gets_no_other_replication(cloud, type_of):
 
 def test_replicated_volume_is_not_migrated_and_the_check_says_so(cloud, type_of):
     volume_id = cloud.volume(volume_type_id=type_of())
-    for event in ('replicate', 'replicated'):
-        transition.move(cloud.context, states.VOLUME, volume_id, event)
+    transition.move(cloud.context, states.VOLUME, volume_id, 'replicated')
     found = cloud.scheduler_api.preview_migration(cloud.context, {
         'volume_id': volume_id, 'operation': 'retype', 'requested_policy': 'on-demand',
         'destination_type_id': cloud.types['beta'], 'include_snapshots': True})
