@@ -10,6 +10,7 @@ from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    backend_failovers,
     models,
     operation_members,
     replication_models,
@@ -235,10 +236,12 @@ def end_backend(context, host, event, target=None):
     :param target: the backend_id; None: home.  Not looked at when it failed
     """
     service = _service(context, host)
+    values = backend_failovers.columns(service, event)
     if event == 'failover-failed':
-        transition.try_move(context, states.SERVICE, service.id, event)
+        transition.try_move(context, states.SERVICE, service.id, event, values)
         return
-    transition.try_move(context, states.SERVICE, service.id, event, {'active_backend_id': target})
+    transition.try_move(context, states.SERVICE, service.id, event, {
+        **values, 'active_backend_id': target})
     if target is None:
         _regain(context, host)
     else:

@@ -8,7 +8,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import transition
 from cinder_ext.states import replication as states
 from cinder_ext.volume import engine as engines
-from cinder_ext.volume.replication import flow, outcome, plan, steps
+from cinder_ext.volume.replication import flow, outcome, plan, sides, steps
 from cinder_ext.volume.replication import work as works
 
 LOG = log.getLogger(__name__)
@@ -44,6 +44,7 @@ def _go(work, engine):
              asked.protected_id)
     try:
         plan.make(work)
+        sides.force_if_needed(work)
     except exceptions.CinderExtError as fault:
         if isinstance(fault, exceptions.RecordLost):
             raise

@@ -5,7 +5,7 @@ from oslo_log import log
 from taskflow.types import failure as failures
 
 from cinder_ext import exceptions
-from cinder_ext.db import failovers, operation_members
+from cinder_ext.db import backend_failovers, failovers, operation_members
 from cinder_ext.states import replication as states
 
 LOG = log.getLogger(__name__)
@@ -118,6 +118,7 @@ def refuse(work, fault):
     left = operation_members.of_operation(work.context, work.id, ('pending',))
     operation_members.end(work.context, {
         row.id: ('member-failed', explained(fault)) for row in left})
+    backend_failovers.give_back(work.context, work.operation())
     close(work, explained(fault))
 
 
