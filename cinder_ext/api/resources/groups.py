@@ -6,7 +6,7 @@ from oslo_utils import strutils
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
-from cinder_ext.api.resources import availability_zones
+from cinder_ext.api.resources import availability_zones, replication_specs
 from cinder_ext.api.resources import group_types as of_types
 from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import (
@@ -244,6 +244,7 @@ def make(call, wanted, group_type_id, type_names):
     """
     types = [volume_types.get_by_name_or_id(call.context, name, call.scope).id
              for name in type_names]
+    replication_specs.refuse_of_group(call, group_type_id, types)
     row = groups.create(call.context, {
         **owned(call, wanted), 'group_type_id': group_type_id,
         'availability_zone': availability_zones.chosen(
