@@ -56,7 +56,8 @@ def ask(context, host, target, known=()):
     :param host: ``host@backend``
     :param target: a backend_id, ``default`` for the way back; None: where its volumes are
         replicated to
-    :param known: its targets in the order of its configuration; of several places the first
+    :param known: its targets in the order of its configuration, where they can be told: there are
+        no others, and of several places the first is meant
     :returns: replication_models.ReplicationOperation
     :raises InvalidInput: its replication_status does not allow it, or the target is none
     :raises ReplicationOperationActive: names the operation that is in the way
@@ -70,7 +71,7 @@ def ask(context, host, target, known=()):
     is_back = target == HOME
     if not is_back:
         target = target or _first_target(context, host, known)
-    _refuse_target(service, target)
+    _refuse_target(service, target, known)
     found = _protecting(context, host, None if is_back else target)
     row = replication_operations.create(context, {
         'verb': 'failback' if is_back else 'failover', 'scope': 'backend', 'protected_id': host,
@@ -81,12 +82,16 @@ def ask(context, host, target, known=()):
     return row
 
 
-def _refuse_target(service, target):
+def _refuse_target(service, target, known):
     """
-    :raises InvalidInput: the backend is there already
+    :raises InvalidInput: the backend has no such target, or is there already
     """
+    if known and target not in (HOME, *known):
+        raise exceptions.InvalidInput(
+            reason=f'Invalid Replication Target: {target[:255]} is no target of {service.host}; '
+                   f'there are {", ".join(known)}.')
     active = service.active_backend_id or HOME
-    if service.replication_status != states.FAILOVER_ERROR and active == (target or HOME):
+    if service.replication_status != states.FAILOVER_ERROR and active == target:
         raise exceptions.InvalidInput(
             reason=f'Invalid Replication Target: {service.host} is used at {active} already.')
 

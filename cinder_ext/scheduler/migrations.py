@@ -47,13 +47,15 @@ class MigrationPlacer:
     :param volume_api: rpc.volume.VolumeAPI
     :param is_settled: callable: whether a refusal may be final
     :param rules: pick.Rules
+    :param look: rpc.replication.ReplicationAPI.look, or None
     """
 
-    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT):
+    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT, look=None):
         self._backends = backends
         self._volume_api = volume_api
         self._is_settled = is_settled
         self._rules = rules
+        self._look = look
 
     def place(self, context, migration_id):
         """Place one recorded migration.  Harmless when it is placed or gone already."""
@@ -87,6 +89,9 @@ class MigrationPlacer:
         if reason is None:
             if placement.retype_in_place(context, record.id):
                 LOG.info('migration %s: volume %s was retyped in place', record.id, volume.id)
+                if self._look is not None:
+                    # Its replication begins or ends by the new type.
+                    self._look(context, volume.host)
         elif record.requested_policy in (None, 'never'):
             self._end(context, record, 'refuse', exceptions.MoveNotAskedFor(reason=reason),
                       words.MOVE_NOT_ASKED_FOR)

@@ -187,10 +187,6 @@ def failover(call):
     host = services.one_backend(call.context, _host(call)).host
     target = call.body.get('backend_id') or None
     known = [each['backend_id'] for each in _targets(call, host) if not each.get('cross_os')]
-    if known and target not in (None, backend_failovers.HOME, *known):
-        raise exceptions.InvalidInput(
-            reason=f'Invalid Replication Target: {target[:255]} is no target of {host}; there are '
-                   f'{", ".join(known)}.')
     backend_failovers.ask(call.context, host, target, known)
     # Every service looks: the one of that backend may be the one that is gone.
     call.tell(call.rpc.replication.look)

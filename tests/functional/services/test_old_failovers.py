@@ -19,9 +19,12 @@ from cinder_ext.db import (
 from cinder_ext.rpc.replication import ReplicationAPI
 
 HOST = 'node@alpha'
-DEVICE = '[alpha]\nfile_control_file = {0}/home.json\n' + ''.join(
-    'replication_device = backend_id:%s,path:{0}/%s,modes:async\n' % (name, name)
-    for name in ('near', 'far'))
+DEVICES = """
+[alpha]
+file_control_file = {0}/home.json
+replication_device = backend_id:near,path:{0}/near,modes:async
+replication_device = backend_id:far,path:{0}/far,modes:async
+"""
 
 
 class Replicating:
@@ -71,7 +74,7 @@ class Replicating:
 def site(make_cloud, tmp_path):
     for name in ('near', 'far'):
         (tmp_path / name).mkdir()
-    cloud = make_cloud(more=DEVICE.format(tmp_path))
+    cloud = make_cloud(more=DEVICES.format(tmp_path))
     cloud.start()
     return Replicating(cloud)
 
@@ -117,13 +120,19 @@ def test_frozen_backend_is_frozen_after_it_came_back(site):
 
 @pytest.mark.parametrize(('target', 'reason'), [
     ('default', 'node@alpha is used at default already'),
-    (None, 'name a target'),
-], ids=['back', 'unnamed'])
+    ('mars', 'mars is no target of node@alpha; there are near, far.'),
+], ids=['back', 'unknown'])
 def test_backend_is_not_failed_over_to_where_it_is_or_to_nowhere(site, target, reason):
     with pytest.raises(exceptions.InvalidInput) as caught:
-        backend_failovers.ask(site.admin, HOST, target)
+        backend_failovers.ask(site.admin, HOST, target, ['near', 'far'])
     assert reason in caught.value.message
     assert site.shown() == ('enabled', None, False, None)
+
+
+def test_target_has_to_be_named_when_nobody_can_tell_which(site):
+    with pytest.raises(exceptions.InvalidInput) as caught:
+        backend_failovers.ask(site.admin, HOST, None)
+    assert 'name a target' in caught.value.message
 
 
 def test_backend_that_is_failed_over_is_not_failed_over_there_again(site):

@@ -137,6 +137,11 @@ def test_retype_to_a_type_that_the_backend_replicates_is_done_in_place(cloud, ty
     volume_id = cloud.volume()
     record = cloud.migrate(volume_id, destination_type_id=type_of(), requested_policy='never')
     assert (record.phase, cloud.row(volume_id).host) == ('unneeded', ALPHA)
+    cloud.until(lambda: cloud.row(volume_id).replication_status == 'enabled')
+    record = cloud.migrate(volume_id, destination_type_id=cloud.types['alpha'],
+                           requested_policy='never')
+    assert record.phase == 'unneeded'
+    cloud.until(lambda: cloud.row(volume_id).replication_status == 'disabled')
 
 
 def test_retype_where_it_is_not_replicated_says_why(cloud, type_of):
@@ -149,7 +154,8 @@ def test_retype_where_it_is_not_replicated_says_why(cloud, type_of):
 
 def test_volume_that_is_failed_over_gets_no_other_replication(cloud, type_of):
     volume_id = cloud.volume(volume_type_id=type_of())
-    for event in ('replicated', 'fail-over', 'failed-over'):
+    cloud.until(lambda: cloud.row(volume_id).replication_status == 'enabled')
+    for event in ('fail-over', 'failed-over'):
         transition.move(cloud.context, states.VOLUME, volume_id, event)
     wanted = {'destination_type_id': cloud.types['alpha'], 'requested_policy': 'on-demand'}
     told = cloud.scheduler_api.preview_migration(cloud.context, {
@@ -165,7 +171,7 @@ def test_volume_that_is_failed_over_gets_no_other_replication(cloud, type_of):
 
 def test_replicated_volume_is_not_migrated_and_the_check_says_so(cloud, type_of):
     volume_id = cloud.volume(volume_type_id=type_of())
-    transition.move(cloud.context, states.VOLUME, volume_id, 'replicated')
+    cloud.until(lambda: cloud.row(volume_id).replication_status == 'enabled')
     found = cloud.scheduler_api.preview_migration(cloud.context, {
         'volume_id': volume_id, 'operation': 'retype', 'requested_policy': 'on-demand',
         'destination_type_id': cloud.types['beta'], 'include_snapshots': True})
