@@ -28,6 +28,8 @@
     │   ├── ReplicationActionRefused   its state does not allow the action; says why
     │   ├── ReplicationOperationActive names the operation that is in the way
     │   ├── VolumeFailingOver          names the operation
+    │   ├── MemberRefused              a volume is left out of an operation; says why
+    │   │   └── MemberAttached, NoConsistentPoint
     │   ├── MigrationActionRefused     its phase does not allow the action; says why
     │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
@@ -284,6 +286,21 @@ class ReplicationOperationActive(Conflict):
 class VolumeFailingOver(Conflict):
     template = ('Volume {volume_id} is being failed over or back '
                 '(replication operation {operation_id}): it cannot {action} now.')
+
+
+class MemberRefused(Conflict):
+    template = 'Volume {id} is left out: {reason}.'
+    remedy = 'See the reason; then ask for the operation again.'
+
+
+class MemberAttached(MemberRefused):
+    template = 'Volume {id} is left out: it has {count} attachments.'
+    remedy = 'Detach the volume, or ask again with allow_attached.'
+
+
+class NoConsistentPoint(MemberRefused):
+    template = 'Volume {id} is left out: {side} has no consistent point of it.'
+    remedy = 'Wait until a point has been shipped there; see the lag of the replication.'
 
 
 class MigrationActionRefused(Conflict):
