@@ -3,12 +3,7 @@
 
 import dataclasses
 
-from oslo_log import log
-
 from cinder_ext import exceptions
-from cinder_ext.db import backend_failovers
-
-LOG = log.getLogger(__name__)
 
 PRIMARY, SECONDARY, FENCED = 'primary', 'secondary', 'fenced'
 
@@ -62,9 +57,9 @@ def check(unit, mate, found, force):
     :param force: the source may be dead
     :raises NoConsistentPoint, SplitBrain, BackendDown: it cannot
     """
-    if found.is_there:
+    if found.is_there or (force and found.destination.role == FENCED):
         return
-    if found.destination.role == PRIMARY:
+    if found.destination.role in (PRIMARY, FENCED):
         raise split(mate, unit, found)
     if found.source is None and not force:
         raise exceptions.BackendDown(
@@ -73,34 +68,15 @@ def check(unit, mate, found, force):
         raise exceptions.NoConsistentPoint(id=mate.volume.id, side=title(unit.destination))
 
 
-def force_if_needed(work):
-    """Decide, once, for callers that cannot say ``force``: it is forced where a source is dead.
-
-    As long as the source answers, what it has is shipped before: nothing is lost.
-    """
-    if not work.facts.get(backend_failovers.FORCE_IF_NEEDED):
-        return
-    asked = {(unit.replication.home, unit.source): unit for unit in work.units()}
-    if not work.force and not all(_answers(work, unit) for unit in asked.values()):
-        LOG.warning('operation %s: a source does not answer; it is forced', work.id)
-        work.force = True
-    backend_failovers.decide_force(work.context, work.id, work.force)
-
-
-def _answers(work, unit):
-    try:
-        work.driver(unit).side(unit.members[0].volume, unit.source)
-    except exceptions.BackendDown:
-        return False
-    return True
-
-
 def split(mate, unit, found):
     """SplitBrain that names both sides with their epochs."""
+    here, there = found.source, found.destination
     return exceptions.SplitBrain(
-        name=mate.volume.id, reason='both sides are primary',
-        local_side=title(unit.source), local_epoch=found.source.epoch if found.source else 'unknown',
-        remote_side=title(unit.destination), remote_epoch=found.destination.epoch)
+        name=mate.volume.id,
+        reason=(f'{title(unit.source)} is {here.role if here else "silent"}, '
+                f'{title(unit.destination)} is {there.role}'),
+        local_side=title(unit.source), local_epoch=here.epoch if here else 'unknown',
+        remote_side=title(unit.destination), remote_epoch=there.epoch)
 
 
 def title(side):
