@@ -85,8 +85,7 @@ class ApiService:
 
 def clients(conf):
     """The other services, by RPC."""
-    return Clients(SchedulerAPI(conf), VolumeAPI(conf), ControlAPI(conf),
-                   ReplicationAPI(conf))
+    return Clients(SchedulerAPI(conf), VolumeAPI(conf), ControlAPI(conf), ReplicationAPI(conf))
 
 
 def _log_server_fault(message='', level=20, traceback=False):

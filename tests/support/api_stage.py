@@ -38,8 +38,10 @@ class _Scheduler:
     target = oslo_messaging.Target(version='1.1')
 
     def get_pools(self, ctxt, detail, filters):
-        return [{'name': HOST, 'capabilities': {'free_capacity_gb': 10}}] if detail else [
-            {'name': HOST}]
+        told = {'free_capacity_gb': 10, 'replication_targets': ['dr'],
+                'replication_target_details': [{'backend_id': 'dr', 'modes': ['async'],
+                                                'cross_os': False, 'availability_zone': None}]}
+        return [{'name': HOST, 'capabilities': told}] if detail else [{'name': HOST}]
 
     def preview_migration(self, ctxt, request):
         return {'passed': True, 'destination_host': HOST, 'method': 'copy', 'bytes_total': 1,

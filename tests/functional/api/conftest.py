@@ -17,6 +17,8 @@ import uuid
 
 import oslo_messaging
 import pytest
+import replica_answers
+import replicated_things
 import sqlalchemy as sa
 from gabbi import driver, fixture, reporter
 from gabbi.handlers import base, jsonhandler
@@ -87,7 +89,11 @@ class Scheduler:
                  if filters.get('name', name) == name]
         if detail:
             for pool in pools:
-                pool['capabilities'] = {'free_capacity_gb': 10, 'backend_state': 'up'}
+                pool['capabilities'] = {
+                    'free_capacity_gb': 10, 'backend_state': 'up',
+                    'replication_target_details': [
+                        {'backend_id': 'far', 'modes': ['sync', 'async'], 'cross_os': True},
+                        {'backend_id': 'dr', 'modes': ['async'], 'cross_os': False}]}
         return pools
 
 
@@ -119,7 +125,9 @@ class Backend(Connections):
     """Does at once what it is told, in the database only."""
 
     def get_capabilities(self, ctxt):
-        return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown'}
+        return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown',
+                'replication_targets': ['dr'],
+                'replication_target_details': [{'backend_id': 'dr', 'modes': ['async']}]}
 
     def get_manageable_volumes(self, ctxt, page):
         found = [{'reference': {'source-name': name}, 'size': 1, 'safe_to_manage': True,
@@ -307,32 +315,12 @@ class MigratingFixture(VolumeFixture):
         os.environ['MIGRATION'] = record.id
 
 
-class Replicas:
-    """Says what it was asked; a handle of zeros is known to nobody."""
-
-    target = oslo_messaging.Target(version='1.0')
-
-    def export_replica(self, ctxt, request):
-        return {'asked': request}
-
-    def import_replica(self, ctxt, request):
-        if request['name_id'] == number(0):
-            raise exceptions.ReplicaNotFound(host='node@alpha', handle=request['name_id'])
-        return {'asked': request}
-
-    def examine_replica(self, ctxt, request):
-        return {'dry': True, 'asked': request}
-
-    def look(self, ctxt):
-        """There is nothing to do."""
-
-
 class ReplicaFixture(VolumeFixture):
     """And backend node@alpha replicates; node@beta gives no sign of life; NOWHERE is on none."""
 
     def start_fixture(self):
         super().start_fixture()
-        self.cloud.serve(transport.REPLICATION_TOPIC, 'node@alpha', Replicas())
+        self.cloud.serve(transport.REPLICATION_TOPIC, 'node@alpha', replica_answers.Replicas())
         session.writer(lambda context: context.session.execute(
             sa.update(models.Service).where(models.Service.host == 'node@beta')
             .values(updated_at=datetime.datetime(2020, 1, 1))))(self.ctxt)
@@ -428,6 +416,15 @@ class GroupFixture(RowsFixture):
             'name': f'group {count}', 'group_type_id': os.environ['GROUP_TYPE_PLAIN'],
             'availability_zone': 'nova', **more}, [os.environ['TYPE_ALPHA']])
         groups.created(self.ctxt, number(count))
+
+
+class ReplicatedFixture(GroupFixture):
+    """And what replicated_things.py makes."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        replicated_things.Things(self.ctxt, PROJECT, self.OTHER_PROJECT, os.environ['TYPE_ALPHA'],
+                                 os.environ['GROUP_TYPE_PLAIN'])
 
 
 @pytest.fixture
