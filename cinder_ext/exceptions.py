@@ -8,6 +8,7 @@
     │   ├── InvalidState               a status that does not allow the call
     │   ├── VolumeIsMigrating          MigrationActive, as upstream's versions know it
     │   ├── InvalidAuthKey             not the key of the transfer
+    │   ├── ManifestRefused            of a replica: foreign, forged, or of an unknown version
     │   └── InvalidPage                a marker, limit or sort key
     ├── Forbidden                      403
     │   └── PolicyNotAuthorized
@@ -18,7 +19,7 @@
     │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
     │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
-    │   ├── ReplicationNotFound, ReplicationOperationNotFound
+    │   ├── ReplicationNotFound, ReplicationOperationNotFound, ReplicaNotFound
     │   ├── GroupNotFound, GroupTypeNotFound, GroupSpecNotFound, GroupSnapshotNotFound
     │   └── BackendNotFound, HostNotFound, ClusterNotFound
     ├── NotAcceptable                  406
@@ -28,6 +29,9 @@
     │   ├── ReplicationActionRefused   its state does not allow the action; says why
     │   ├── ReplicationOperationActive names the operation that is in the way
     │   ├── VolumeFailingOver          names the operation
+    │   ├── ReplicaRefused             it cannot be handed over or taken; says why
+    │   ├── MemberRefused              a volume is left out of an operation; says why
+    │   │   └── MemberAttached, NoConsistentPoint
     │   ├── MigrationActionRefused     its phase does not allow the action; says why
     │   ├── ConflictNovaUsingAttachment  a server uses it; names the server
     │   ├── TransitionRefused          a compare-and-swap that found another state
@@ -134,6 +138,10 @@ class InvalidAuthKey(BadRequest):
     template = 'Invalid auth key: it is not the one of transfer {id}.'
 
 
+class ManifestRefused(BadRequest):
+    template = 'The manifest is refused: {reason}.'
+
+
 class InvalidPage(BadRequest):
     template = 'Invalid paging or sorting: {reason}'
 
@@ -236,6 +244,10 @@ class ReplicationOperationNotFound(NotFound):
     template = 'Replication operation {id} could not be found.'
 
 
+class ReplicaNotFound(NotFound):
+    template = 'Backend {host} has no replica {handle} on its array.'
+
+
 class BackendNotFound(NotFound):
     template = 'Backend {host} could not be found.'
 
@@ -284,6 +296,25 @@ class ReplicationOperationActive(Conflict):
 class VolumeFailingOver(Conflict):
     template = ('Volume {volume_id} is being failed over or back '
                 '(replication operation {operation_id}): it cannot {action} now.')
+
+
+class ReplicaRefused(Conflict):
+    template = 'Volume {id} cannot be {action}: {reason}.'
+
+
+class MemberRefused(Conflict):
+    template = 'Volume {id} is left out: {reason}.'
+    remedy = 'See the reason; then ask for the operation again.'
+
+
+class MemberAttached(MemberRefused):
+    template = 'Volume {id} is left out: it has {count} attachments.'
+    remedy = 'Detach the volume, or ask again with allow_attached.'
+
+
+class NoConsistentPoint(MemberRefused):
+    template = 'Volume {id} is left out: {side} has no consistent point of it.'
+    remedy = 'Wait until a point has been shipped there; see the lag of the replication.'
 
 
 class MigrationActionRefused(Conflict):

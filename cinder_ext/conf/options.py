@@ -9,16 +9,19 @@ from cinder_ext.conf import (
     api,
     attachments,
     backend,
+    clouds,
     flows,
     metrics,
     migration,
     nova,
     quota,
+    replication,
     scheduler,
     service,
 )
 
-GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova, attachments)
+GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova, attachments,
+          replication, clouds)
 
 
 def new():
@@ -54,5 +57,6 @@ def list_opts():
         ('metrics', metrics.OPTS),
         ('nova', nova.OPTS),
         ('attachments', attachments.OPTS),
+        ('replication', replication.OPTS + clouds.OPTS),
         ('backend1', backend.OPTS),
     ]

@@ -83,7 +83,7 @@ def list_all(context, binary=None, host=None):
 def of_backends(context):
     """What decides whether something may be placed at a backend: ``host@backend`` -> row.
 
-    Rows have host, created_at, updated_at, disabled and frozen.
+    Rows have host, created_at, updated_at, disabled, frozen and replication_status.
     """
     return {row.host: row for row in context.session.execute(_of_backends())}
 
@@ -92,7 +92,8 @@ def of_backends(context):
 def _of_backends():
     """Made once: each new volume is placed by what it finds."""
     return sa.select(_Service.host, _Service.created_at, _Service.updated_at, _Service.disabled,
-                     _Service.frozen).where(_Service.binary == VOLUME_BINARY)
+                     _Service.frozen, _Service.replication_status).where(
+                         _Service.binary == VOLUME_BINARY)
 
 
 @session.writer
@@ -146,6 +147,29 @@ def one_backend(context, host):
         raise exceptions.InvalidInput(
             reason=f"{'more than one' if found else 'no'} volume service found with host={host}.")
     return found[0]
+
+
+@session.reader
+def active_backend(context, host):
+    """The replication target that a backend was failed over to; None: it was not.
+
+    :param host: ``host@backend``
+    """
+    return context.session.execute(
+        sa.select(_Service.active_backend_id)
+        .where(_Service.binary == VOLUME_BINARY, _Service.host == host)).scalar()
+
+
+@session.reader
+def is_alive(context, host, down_seconds):
+    """Whether a volume service gives signs of life; one that nobody has heard of does not.
+
+    :param host: ``host@backend``
+    """
+    service = context.session.execute(
+        sa.select(_Service.created_at, _Service.updated_at)
+        .where(_Service.binary == VOLUME_BINARY, _Service.host == host)).first()
+    return service is not None and is_up(service, down_seconds)
 
 
 @session.reader

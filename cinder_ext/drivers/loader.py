@@ -13,11 +13,12 @@ NAMESPACE = 'cinder_ext.drivers'
 """Entry point group in which drivers are registered."""
 
 
-def load(conf, section):
+def load(conf, section, active_backend_id=None):
     """Build the driver of one backend; the caller starts it.
 
     :param conf: oslo.config's ConfigOpts, already called
     :param section: the backend's section (``alpha``)
+    :param active_backend_id: the replication target that it was failed over to
     :returns: a base.Driver whose ``start()`` was not called
     :raises Misconfigured: no such driver, it cannot be imported, or a value has a wrong type
 
@@ -35,7 +36,8 @@ def load(conf, section):
     except (ImportError, ValueError, cfg.Error) as fault:
         raise exceptions.Misconfigured(backend=section, reason=str(fault))
     name = group.volume_backend_name or section
-    return kind.variant(group)(values.BackendSettings(name=section, backend_name=name, options=group))
+    return kind.variant(group)(values.BackendSettings(
+        name=section, backend_name=name, options=group, active_backend_id=active_backend_id))
 
 
 def _find(name):

@@ -24,6 +24,7 @@ from cinder_ext.objects import base as objects
 
 SCHEDULER_TOPIC = 'cinder-ext-scheduler'
 VOLUME_TOPIC = 'cinder-ext-volume'
+REPLICATION_TOPIC = 'cinder-ext-replication'
 
 CONTROL_EXCHANGE = 'cinder_ext'
 """Default exchange; not Cinder's own, so that both can share a broker."""

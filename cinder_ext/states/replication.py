@@ -66,6 +66,18 @@ VOLUME = Machine('volume', 'replication_status', (None, 'enabling', 'failed-over
 ))
 """A volume's ``replication_status``; the events have other names than those of its status."""
 
+SERVICE = Machine('service', 'replication_status', (None,), (
+    Row('fail-over', (*NOT_REPLICATED, 'enabled', 'failing-over', 'failed-over', 'failover-error',
+                      'error'), 'failing-over'),
+    Row('failed-over', ('failing-over', 'failed-over'), 'failed-over'),
+    Row('failed-back', ('failing-over', 'enabled'), 'enabled'),
+    Row('failover-failed', ('failing-over', 'failover-error'), 'failover-error'),
+    Row('ask', ('enabled', 'failed-over', 'failover-error'), 'failing-over'),
+    Row('able', (*NOT_REPLICATED, 'error'), 'enabled'),
+    Row('unable', (None, '', 'enabled', 'not-capable', 'error'), 'disabled'),
+))
+"""A volume service's ``replication_status``, when its whole backend is failed over."""
+
 QUEUED = 'queued'
 """Recorded; nobody has begun."""
 RUNNING = 'running'

@@ -12,7 +12,7 @@ from oslo_log import log
 from cinder_ext import compute, exceptions, periodic
 from cinder_ext import context as request_context
 from cinder_ext.conf import backend as backend_conf
-from cinder_ext.db import services
+from cinder_ext.db import backend_failovers, services
 from cinder_ext.drivers import capabilities, loader
 from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.scheduler import SchedulerAPI
@@ -27,6 +27,7 @@ from cinder_ext.volume.manage.endpoint import ManageEndpoint
 from cinder_ext.volume.migration.destination import DestinationEndpoint
 from cinder_ext.volume.migration.endpoint import MigrationEndpoint
 from cinder_ext.volume.migration.preview import PreviewEndpoint
+from cinder_ext.volume.replication.server import ReplicationServer
 from cinder_ext.volume.revert.endpoint import RevertEndpoint
 from cinder_ext.volume.snapshots.assisted import Assistant
 from cinder_ext.volume.snapshots.endpoint import SnapshotEndpoint
@@ -75,6 +76,7 @@ class VolumeService:
         self._engine = flow_engine
         self._owner = owner
         self.host = f'{conf.host}@{section}'
+        self._replication = ReplicationServer(conf, self.host, flow_engine, owner)
         self._lock = threading.Lock()
         self._server = None
         self._backend = None
@@ -98,6 +100,7 @@ class VolumeService:
         self._reporter = reports.Reporter(self._conf, self.host, self._conf[self._section],
                                           SchedulerAPI(self._conf))
         self._heart.start()
+        self._replication.start()
         self._sweeper.start()
 
     def park(self):
@@ -105,6 +108,7 @@ class VolumeService:
         with self._lock:
             self._is_stopping = True
         self._sweeper.stop()
+        self._replication.park()
         if self._reconciler is not None:
             self._reconciler.stop()
         for endpoint in self._endpoints:
@@ -116,6 +120,7 @@ class VolumeService:
         if self._reporter is None:
             return
         self.park()
+        self._replication.stop()
         if self._server is not None:
             self._server.stop()
             self._server.wait()
@@ -143,6 +148,7 @@ class VolumeService:
             finally:
                 # Not before: a report of "not started yet" would look like a fault.
                 self._reporter.start()
+        self._replication.resume()
         self._sweeper.interval_seconds = self._pause_seconds()
         for endpoint in self._endpoints:
             if hasattr(endpoint, 'resume'):
@@ -151,7 +157,10 @@ class VolumeService:
     def _open(self):
         """Start the driver and take messages; on a fault, report it."""
         try:
-            driver = loader.load(self._conf, self._section)
+            driver = loader.load(self._conf, self._section, services.active_backend(
+                request_context.admin_context(), self.host))
+            # Before it is started: a failover needs it when it cannot be.
+            self._replication.hand_over(driver)
             driver.start()
         except exceptions.Misconfigured as fault:
             self._is_refused = True
@@ -172,6 +181,8 @@ class VolumeService:
 
     def _serve(self, driver):
         """Register the endpoints of a started driver."""
+        backend_failovers.announce(request_context.admin_context(), self.host,
+                                   bool(reports.targets_of(driver)))
         backend = backends.Backend(self.host, driver, self._reporter.soon)
         assistant = self._assistant_of(backend)
         of_snapshots = SnapshotEndpoint(backend, assistant)

@@ -11,8 +11,10 @@ from cinder_ext import context as contexts
 from cinder_ext import exceptions
 from cinder_ext.db import (
     hosts,
+    models,
     reverts,
     services,
+    session,
     snapshots,
     volume_migrations,
     volume_requests,
@@ -172,3 +174,30 @@ def test_a_zone_is_available_while_one_of_its_services_is_enabled(database, ctxt
     for host in ('a', 'c'):
         services.set_disabled(ctxt, 'cinder-volume', host, True)
     assert services.zones(ctxt, 'cinder-volume') == {'east': True, 'west': False}
+
+
+def test_service_that_nobody_has_heard_of_is_not_alive(database, ctxt):
+    _beat(ctxt, binary=services.VOLUME_BINARY)
+    assert services.is_alive(ctxt, 'node@alpha', 60)
+    assert not services.is_alive(ctxt, 'node@beta', 60)
+
+
+def test_service_is_not_alive_once_its_heart_has_stood_still(database, ctxt):
+    row = _beat(ctxt, binary=services.VOLUME_BINARY)
+    _set(ctxt, row.id, updated_at=timeutils.utcnow() - datetime.timedelta(seconds=61))
+    assert not services.is_alive(ctxt, 'node@alpha', 60)
+
+
+def test_backend_is_active_at_home_until_its_row_says_otherwise(database, ctxt):
+    row = _beat(ctxt, binary=services.VOLUME_BINARY)
+    assert services.active_backend(ctxt, 'node@alpha') is None
+    assert services.active_backend(ctxt, 'node@beta') is None
+    _set(ctxt, row.id, active_backend_id='alpha-dr')
+    assert services.active_backend(ctxt, 'node@alpha') == 'alpha-dr'
+
+
+@session.writer
+def _set(context, service_id, **values):
+    row = context.session.get(models.Service, service_id)
+    for name, value in values.items():
+        setattr(row, name, value)

@@ -1,0 +1,268 @@
+"""What the shipper of a backend reads and writes: many replications at once, one point at a time."""
+# SPDX-License-Identifier: Apache-2.0
+
+import sqlalchemy as sa
+from oslo_utils import timeutils
+
+from cinder_ext.db import (
+    group_models,
+    models,
+    replication_models,
+    replications,
+    session,
+    shadow_volumes,
+    transition,
+)
+from cinder_ext.states import replication as states
+from cinder_ext.states import replication_policy
+from cinder_ext.states import volume as volume_states
+
+_Replication = replication_models.Replication
+_Member = replication_models.ReplicationMember
+_Operation = replication_models.ReplicationOperation
+_Volume = models.Volume
+
+WORKED_ON = tuple(each for each in states.ALIVE if each != states.FAILING_OVER)
+"""States in which the home's service may have something to do by itself."""
+
+
+@session.reader
+def members_of_home(context, home):
+    """The members of what the service of a backend works on: replication id -> a list of rows.
+
+    Rows have replication_id, volume_id, point_id, last_consistent_at, and of the volume: host,
+    status, group_id, replication_status, deleted_at.  One statement, by the ids of the volumes.
+    """
+    found = {}
+    for row in context.session.execute(
+            sa.select(_Member.replication_id, _Member.volume_id, _Member.point_id,
+                      _Member.last_consistent_at, _Volume.host, _Volume.status, _Volume.group_id,
+                      _Volume.replication_status, _Volume.deleted_at)
+            .join(_Replication, _Replication.id == _Member.replication_id)
+            .join(_Volume, _Volume.id == _Member.volume_id)
+            .where(_Replication.home == home, _Replication.deleted_at.is_(None),
+                   _Replication.state.in_(WORKED_ON))
+            .order_by(_Member.volume_id)):
+        found.setdefault(row.replication_id, []).append(row)
+    return found
+
+
+@session.reader
+def shipment(context, replication_id, volume_ids):
+    """What is to be shipped together: a list of (volume, its snapshots, its member row).
+
+    Volumes in the order of their ids; snapshots are whole ones, oldest first.  What is no member
+    any more, or was deleted, is left out.
+    """
+    rows = context.session.execute(
+        sa.select(_Volume, _Member)
+        .join(_Member, _Member.volume_id == _Volume.id)
+        .where(_Member.replication_id == replication_id, _Volume.id.in_(list(volume_ids)),
+               _Volume.deleted_at.is_(None))
+        .order_by(_Volume.id).execution_options(populate_existing=True)).all()
+    snapshots = {}
+    for each in context.session.execute(
+            sa.select(models.Snapshot)
+            .where(models.Snapshot.volume_id.in_([volume.id for volume, _ in rows]),
+                   models.Snapshot.deleted_at.is_(None), models.Snapshot.status == 'available')
+            .order_by(models.Snapshot.created_at, models.Snapshot.id)).scalars():
+        snapshots.setdefault(each.volume_id, []).append(each)
+    return [(volume, snapshots.get(volume.id, []), member) for volume, member in rows]
+
+
+@session.reader
+def removed(context, replication_id, volume_ids):
+    """Members as they were, deleted volumes too: a list of volumes."""
+    return list(context.session.execute(
+        sa.select(_Volume).join(_Member, _Member.volume_id == _Volume.id)
+        .where(_Member.replication_id == replication_id, _Volume.id.in_(list(volume_ids)))
+        .order_by(_Volume.id)).scalars())
+
+
+@session.writer
+def arrived(context, shipped, point_id, taken_at, volume_ids, *, counts=True, bytes_shipped=0,
+            bytes_pending=None, conditions=None):
+    """A point of some members is whole at the destination.
+
+    The replication is as consistent as the member that is furthest behind.  From its first
+    point on it is ``enabled``, and so is each volume.
+
+    :param shipped: replication_models.Replication, as it was when the point was taken: what has
+        been failed over since is left alone
+    :param taken_at: datetime, UTC without zone
+    :param counts: whether a failover would use it; False of a first copy of a volume whose group
+        ships points in common already
+    :param bytes_pending: what is still at the source only; None: it is not known
+    :param conditions: word -> (status, reason), to be true now
+    :returns: replication_models.Replication as it is now; None: it has moved on, or ended
+    """
+    row = _still(context, shipped)
+    if row is None:
+        return None
+    context.session.execute(
+        sa.update(_Member)
+        .where(_Member.replication_id == row.id, _Member.volume_id.in_(list(volume_ids)))
+        .values(point_id=point_id, last_consistent_at=taken_at, epoch=row.epoch,
+                updated_at=timeutils.utcnow())
+        .execution_options(synchronize_session=False))
+    replications.update(context, row.id, {
+        **_figures(context, row, bytes_shipped, bytes_pending), **_told(row, conditions)})
+    if counts:
+        _enable(context, row, volume_ids)
+    return replications.get(context, row.id)
+
+
+def _still(context, shipped):
+    """The record, locked, if it ships as it did."""
+    row = context.session.execute(
+        sa.select(_Replication).where(_Replication.id == shipped.id).with_for_update()
+        .execution_options(populate_existing=True)).scalar_one_or_none()
+    return row if row is not None and is_as(row, shipped) else None
+
+
+def is_as(row, shipped):
+    """Whether a record ships, and in the way in which an older reading of it did."""
+    return (row.deleted_at is None and row.state in states.SHIPPING and row.is_shipping
+            and (row.epoch, row.source_side, row.destination_side)
+            == (shipped.epoch, shipped.source_side, shipped.destination_side))
+
+
+def _figures(context, row, bytes_shipped, bytes_pending):
+    """The figures of all members: those of the one that is furthest behind."""
+    furthest = context.session.execute(
+        sa.select(_Member.point_id, _Member.last_consistent_at)
+        .join(_Volume, _Volume.id == _Member.volume_id)
+        .where(_Member.replication_id == row.id, _Member.last_consistent_at.is_not(None),
+               _Volume.deleted_at.is_(None))
+        .order_by(_Member.last_consistent_at, _Member.volume_id).limit(1)).first()
+    values = {'bytes_shipped': _Replication.bytes_shipped + bytes_shipped,
+              'bytes_pending': bytes_pending}
+    if furthest is None:
+        return values
+    values['last_consistent_at'] = furthest.last_consistent_at
+    # Points of volumes that do not belong together have nothing in common.
+    values['point_id'] = furthest.point_id if row.scope in ('volume', 'group') else None
+    if row.ship_asked_at is not None and row.ship_asked_at <= furthest.last_consistent_at:
+        values['ship_asked_at'] = None
+    return values
+
+
+def _told(row, conditions):
+    """The column ``conditions`` with what is true now, if that is news."""
+    before = row.conditions or {}
+    after = {**before, **{
+        word: _since(before.get(word), {'status': status, 'reason': reason})
+        for word, (status, reason) in (conditions or {}).items()}}
+    return {} if after == before else {'conditions': after}
+
+
+def _since(before, after):
+    is_same = before is not None and before.get('status') == after['status']
+    return {**after, 'since': before.get('since') if is_same else timeutils.utcnow().isoformat()}
+
+
+def _enable(context, row, volume_ids):
+    if row.state == states.ENABLING:
+        transition.move(context, states.MACHINE, row.id, 'enabled')
+    waiting = context.session.execute(
+        sa.select(_Volume.id)
+        .where(_Volume.id.in_(list(volume_ids)), _Volume.replication_status == states.ENABLING)
+        .order_by(_Volume.id)).scalars().all()
+    for volume_id in waiting:
+        transition.try_move(context, states.VOLUME, volume_id, 'replicated',
+                            where=(_Volume.replication_status == states.ENABLING,))
+
+
+@session.writer
+def nothing_to_ship(context, replication_id):
+    """A group, pool or backend without a volume is protected as it is: from now on, ``enabled``."""
+    row = replications.lock(context, replication_id)
+    if row.state in states.SHIPPING and not replications.members(context, replication_id):
+        replications.update(context, replication_id, {'last_consistent_at': timeutils.utcnow()})
+        if row.state == states.ENABLING:
+            transition.move(context, states.MACHINE, replication_id, 'enabled')
+
+
+@session.writer
+def tell(context, shipped, conditions):
+    """Say what is true of a replication now, if it ships as it did.
+
+    :param conditions: word -> (status, reason)
+    """
+    row = _still(context, shipped)
+    if row is not None:
+        values = _told(row, conditions)
+        if values:
+            replications.update(context, row.id, values)
+
+
+@session.writer
+def broken(context, shipped, fault, facts, volume_ids):
+    """Two sides are not of one mind: nothing is shipped until an administrator has decided.
+
+    What has its own record, or is shipped in common, ends in ``error`` as a whole; of a pool or
+    backend only these volumes do.
+
+    :param shipped: replication_models.Replication, as it was when that was seen
+    :param fault: exceptions.CinderExtError
+    :param facts: both sides and epochs, fit for JSON
+    :returns: whether it was so still
+    """
+    row = _still(context, shipped)
+    if row is None:
+        return False
+    condition = _since((row.conditions or {}).get('split_brain'),
+                       {**facts, 'status': True, 'reason': fault.message,
+                        'volumes': sorted(volume_ids)})
+    values = {'conditions': {**(row.conditions or {}), 'split_brain': condition},
+              'error': fault.message, 'error_code': fault.code, 'remedy': fault.remedy}
+    if row.scope in ('volume', 'group'):
+        transition.move(context, states.MACHINE, row.id, 'break', values)
+    else:
+        replications.update(context, row.id, values)
+    for volume_id in sorted(volume_ids):
+        transition.try_move(context, states.VOLUME, volume_id, 'broken')
+    return True
+
+
+@session.reader
+def open_operations(context):
+    """What is to be worked on: rows of id and home, oldest first."""
+    return context.session.execute(
+        sa.select(_Operation.id, _Operation.home).where(_Operation.state.in_(states.OPEN))
+        .order_by(_Operation.created_at, _Operation.id)).all()
+
+
+@session.reader
+def own_volumes(context, home):
+    """The volumes of a backend that are, or may have to be, replicated by themselves.
+
+    :returns: rows of id, volume_type_id, group_id, and of the replication of its own
+        replication_id, target, policy and state (all None: there is none), by id
+    """
+    alone = sa.and_(_Replication.scope == 'volume', _Replication.protected_id == _Volume.id,
+                    _Replication.deleted_at.is_(None))
+    spec, group, group_spec = (models.VolumeTypeExtraSpec, group_models.Group,
+                               group_models.GroupTypeSpec)
+    keys = replication_policy.ENABLED_KEYS
+    types = sa.select(spec.volume_type_id).where(spec.key.in_(keys))
+    of_groups = sa.select(group.id).join(
+        group_spec, group_spec.group_type_id == group.group_type_id).where(group_spec.key.in_(keys))
+    start = f'{home}#'
+    return context.session.execute(
+        sa.select(_Volume.id, _Volume.volume_type_id, _Volume.group_id,
+                  _Replication.id.label('replication_id'), _Replication.target,
+                  _Replication.policy, _Replication.state)
+        .outerjoin(_Replication, alone)
+        .where(_Volume.deleted_at.is_(None), _Volume.host.startswith(start, autoescape=True),
+               sa.func.substr(_Volume.host, 1, len(start)) == start,
+               _Volume.status.in_(PRESENT), _Volume.consumes_quota.is_(True),
+               shadow_volumes.is_not_one(),
+               sa.or_(_Replication.id.is_not(None), _Volume.volume_type_id.in_(types),
+                      _Volume.group_id.in_(of_groups)))
+        .order_by(_Volume.id)).all()
+
+
+PRESENT = (volume_states.AVAILABLE, volume_states.IN_USE, volume_states.RESERVED,
+           volume_states.ATTACHING, volume_states.DETACHING)
+"""Statuses of a volume that is whole and stays where it is."""
