@@ -5,7 +5,7 @@ import time
 
 import requests
 
-LATEST = '3.75'
+LATEST = '3.76'
 
 ENDED_PHASES = ('finished', 'failed', 'refused', 'unneeded', 'cancelled')
 

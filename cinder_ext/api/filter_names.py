@@ -22,8 +22,11 @@ DEFAULT = {
     'message': ['resource_uuid', 'resource_type', 'event_id', 'request_id', 'message_level'],
     'pool': ['name', 'volume_type'],
     'volume_type': ['is_public', 'extra_specs'],
+    'replication': ['scope', 'protected_id', 'state', 'mode', 'target', 'over_objective'],
+    'replication_operation': ['verb', 'state', 'scope', 'protected_id', 'replication_id', 'target',
+                              'dry_run', 'volume_id', 'created_at', 'finished_at'],
 }
-"""Resource -> names, as the Block Storage API's own default file has them."""
+"""Resource -> names, as the Block Storage API's own default file has them; the last are our own."""
 
 
 def configured(conf):

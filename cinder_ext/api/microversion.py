@@ -91,6 +91,7 @@ HISTORY = (
     ('3.73', 'on-demand-include-snapshots in os-retype, include_snapshots in os-migrate_volume.'),
     ('3.74', 'volume-migrations: a resource, and what can be done with it.'),
     ('3.75', 'compute_snapshot_status in os-update_snapshot_status.'),
+    ('3.76', 'replications: a resource, and what can be done with it; replication of a volume.'),
 )
 """Every version and what it brought, oldest first.  From 3.72 on they are this service's own."""
 

@@ -14,6 +14,7 @@ from cinder_ext.api import app
 from cinder_ext.cmd import launcher, process, strict_http
 from cinder_ext.rpc import transport
 from cinder_ext.rpc.control import ControlAPI
+from cinder_ext.rpc.replication import ReplicationAPI
 from cinder_ext.rpc.scheduler import SchedulerAPI
 from cinder_ext.rpc.volume import VolumeAPI
 
@@ -27,6 +28,7 @@ class Clients:
     scheduler: SchedulerAPI
     volume: VolumeAPI
     control: ControlAPI
+    replication: ReplicationAPI
 
 
 class ApiService:
@@ -83,7 +85,7 @@ class ApiService:
 
 def clients(conf):
     """The other services, by RPC."""
-    return Clients(SchedulerAPI(conf), VolumeAPI(conf), ControlAPI(conf))
+    return Clients(SchedulerAPI(conf), VolumeAPI(conf), ControlAPI(conf), ReplicationAPI(conf))
 
 
 def _log_server_fault(message='', level=20, traceback=False):

@@ -83,7 +83,7 @@ def list_all(context, binary=None, host=None):
 def of_backends(context):
     """What decides whether something may be placed at a backend: ``host@backend`` -> row.
 
-    Rows have host, created_at, updated_at, disabled and frozen.
+    Rows have host, created_at, updated_at, disabled, frozen and replication_status.
     """
     return {row.host: row for row in context.session.execute(_of_backends())}
 
@@ -92,7 +92,8 @@ def of_backends(context):
 def _of_backends():
     """Made once: each new volume is placed by what it finds."""
     return sa.select(_Service.host, _Service.created_at, _Service.updated_at, _Service.disabled,
-                     _Service.frozen).where(_Service.binary == VOLUME_BINARY)
+                     _Service.frozen, _Service.replication_status).where(
+                         _Service.binary == VOLUME_BINARY)
 
 
 @session.writer

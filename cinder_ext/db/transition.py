@@ -124,7 +124,7 @@ def move(context, machine, entity_id, event, values=None, where=()):
     changed = context.session.execute(
         sa.update(model)
         .where(model.id == entity_id, _is_one_of(column, row.sources), *where)
-        .values({**(values or {}), machine.column: row.target, 'updated_at': timeutils.utcnow()})
+        .values({**(values or {}), machine.column: row.target, **_touched(model)})
         .execution_options(synchronize_session=False)).rowcount
     if not changed:
         if is_guarded:
@@ -135,6 +135,12 @@ def move(context, machine, entity_id, event, values=None, where=()):
     note(context, machine.kind, entity_id, event, row.target)
     if machine is migration_states.MACHINE:
         _project(context, entity_id, row.target)
+
+
+def _touched(model):
+    """The time of the change; of a service it is the heartbeat, which a change of status is not."""
+    moment = model.updated_at if model is models.Service else timeutils.utcnow()
+    return {'updated_at': moment}
 
 
 def not_failing_over():

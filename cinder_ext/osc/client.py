@@ -10,8 +10,8 @@ MIGRATIONS = '3.74'
 """Microversion of the resource ``volume-migrations``."""
 
 
-class Migrations:
-    """Volume migrations of one cloud.
+class Requests:
+    """Requests to the service of one cloud.
 
     :param block_storage: openstacksdk's proxy of the service
 
@@ -20,6 +20,27 @@ class Migrations:
 
     def __init__(self, block_storage):
         self._service = block_storage
+
+    def volume(self, name_or_id):
+        """A volume of any project, as openstacksdk shows it."""
+        try:
+            return self._service.find_volume(name_or_id, ignore_missing=False, all_projects=True)
+        except sdk_exceptions.SDKException as fault:
+            raise exceptions.CommandError(str(fault)) from fault
+
+    def _request(self, method, path, microversion, **kwargs):
+        try:
+            answer = self._service.request(path, method, microversion=microversion,
+                                           raise_exc=False, **kwargs)
+        except sdk_exceptions.SDKException as fault:
+            raise exceptions.CommandError(str(fault)) from fault
+        if answer.status_code >= 400:
+            raise _fault(answer)
+        return answer.json() if answer.content else None
+
+
+class Migrations(Requests):
+    """Volume migrations of one cloud."""
 
     def list(self, **filters):
         """Records, newest first.
@@ -37,7 +58,7 @@ class Migrations:
 
     def find(self, name_or_id):
         """A record by its id, or the latest one of a volume by the volume's name or id."""
-        if _is_uuid(name_or_id):
+        if is_uuid(name_or_id):
             found = self._get_or_none(name_or_id)
             if found is not None:
                 return found
@@ -51,13 +72,6 @@ class Migrations:
         """The newest record of a volume, without links; None when there is none."""
         found = self.list(volume_id=volume_id, sort='created_at:desc', limit=1)
         return found[0] if found else None
-
-    def volume(self, name_or_id):
-        """A volume of any project, as openstacksdk shows it."""
-        try:
-            return self._service.find_volume(name_or_id, ignore_missing=False, all_projects=True)
-        except sdk_exceptions.SDKException as fault:
-            raise exceptions.CommandError(str(fault)) from fault
 
     def create(self, volume_id, **options):
         """Start a migration; returns its record.
@@ -96,16 +110,6 @@ class Migrations:
         except exceptions.NotFound:
             return None
 
-    def _request(self, method, path, microversion, **kwargs):
-        try:
-            answer = self._service.request(path, method, microversion=microversion,
-                                           raise_exc=False, **kwargs)
-        except sdk_exceptions.SDKException as fault:
-            raise exceptions.CommandError(str(fault)) from fault
-        if answer.status_code >= 400:
-            raise _fault(answer)
-        return answer.json() if answer.content else None
-
 
 def _fault(answer):
     """The exception for a refused request, with the message of its body."""
@@ -119,7 +123,7 @@ def _fault(answer):
     return exceptions.CommandError(text)
 
 
-def _is_uuid(text):
+def is_uuid(text):
     try:
         uuid.UUID(text)
     except ValueError:

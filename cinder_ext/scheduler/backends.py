@@ -7,9 +7,9 @@ import threading
 
 from oslo_utils import timeutils
 
-from cinder_ext.db import migration_claims, services
+from cinder_ext.db import migration_claims, replication_placement, services
 from cinder_ext.drivers import capacity
-from cinder_ext.scheduler import request
+from cinder_ext.scheduler import replication, request
 
 VOLUME_BINARY = 'cinder-volume'
 """The binary of a volume service's row, as clients of the Block Storage API know it."""
@@ -67,8 +67,13 @@ class Backends:
         with self._lock:
             known = [(report, dict(self._placed.get(report.host, {})))
                      for report in self._reports.values()]
-        return [_without_claims(pool, loads.get(pool.host)) for report, placed in known
-                for pool in self._pools_of(report, placed, rows.get(report.host))]
+        found = [_without_claims(pool, loads.get(pool.host)) for report, placed in known
+                 for pool in self._pools_of(report, placed, rows.get(report.host))]
+        if any(pool.capabilities.get('replication_enabled') for pool in found):
+            wholes = _wholes(context)
+            found = [dataclasses.replace(pool, wholes=wholes.get(pool.host, ())
+                                         + wholes.get(pool.backend, ())) for pool in found]
+        return found
 
     def _pools_of(self, report, placed, service):
         now = timeutils.utcnow()
@@ -86,8 +91,17 @@ class Backends:
                 filter_function=_formula(report, pool, 'filter_function'),
                 goodness_function=_formula(report, pool, 'goodness_function'),
                 is_enabled=_is_enabled(service), fault=report.fault,
+                replication_status=service and service.replication_status,
                 reported_at=_time(report.reported_at))
             yield _less(found, *placed.get(host, (0, 0)))
+
+
+def _wholes(context):
+    """What is replicated as a whole: ``host@backend[#pool]`` -> a tuple of replication.Whole."""
+    found = {}
+    for row in replication_placement.wholes(context):
+        found.setdefault(row.protected_id, []).append(replication.Whole(*row))
+    return {place: tuple(wholes) for place, wholes in found.items()}
 
 
 def _without_claims(pool, load):

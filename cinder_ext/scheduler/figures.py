@@ -13,6 +13,7 @@ def capabilities(pool):
     """
     is_up = pool.is_alive and pool.fault is None
     return {
+        'replication_enabled': False,
         **pool.capabilities,
         'pool_name': pool.host.partition('#')[2],
         'total_capacity_gb': _gib(pool.total_bytes),

@@ -6,8 +6,12 @@ The reasons are read by operators and, without the pool's name, by users.
 
 from cinder_ext.drivers import capacity as figures
 from cinder_ext.scheduler import formulas, operators, queries
+from cinder_ext.scheduler import replication as replicating
 
 GIB = 1024 ** 3
+
+BARE_REPLICATION = ('replication_scope', 'replication_mode')
+"""Other spellings of ``replication:scope`` and ``replication:mode``."""
 
 ZONES = 'RESKEY:availability_zones'
 """Extra spec with the zones, separated by commas, in which a type's volumes may be."""
@@ -39,6 +43,11 @@ def alive(pool, request):
     return None if pool.is_enabled else 'its volume service is disabled'
 
 
+def replication(pool, request):
+    """It serves the scope, mode and target of replication that is asked for."""
+    return replicating.refusal(pool, request.replication)
+
+
 def availability_zone(pool, request):
     """The zone that is asked for, or else, or when the volume type excludes it, one of the type's."""
     wanted, of_type = request.availability_zone, request.extra_specs.get(ZONES)
@@ -52,10 +61,13 @@ def availability_zone(pool, request):
 
 
 def capabilities(pool, request):
-    """Every extra spec without a scope, or with the scope ``capabilities``, must match."""
+    """Every extra spec without a scope, or with the scope ``capabilities``, must match.
+
+    The bare spellings of a scope are no capabilities: the filter of replication reads them.
+    """
     for key, wanted in sorted(request.extra_specs.items()):
         scope, _, rest = key.partition(':')
-        if rest and scope != 'capabilities':
+        if rest and scope != 'capabilities' or key in BARE_REPLICATION:
             continue
         reason = _mismatch(pool.capabilities, rest or key, str(wanted))
         if reason is not None:
@@ -163,8 +175,11 @@ def instance_locality(pool, request):
     return 'the server of the hint local_to_instance is on another host'
 
 
-ALWAYS = (named, excluded, untried, alive)
-"""Asked first, whatever is configured."""
+OF_A_NEW_PLACE = (named, excluded, untried, alive)
+"""Asked first, whatever is configured; not of a pool where the volume is already."""
+
+ALWAYS = (*OF_A_NEW_PLACE, replication)
+"""Asked whatever is configured."""
 
 BY_NAME = {
     'AvailabilityZoneFilter': availability_zone,

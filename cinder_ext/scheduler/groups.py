@@ -5,7 +5,7 @@ from oslo_log import log
 
 from cinder_ext import exceptions
 from cinder_ext.db import group_types, groups, volume_types
-from cinder_ext.scheduler import filters, pick, request, weighers
+from cinder_ext.scheduler import filters, pick, replication, request, weighers
 from cinder_ext.scheduler.volumes import log_refusals
 from cinder_ext.states import group as states
 
@@ -69,13 +69,15 @@ def choose(pools, availability_zone, group_specs, type_specs, rules=pick.DEFAULT
     :param rules: pick.Rules
     :returns: pick.Choice; its pool fits the first volume type
     """
-    asked = request.Request(size_bytes=0, extra_specs=group_specs)
+    asked = request.Request(size_bytes=0, extra_specs=group_specs,
+                            replication=replication.wanted(None, group_specs))
     refusals = {}
     fits = [{} for _specs in type_specs]
     for pool in pools:
         for number, specs in enumerate(type_specs):
-            reason = (pick.refusal(pool, _of_type(availability_zone, specs), rules.filters)
-                      or pick.refusal(pool, asked, (filters.capabilities,)))
+            wanted = _of_type(availability_zone, specs, group_specs)
+            reason = (pick.refusal(pool, wanted, rules.filters)
+                      or pick.refusal(pool, asked, (filters.capabilities, filters.replication)))
             if reason is None:
                 fits[number].setdefault(pool.backend, []).append(pool)
             else:
@@ -86,11 +88,12 @@ def choose(pools, availability_zone, group_specs, type_specs, rules=pick.DEFAULT
     for pool in pools:
         if pool.backend not in common:
             refusals.setdefault(pool.host, 'its backend does not fit every volume type of the group')
-    first = _of_type(availability_zone, type_specs[0] if type_specs else {})
+    first = _of_type(availability_zone, type_specs[0] if type_specs else {}, group_specs)
     return pick.Choice(weighers.best(possible, first, rules.weighers), refusals)
 
 
-def _of_type(availability_zone, extra_specs):
+def _of_type(availability_zone, extra_specs, group_specs):
     """A request for a volume of a type, whatever its size: formulas see it as 0 GiB."""
     return request.Request(size_bytes=0, extra_specs=extra_specs,
-                           availability_zone=availability_zone, volume={'size': 0})
+                           availability_zone=availability_zone, volume={'size': 0},
+                           replication=replication.wanted(extra_specs, group_specs))

@@ -6,13 +6,13 @@ from oslo_log import log
 from cinder_ext import exceptions
 from cinder_ext.db import faults, managed, volume_types, volumes
 from cinder_ext.scheduler import filters, pick, request
-from cinder_ext.scheduler.volumes import log_refusals
+from cinder_ext.scheduler.volumes import log_refusals, wanted_replication
 from cinder_ext.states import messages as words
 from cinder_ext.states import volume as states
 
 LOG = log.getLogger(__name__)
 
-FILTERS = (filters.named, filters.alive, filters.capabilities)
+FILTERS = (filters.named, filters.alive, filters.replication, filters.capabilities)
 """Room is not asked for: what is managed is there already."""
 
 
@@ -37,9 +37,10 @@ class ManagedPlacer:
             return
         if volume.status != states.MANAGING or volume.host is not None:
             return
+        specs = volume_types.extra_specs(context, volume.volume_type_id)
         wanted = request.Request(
-            size_bytes=0, named=volume.request['host'],
-            extra_specs=volume_types.extra_specs(context, volume.volume_type_id))
+            size_bytes=0, named=volume.request['host'], extra_specs=specs,
+            replication=wanted_replication(context, specs))
         # Asked first: a report that comes in between must not make a refusal final.
         is_settled = self._is_settled(context)
         choice = pick.pick(self._backends.pools(context), wanted, pick.Rules(FILTERS))

@@ -18,6 +18,7 @@ from cinder_ext.db import (
     volumes,
 )
 from cinder_ext.rpc import control, transport
+from cinder_ext.rpc.replication import ReplicationAPI
 from cinder_ext.rpc.volume import VolumeAPI
 from cinder_ext.scheduler import backends, migrations, pick, pools, previews
 from cinder_ext.scheduler.groups import GroupPlacer
@@ -106,7 +107,8 @@ class SchedulerService:
         self.managed = ManagedPlacer(self.backends, self._volume_api, self._is_settled)
         self.groups = GroupPlacer(self.backends, self._volume_api, self._is_settled, rules)
         self.migrations = migrations.MigrationPlacer(self.backends, self._volume_api,
-                                                     self._is_settled, rules)
+                                                     self._is_settled, rules,
+                                                     ReplicationAPI(self._conf).look)
         self.previews = previews.Previewer(self.backends, self._volume_api, self.migrations)
         target = oslo_messaging.Target(topic=transport.SCHEDULER_TOPIC, server=self._conf.host)
         self._server = transport.get_server(

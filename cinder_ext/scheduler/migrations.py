@@ -6,14 +6,30 @@ import dataclasses
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import placement, snapshots, volume_migrations, volume_types, volumes
+from cinder_ext.db import (
+    placement,
+    snapshots,
+    volume_migrations,
+    volume_types,
+    volumes,
+)
 from cinder_ext.scheduler import pick, request
-from cinder_ext.scheduler.volumes import GIB, log_passed_over, log_refusals, properties, qos
+from cinder_ext.scheduler.volumes import (
+    GIB,
+    log_passed_over,
+    log_refusals,
+    properties,
+    qos,
+    wanted_replication,
+)
 from cinder_ext.states import checks
 from cinder_ext.states import messages as words
 from cinder_ext.states import migration as states
 
 LOG = log.getLogger(__name__)
+
+UNCHANGEABLE = ('failing-over', 'failed-over', 'failover-error', 'error', 'disabling')
+"""Values of a volume's replication_status with which its replication stays what it is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +47,15 @@ class MigrationPlacer:
     :param volume_api: rpc.volume.VolumeAPI
     :param is_settled: callable: whether a refusal may be final
     :param rules: pick.Rules
+    :param look: rpc.replication.ReplicationAPI.look, or None
     """
 
-    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT):
+    def __init__(self, backends, volume_api, is_settled, rules=pick.DEFAULT, look=None):
         self._backends = backends
         self._volume_api = volume_api
         self._is_settled = is_settled
         self._rules = rules
+        self._look = look
 
     def place(self, context, migration_id):
         """Place one recorded migration.  Harmless when it is placed or gone already."""
@@ -61,10 +79,19 @@ class MigrationPlacer:
         here = next((pool for pool in view.pools if pool.host == volume.host), None)
         if here is None and not view.is_settled:
             return
+        fault = replication_fault(context, record, volume)
+        if fault is not None:
+            check = checks.verdict('replication-changes', False, fault.message)
+            self._end(context, record, 'refuse', fault, words.REPLICATION_STAYS,
+                      [check.as_document()])
+            return
         reason = self.reason_to_move(context, record, volume, here)
         if reason is None:
             if placement.retype_in_place(context, record.id):
                 LOG.info('migration %s: volume %s was retyped in place', record.id, volume.id)
+                if self._look is not None:
+                    # Its replication begins or ends by the new type.
+                    self._look(context, volume.host)
         elif record.requested_policy in (None, 'never'):
             self._end(context, record, 'refuse', exceptions.MoveNotAskedFor(reason=reason),
                       words.MOVE_NOT_ASKED_FOR)
@@ -102,9 +129,10 @@ class MigrationPlacer:
     def _request(self, context, record, volume):
         """What is looked for: request.Request."""
         type_id = record.destination_type_id or volume.volume_type_id
+        specs = volume_types.extra_specs(context, type_id)
         return request.Request(
             size_bytes=volume.size * GIB, physical_bytes=record.bytes_total or None,
-            extra_specs=volume_types.extra_specs(context, type_id),
+            extra_specs=specs, replication=wanted_replication(context, specs, volume.group_id),
             availability_zone=volume.availability_zone,
             named=record.destination_host, excluded=volume.host,
             volume={**properties(volume), 'volume_type_id': type_id},
@@ -120,6 +148,22 @@ class MigrationPlacer:
     def _end(self, context, record, event, fault, detail_id, refused=None):
         if placement.end(context, record.id, event, fault, detail_id, refused):
             LOG.warning('migration %s is not begun: %s', record.id, fault.message)
+
+
+def replication_fault(context, record, volume):
+    """Why a volume's replication cannot become what its new type asks for; None if it can.
+
+    Whether a backend serves it is asked of the backends.  A volume in a group gets no new type.
+
+    :returns: exceptions.CinderExtError
+    """
+    old, new = (wanted_replication(context, volume_types.extra_specs(context, type_id))
+                for type_id in (volume.volume_type_id, record.destination_type_id))
+    if old == new or volume.replication_status not in UNCHANGEABLE:
+        return None
+    return exceptions.InvalidState(
+        kind='volume', reason=f'volume {volume.id} cannot get another replication: its '
+                              f'replication_status is {volume.replication_status}.')
 
 
 def refusals(choice):

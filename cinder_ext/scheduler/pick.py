@@ -22,7 +22,7 @@ class Rules:
     def of_present_place(self):
         """The filters for a pool where the volume is already: its size was found room for."""
         return tuple(each for each in self.filters
-                     if each not in filters.ALWAYS and each is not filters.capacity)
+                     if each not in (*filters.OF_A_NEW_PLACE, filters.capacity))
 
 
 DEFAULT = Rules()

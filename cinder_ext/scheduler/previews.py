@@ -33,15 +33,16 @@ class Previewer:
         record = migration_preview.record_of(context, request)
         volume = volumes.get(context, record.volume_id)
         pools = self._backends.pools(context)
-        reason = None
+        reason, change = None, []
         if record.operation == 'retype':
             here = next((pool for pool in pools if pool.host == volume.host), None)
+            change = [_change(migrations.replication_fault(context, record, volume))]
             reason = self._placer.reason_to_move(context, record, volume, here)
             if reason is None:
-                return _in_place(volume)
+                return _in_place(volume, change[0])
         choice = self._placer.choose(context, record, volume, pools)
         host = choice.pool.host if choice.pool is not None else None
-        asked = [*_destination(choice), *_policy(record, reason)]
+        asked = [*_destination(choice), *_policy(record, reason), *change]
         found = self._examined(context, volume, pools, {**request, 'destination_host': host})
         asked += found['checks']
         return {**found, 'checks': asked, 'destination_host': host,
@@ -69,10 +70,16 @@ def _unanswered(detail):
     return {'method': None, 'bytes_total': 0, 'checks': [_check('source-answers', False, detail)]}
 
 
-def _in_place(volume):
-    return {'passed': True, 'destination_host': volume.host, 'method': None, 'bytes_total': 0,
-            'checks': [_check('destination', True,
-                              f'{volume.host} serves the new type: no byte has to move')]}
+def _change(fault):
+    return _check('replication-changes', fault is None,
+                  'nothing is in the way' if fault is None else fault.message)
+
+
+def _in_place(volume, change):
+    """No byte has to move; but the replication may have to stay as it is."""
+    here = _check('destination', True, f'{volume.host} serves the new type: no byte has to move')
+    return {'passed': change['passed'], 'destination_host': volume.host, 'method': None,
+            'bytes_total': 0, 'checks': [here, *([] if change['passed'] else [change])]}
 
 
 def _policy(record, reason):

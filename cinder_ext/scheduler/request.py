@@ -19,6 +19,8 @@ class Pool:
     :ivar fault: why its backend cannot be reached, or None
     :ivar reserved_percentage: share of the total that is never given out
     :ivar filter_function, goodness_function: formulas for scheduler.evaluator, or None
+    :ivar replication_status: of its service, or None
+    :ivar wholes: replication.Whole of the pool and its backend
     """
 
     host: str
@@ -37,6 +39,8 @@ class Pool:
     volume_count: int = 0
     filter_function: str | None = None
     goodness_function: str | None = None
+    replication_status: str | None = None
+    wholes: tuple = ()
 
     @property
     def backend(self):
@@ -86,6 +90,7 @@ class Request:
     :ivar tried: nor these, where it failed before
     :ivar volume: the volume's properties, for formulas
     :ivar qos: the type's quality of service, for formulas
+    :ivar replication: replication.Wanted, or None
     """
 
     size_bytes: int
@@ -98,6 +103,7 @@ class Request:
     hints: Hints = dataclasses.field(default_factory=Hints)
     volume: dict = dataclasses.field(default_factory=dict)
     qos: dict = dataclasses.field(default_factory=dict)
+    replication: object = None
 
     @property
     def wants_thick(self):

@@ -7,12 +7,23 @@ import functools
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import models, placement, qos_specs, session, volume_types
-from cinder_ext.scheduler import filters, hints, pick, request
+from cinder_ext.db import (
+    group_types,
+    groups,
+    models,
+    placement,
+    qos_specs,
+    replications,
+    session,
+    volume_types,
+)
+from cinder_ext.scheduler import filters, hints, pick, replication, request
 
 LOG = log.getLogger(__name__)
 
 GIB = 1024 ** 3
+CLAIMED = 'something there is replicated in a way that excludes it'
+"""What a user is told when a claim was found after a pool was chosen."""
 _COLUMNS = tuple(column.key for column in models.Volume.__table__.columns)
 
 
@@ -61,37 +72,67 @@ class VolumePlacer:
 
     def _choose(self, context, volume, wanted, pools, is_settled):
         choice = pick.pick(pools, wanted, self._rules)
-        if choice.pool is not None:
+        while choice.pool is not None:
             log_passed_over('volume', volume.id, choice)
-            self._send(context, volume, choice.pool)
-        elif is_settled:
+            try:
+                self._send(context, volume, choice.pool, wanted.replication)
+                return
+            except exceptions.ReplicationConflict as fault:
+                LOG.info('volume %s is not placed: %s', volume.id, fault.message)
+                pools = [pool for pool in pools if pool.host != choice.pool.host]
+                last = choice.pool.host
+                choice = pick.pick(pools, wanted, self._rules)
+                choice.refusals[last] = CLAIMED
+        if is_settled:
             log_refusals('volume', volume.id, choice)
             placement.refuse_volume(context, volume.id, choice.summary)
 
     def _request(self, context, volume, places):
         """What is looked for: request.Request."""
+        specs = volume_types.extra_specs(context, volume.volume_type_id)
         return request.Request(
-            size_bytes=volume.size * GIB,
-            extra_specs=volume_types.extra_specs(context, volume.volume_type_id),
+            size_bytes=volume.size * GIB, extra_specs=specs,
             availability_zone=volume.availability_zone,
             named=placement.source_host(context, volume),
             tried=frozenset(placement.tried_hosts(volume)),
             hints=places, volume=properties(volume),
-            qos=qos(context, volume.volume_type_id))
+            qos=qos(context, volume.volume_type_id),
+            replication=wanted_replication(context, specs, volume.group_id))
 
-    def _send(self, context, volume, pool):
+    def _send(self, context, volume, pool, wanted):
         zone = pool.availability_zone if volume.availability_zone is None else None
-        if not placement.place_volume(context, volume.id, pool.host, zone):
+        if not placement.place_volume(context, volume.id, pool.host, zone,
+                                      _own_replication(pool, wanted)):
             return
         self._backends.consume(pool, volume.size * GIB)
         LOG.info('volume %s goes to %s', volume.id, pool.host)
         self._volume_api.create_volume(context, pool.host, volume.id)
 
 
+def _own_replication(pool, wanted):
+    """What a volume is replicated with by itself, where it is placed: replications.Wanted or None."""
+    if wanted is None or wanted.scope != 'volume':
+        return None
+    target = replication.chosen(pool, wanted)
+    return replications.Wanted(wanted.policy, target['backend_id'],
+                               {'cross_os': bool(target.get('cross_os'))})
+
+
 def qos(context, type_id):
     """The quality of service of a volume type, for formulas."""
     _consumer, limits = qos_specs.of_type(context, type_id) or (None, {})
     return limits
+
+
+def wanted_replication(context, type_specs, group_id=None):
+    """What a volume's type and group ask for: replication.Wanted, or None.
+
+    :raises GroupNotFound: the group is gone
+    """
+    group_specs = None
+    if group_id is not None:
+        group_specs = group_types.specs(context, groups.get(context, group_id).group_type_id)
+    return replication.wanted(type_specs, group_specs, group_id)
 
 
 def properties(volume):

@@ -27,6 +27,9 @@ ALL = (
     Kind('destination', 'A pool can take the volume.', exceptions.NoValidBackend.remedy),
     Kind('move-allowed', 'A new type that the present pool does not serve may move the volume.',
          exceptions.MoveNotAskedFor.remedy),
+    Kind('replication-changes', "The volume's replication can become what the new type asks for.",
+         'Fail the volume back first; name a type that asks for the same replication; or end the '
+         'replication of its group.'),
     Kind('source-answers', "The volume service of the volume's backend answers.",
          "Start the volume service of the volume's backend."),
     # Read off the records.
@@ -55,7 +58,8 @@ ALL = (
     Kind('no-group-snapshots', 'No snapshot of the volume belongs to a group snapshot.',
          'Delete the group snapshots first.'),
     Kind('not-replicated', 'The volume is not replicated.',
-         'Disable the replication of the volume first.'),
+         'Disable the replication first: by a type without replication, retyped in place, or '
+         "of the volume's group, pool or backend."),
     Kind('encryption', 'The volume is not encrypted, or its key and provider stay the same: then '
          'the ciphertext is copied as it is.',
          'Name a type with the same encryption provider, cipher and key size.'),

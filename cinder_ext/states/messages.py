@@ -123,6 +123,7 @@ COMPUTE_REFUSED_SNAPSHOT = '951'
 COMPUTE_SILENT_ON_SNAPSHOT = '952'
 COMPUTE_FAILED_SNAPSHOT = '953'
 REPLICATION_BEHIND = '961'
+REPLICATION_STAYS = '971'
 
 DETAILS = {
     UNKNOWN_ERROR: 'An unknown error occurred.',
@@ -202,6 +203,8 @@ DETAILS = {
                               'again.'),
     REPLICATION_BEHIND: ('The copy at the other site is further behind than the recovery point '
                          'objective allows: after a failover now more would be lost than that.'),
+    REPLICATION_STAYS: ("The new type asks for another replication, which the volume's replication "
+                        'does not allow now; the volume is unchanged.'),
 }
 """Number -> what happened."""
 

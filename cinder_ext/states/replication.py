@@ -72,6 +72,9 @@ SERVICE = Machine('service', 'replication_status', (None,), (
     Row('failed-over', ('failing-over', 'failed-over'), 'failed-over'),
     Row('failed-back', ('failing-over', 'enabled'), 'enabled'),
     Row('failover-failed', ('failing-over', 'failover-error'), 'failover-error'),
+    Row('ask', ('enabled', 'failed-over', 'failover-error'), 'failing-over'),
+    Row('able', (*NOT_REPLICATED, 'error'), 'enabled'),
+    Row('unable', (None, '', 'enabled', 'not-capable', 'error'), 'disabled'),
 ))
 """A volume service's ``replication_status``, when its whole backend is failed over."""
 

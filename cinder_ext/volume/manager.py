@@ -12,7 +12,7 @@ from oslo_log import log
 from cinder_ext import compute, exceptions, periodic
 from cinder_ext import context as request_context
 from cinder_ext.conf import backend as backend_conf
-from cinder_ext.db import services
+from cinder_ext.db import backend_failovers, services
 from cinder_ext.drivers import capabilities, loader
 from cinder_ext.rpc import control, transport
 from cinder_ext.rpc.scheduler import SchedulerAPI
@@ -181,6 +181,8 @@ class VolumeService:
 
     def _serve(self, driver):
         """Register the endpoints of a started driver."""
+        backend_failovers.announce(request_context.admin_context(), self.host,
+                                   bool(reports.targets_of(driver)))
         backend = backends.Backend(self.host, driver, self._reporter.soon)
         assistant = self._assistant_of(backend)
         of_snapshots = SnapshotEndpoint(backend, assistant)

@@ -1,6 +1,7 @@
 """Tells the schedulers what a backend has left and can do."""
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
 import threading
 import time
 
@@ -39,9 +40,45 @@ def capabilities_of(driver):
     return {
         **{word: found.get(word) for word in words},
         'pool_name': None,
-        'replication_targets': [],
+        'replication_targets': [each['backend_id'] for each in targets_of(driver)],
+        'replication_target_details': targets_of(driver),
         'properties': {name: {'title': title, 'description': description, 'type': 'boolean'}
                        for name, (title, description) in STANDARD_PROPERTIES.items()},
+    }
+
+
+def targets_of(driver):
+    """Where a driver replicates to: a list of dictionaries, without paths and credentials."""
+    if not capabilities.has(driver, capabilities.Replication):
+        return []
+    return [{'backend_id': target.backend_id, 'modes': list(target.modes),
+             'cross_os': target.cross_os, 'availability_zone': target.availability_zone}
+            for target in driver.replication_targets()]
+
+
+def pools_of(driver):
+    """What a driver reports of its pools, and how their volumes can be replicated.
+
+    :raises DriverError: the backend does not answer
+    """
+    words = _replication_words(targets_of(driver))
+    return [dataclasses.replace(pool, capabilities={**pool.capabilities, **words})
+            for pool in driver.report()]
+
+
+def _replication_words(targets):
+    """In the words of the Block Storage API; and what each target can do."""
+    if not targets:
+        return {'replication_enabled': False}
+    return {
+        'replication_enabled': True,
+        'replication_type': sorted({mode for target in targets for mode in target['modes']}),
+        'replication_count': len(targets),
+        'replication_targets': [target['backend_id'] for target in targets],
+        'replication_target_details': targets,
+        'cross_os': any(target['cross_os'] for target in targets),
+        'group_replication_enabled': True,
+        'consistent_group_replication_enabled': True,
     }
 
 
@@ -102,7 +139,7 @@ class Reporter:
         if self._driver is None:
             return backend_report.BackendReport.of_fault(self._host, self._zone, self._fault)
         try:
-            found = (self._driver.report(), capabilities.of(self._driver),
+            found = (pools_of(self._driver), capabilities.of(self._driver),
                      self._driver.promises())
         except exceptions.DriverError as fault:
             LOG.warning('backend %s cannot be reached: %s', self._host, fault.message)

@@ -470,7 +470,7 @@ def test_zones_extensions_and_versions_are_shown(openstack):
     assert 'cinder-ext-volume-migrations' in aliases
     assert len(aliases) == len(set(aliases))
     row, = openstack('versions show --service block-storage')
-    assert (row['Max Microversion'], row['Status']) == ('3.75', 'CURRENT')
+    assert (row['Max Microversion'], row['Status']) == ('3.76', 'CURRENT')
 
 
 @tries('volume backup create', 'volume backup delete', 'volume backup list', 'volume backup restore',

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 CACHE = ROOT / '.tempest'
 REQUIRED = [line for line in (ROOT / 'tools' / 'tempest' / 'required.txt').read_text().splitlines()
             if not line.startswith('#')]
-NEEDS = ('nova', 'compute', 'backup', 'consistency group', 'replication')
+NEEDS = ('nova', 'compute', 'backup', 'consistency group')
 """One of these words is in the reason of every skip."""
 
 pytestmark = pytest.mark.timeout(1800)

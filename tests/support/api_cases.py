@@ -159,7 +159,7 @@ def _volumes():
         f'GET {one}/metadata/{{key}}': Case(('<volume>', 'kept')),
         f'PUT {one}/metadata/{{key}}': Case(('<volume>', 'kept'), {'meta': {'kept': 'no'}}),
         f'DELETE {one}/metadata/{{key}}': Case(('<volume>', 'kept')),
-        **_migrations(),
+        **_migrations(), **_replications(),
     }
 
 
@@ -179,6 +179,34 @@ def _migrations():
         f'POST {one}/action retry': Case(('<failed_migration>',), {}),
         f'POST {one}/action retry-cleanup': Case(('<left_migration>',), {}),
         f'POST {one}/action acknowledge': Case(('<left_migration>',), {}),
+    }
+
+
+def _replications():
+    one = '/replications/{replication_id}'
+    how = {'force': False, 'dry_run': False, 'allow_attached': True, 'reattach': False,
+           'consistency': 'best-effort'}
+    return {
+        'GET /replications': Case(),
+        'POST /replications': Case(body={'replication': {
+            'scope': 'group', 'id': '<replicable>', 'target': 'dr', 'mode': 'async',
+            'rpo_seconds': 60, 'schedule': None, 'retention': 2}}),
+        'POST /replications/failover': Case(body={'failover': {
+            'scope': 'group', 'id': '<group_of_replication>', 'target': 'dr', 'point_id': UNKNOWN,
+            **how}}),
+        f'GET {one}': Case(('<replication>',)),
+        f'DELETE {one}': Case(('<replication>',)),
+        f'POST {one}/action failover': Case(('<replication>',), {'point_id': UNKNOWN, **how}),
+        f'POST {one}/action failback': Case(('<away_replication>',), how),
+        f'POST {one}/action reprotect': Case(('<away_replication>',), {}),
+        f'POST {one}/action resync': Case(('<away_replication>',), {'discard': 'home'}),
+        f'POST {one}/action pause': Case(('<replication>',), {}),
+        f'POST {one}/action resume': Case(('<paused_replication>',), {}),
+        f'POST {one}/action sync_now': Case(('<replication>',), {}),
+        f'POST {one}/action test': Case(('<replication>',), {
+            'point_id': UNKNOWN, 'expires_in_seconds': 60}),
+        'GET /replication-operations': Case(),
+        'GET /replication-operations/{operation_id}': Case(('<operation>',)),
     }
 
 

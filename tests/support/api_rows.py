@@ -13,6 +13,8 @@ from cinder_ext.db import (
     messages,
     qos_specs,
     quotas,
+    replication_operations,
+    replications,
     snapshots,
     transition,
     type_access,
@@ -24,6 +26,8 @@ from cinder_ext.db import (
 )
 from cinder_ext.states import messages as catalogue
 from cinder_ext.states import migration as migration_states
+from cinder_ext.states import replication as replication_states
+from cinder_ext.states import replication_policy
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
 
@@ -45,6 +49,8 @@ def GLOBAL(ctxt, conf):
     qos_specs.associate(ctxt, made['qos'], made['type_beta'])
     made['group_type'] = group_types.create(ctxt, {'name': 'plain'}, {'spec': 'one'}).id
     made['group_type_unused'] = group_types.create(ctxt, {'name': 'spare'}, {'spec': 'one'}).id
+    made['group_type_replicated'] = group_types.create(
+        ctxt, {'name': 'replicated'}, {'group_replication_enabled': '<is> True'}).id
     made['group_type_legacy'] = group_types.legacy(ctxt)
     conf.set_override('default_volume_type', 'alpha')
     conf.set_override('default_group_type', 'plain')
@@ -67,6 +73,7 @@ class Rows:
         self._volumes()
         self._attachments()
         self._groups()
+        self._replications()
         self._others()
         transfer = offer(project_id, self._volume('offered'))
         self.made['transfer'], self.made['key'] = transfer['id'], transfer['auth_key']
@@ -139,6 +146,28 @@ class Rows:
             member = snapshots.of_group_snapshot(self.ctxt, made.id)[0].id
             group_snapshots.created(self.ctxt, made.id, {member: None})
             self.made[name], self.made[f'in_{name}'] = made.id, member
+
+    def _replications(self):
+        """Groups that are replicated, and one that may be."""
+        self._group('replicable', 'group_type_replicated')
+        self._replication('replication', 'enabled')
+        self._replication('paused_replication', 'enabled', 'pause')
+        away = self._replication('away_replication', 'enabled', 'fail-over', 'failed-over')
+        row = replication_operations.create(self.ctxt, {'verb': 'reprotect', 'replication_id': away})
+        replication_operations.close(self.ctxt, row.id)
+        self.made['operation'] = row.id
+
+    def _replication(self, name, *events):
+        """The replication of a group of its own with one volume, to which some events happened."""
+        group = f'group_of_{name}'
+        self._group(group, 'group_type_replicated')
+        self._volume(f'in_{group}', group_id=self.made[group])
+        row = replications.create(self.ctxt, replication_policy.merge(
+            replication_policy.Policy(True, 'group'), None), self.made[group], 'dr')
+        for event in events:
+            transition.move(self.ctxt, replication_states.MACHINE, row.id, event)
+        self.made[name] = row.id
+        return row.id
 
     def _others(self):
         self.made['message'] = messages.create(

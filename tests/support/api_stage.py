@@ -21,7 +21,7 @@ from cinder_ext import context
 from cinder_ext.api import app, auth, dispatch, microversion, policy
 from cinder_ext.conf import options
 from cinder_ext.db import models, schema, services, session
-from cinder_ext.rpc import control, scheduler, transport, volume
+from cinder_ext.rpc import control, replication, scheduler, transport, volume
 
 FIRST = '0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f'
 OTHER = 'abababababababababababababababab'
@@ -38,8 +38,10 @@ class _Scheduler:
     target = oslo_messaging.Target(version='1.1')
 
     def get_pools(self, ctxt, detail, filters):
-        return [{'name': HOST, 'capabilities': {'free_capacity_gb': 10}}] if detail else [
-            {'name': HOST}]
+        told = {'free_capacity_gb': 10, 'replication_targets': ['dr'],
+                'replication_target_details': [{'backend_id': 'dr', 'modes': ['async'],
+                                                'cross_os': False, 'availability_zone': None}]}
+        return [{'name': HOST, 'capabilities': told}] if detail else [{'name': HOST}]
 
     def preview_migration(self, ctxt, request):
         return {'passed': True, 'destination_host': HOST, 'method': 'copy', 'bytes_total': 1,
@@ -101,7 +103,8 @@ class Stage:
         transport.init(self.conf, f'local:///{uuid.uuid4()}')
         rpc = types.SimpleNamespace(scheduler=scheduler.SchedulerAPI(self.conf),
                                     volume=volume.VolumeAPI(self.conf),
-                                    control=control.ControlAPI(self.conf))
+                                    control=control.ControlAPI(self.conf),
+                                    replication=replication.ReplicationAPI(self.conf))
         self._serve(transport.SCHEDULER_TOPIC, 'node',
                     _taking(_Scheduler(), scheduler.SchedulerAPI))
         for backend in ('alpha', 'beta'):

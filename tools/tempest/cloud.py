@@ -12,8 +12,8 @@ import requests
 DEFAULT_TYPE = 'plain'
 BACKENDS = {'first': 'alpha', 'second': 'beta'}
 """Section -> volume_backend_name; Tempest's tests want two names."""
-
-
+REPLICATING = 'first'
+"""The section with a replication target; Tempest wants one with and one without."""
 
 POLICY = """\
 "snapshot_extension:snapshot_actions:update_snapshot_status": "rule:xena_system_admin_or_project_member"
@@ -37,7 +37,7 @@ class Cloud:
         self._port = daemons.any_free_port()
         self._config = state / 'cinder-ext.conf'
         self.url = f'http://127.0.0.1:{self._port}/v3'
-        for section in BACKENDS:
+        for section in (*BACKENDS, 'remote'):
             (state / section).mkdir(parents=True)
         (state / 'policy.yaml').write_text(POLICY)
         identity.write_config(self._config, self._sections(servers))
@@ -97,6 +97,8 @@ class Cloud:
         for section, name in BACKENDS.items():
             sections[section] = {'volume_driver': 'file', 'volume_backend_name': name,
                                  'file_path': self._state / section}
+        sections[REPLICATING]['replication_device'] = (
+            f"backend_id:remote,path:{self._state / 'remote'},modes:async")
         return sections
 
 

@@ -105,6 +105,7 @@ def _sections(state, keystone):
             'backup': 'false', 'snapshot': 'true', 'clone': 'true', 'multi_backend': 'true',
             'manage_volume': 'true', 'manage_snapshot': 'true',
             'extend_volume_with_snapshot': 'true', 'volume_revert': 'true',
+            'replication': 'true',
             'api_extensions': 'all'},
         # What a test reads it reads as a reader of the project.
         'enforce_scope': {'cinder': 'true'},

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from cinder_ext import exceptions
-from cinder_ext.api import rules
+from cinder_ext.api import microversion, rules
 from cinder_ext.api.operation import Operation
 from cinder_ext.db import services
 
@@ -15,6 +15,7 @@ POLICIES = (
 
 FIELDS = ('vendor_name', 'volume_backend_name', 'pool_name', 'driver_version', 'storage_protocol',
           'display_name', 'description', 'visibility', 'replication_targets', 'properties')
+OURS = microversion.ByVersion({'3.0': (), '3.76': ('replication_target_details',)})
 
 # handlers
 
@@ -28,7 +29,7 @@ def show(call):
     backend = found[0].host
     told = call.ask(call.rpc.volume.get_capabilities, backend)
     return {'namespace': f'OS::Storage::Capabilities::{backend}',
-            **{field: told.get(field) for field in FIELDS}}
+            **{field: told.get(field) for field in (*FIELDS, *call.at(OURS))}}
 
 
 # OPERATIONS

@@ -6,6 +6,7 @@ from oslo_utils import strutils
 from cinder_ext import exceptions
 from cinder_ext.api import filters, pagination, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import replication_specs
 from cinder_ext.db import group_models, group_types, listing
 
 SINCE = '3.11'
@@ -142,6 +143,7 @@ def show(call):
 def create(call):
     """Add a group type."""
     body = call.body['group_type']
+    replication_specs.refuse_bad(body.get('group_specs'), f"group type {body['name'].strip()}")
     row = group_types.create(call.context, {
         'name': body['name'].strip(), 'description': body.get('description'),
         'is_public': strutils.bool_from_string(body.get('is_public', True))},
@@ -184,6 +186,7 @@ def show_spec(call):
 
 def merge_specs(call):
     """Add group specs, or change those that are there; the others stay."""
+    _refuse_bad(call, call.body['group_specs'])
     group_types.set_specs(call.context, call.target.id, call.body['group_specs'])
     return call.body
 
@@ -192,8 +195,14 @@ def set_spec(call):
     """Add or change one group spec; the body names it once more."""
     if call.path['key'] not in call.body:
         raise exceptions.InvalidInput(reason='the request body and the URL name different keys.')
+    _refuse_bad(call, call.body)
     group_types.set_specs(call.context, call.target.id, call.body)
     return call.body
+
+
+def _refuse_bad(call, specs):
+    replication_specs.refuse_bad(specs, f'group type {call.target.name}', lambda: (
+        group_types.specs(call.context, call.target.id)))
 
 
 def delete_spec(call):

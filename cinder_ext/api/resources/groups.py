@@ -6,11 +6,12 @@ from oslo_utils import strutils
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
-from cinder_ext.api.resources import availability_zones
+from cinder_ext.api.resources import availability_zones, replication_specs
 from cinder_ext.api.resources import group_types as of_types
 from cinder_ext.api.resources.volume_view import moment
 from cinder_ext.db import (
     group_models,
+    group_replication,
     group_requests,
     group_snapshots,
     group_types,
@@ -80,10 +81,6 @@ STATUS = {'type': 'string', 'maxLength': 32,
           'pattern': f"^(?i:{'|'.join(states.RESETTABLE)})\\Z"}
 """Any case, as upstream."""
 RESET_BODY = validation.schemas({'3.20': _object({'status': STATUS}, required=['status'])})
-FAILOVER_BODY = validation.schemas({'3.38': _object({
-    'allow_attached_volume': validation.BOOLEAN, 'secondary_backend_id': validation.TEXT})})
-REPLICATION_BODY = validation.schemas({'3.38': {'type': ['object', 'null']}})
-"""Empty; null is what openstacksdk sends."""
 
 # view
 
@@ -127,15 +124,20 @@ def _project(call, row, _beside):
     return {'project_id': row.project_id} if call.allowed(POLICY_PROJECT) else {}
 
 
+def _replication_status(_call, row, beside):
+    return {'replication_status': beside.replication[row.id]}
+
+
 VIEW = microversion.Additions({
     '3.13': _always,
     '3.14': _sources,
     '3.25': _volumes,
-    '3.38': lambda _call, row, _beside: {'replication_status': row.replication_status},
+    '3.38': _replication_status,
     '3.58': _project,
 })
 """What each version adds: function(call, row, beside) -> fields."""
 
+SHOWS_REPLICATION = microversion.ByVersion({'3.0': False, '3.38': True})
 LISTS_VOLUMES = microversion.ByVersion({'3.0': False, '3.25': True})
 
 
@@ -146,6 +148,8 @@ class _Beside:
         ids = [row.id for row in rows]
         self.types = groups.volume_types_of(call.context, ids)
         self.volumes = groups.volume_ids_of(call.context, ids) if _wants_volumes(call) else None
+        self.replication = (group_replication.statuses(call.context, ids)
+                            if call.at(SHOWS_REPLICATION) else {})
 
 
 def _wants_volumes(call):
@@ -240,6 +244,7 @@ def make(call, wanted, group_type_id, type_names):
     """
     types = [volume_types.get_by_name_or_id(call.context, name, call.scope).id
              for name in type_names]
+    replication_specs.refuse_of_group(call, group_type_id, types)
     row = groups.create(call.context, {
         **owned(call, wanted), 'group_type_id': group_type_id,
         'availability_zone': availability_zones.chosen(
@@ -322,31 +327,12 @@ def reset_status(call):
     groups.reset_status(call.context, call.target.id, call.body['status'].lower())
 
 
-def replicate(call):
-    """Refuse what only replicated groups can do.
-
-    A group is replicated when its group type has group_replication_enabled or
-    consistent_group_replication_enabled set to ``<is> True``.
-    """
-    specs = group_types.specs(call.context, call.target.group_type_id)
-    if not any(specs.get(key) == group_types.TRUE for key in (
-            'group_replication_enabled', 'consistent_group_replication_enabled')):
-        raise exceptions.InvalidInput(
-            reason=f'group {call.target.id} is not of a replication group type.')
-    raise exceptions.InvalidState(
-        kind='group', reason=f'no backend replicates the volumes of group {call.target.id}.')
-
-
 # OPERATIONS
 
 
 def _action(name, policy, handler, body, since):
     return Operation(f'groups.{name}', target=load, policy=policy, body=body, handler=handler,
                      success=202, since=since)
-
-
-def _replication(name, policy, body=REPLICATION_BODY):
-    return _action(name, policy, replicate, body, '3.38')
 
 
 LIST = Operation('groups.list', policy=POLICY_LIST, handler=index, since='3.13')
@@ -364,8 +350,4 @@ FROM_SOURCE = {
 ACTIONS = {
     'delete': _action('delete', POLICY_DELETE, delete, DELETE_BODY, '3.13'),
     'reset_status': _action('reset_status', POLICY_RESET, reset_status, RESET_BODY, '3.20'),
-    'enable_replication': _replication('enable_replication', POLICY_ENABLE),
-    'disable_replication': _replication('disable_replication', POLICY_DISABLE),
-    'failover_replication': _replication('failover_replication', POLICY_FAILOVER, FAILOVER_BODY),
-    'list_replication_targets': _replication('list_replication_targets', POLICY_TARGETS),
 }

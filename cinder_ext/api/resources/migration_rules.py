@@ -4,7 +4,7 @@
 import dataclasses
 
 from cinder_ext import exceptions
-from cinder_ext.api.resources import type_rules
+from cinder_ext.api.resources import replication_specs, type_rules
 from cinder_ext.api.resources import volumes as resource
 from cinder_ext.db import services, snapshots, volume_migrations, volume_types
 from cinder_ext.states import volume as states
@@ -42,6 +42,8 @@ def by_type(call, volume, name, policy):
     _refuse_multiattach(call, volume, new_type)
     type_rules.refuse_size_of(call, new_type.id, volume.size)
     type_rules.refuse_new_limits(call, volume, new_type)
+    replication_specs.refuse_of_volume(
+        call, new_type.name, volume_types.extra_specs(call.context, new_type.id), volume.group_id)
     return Wanted('retype-attached' if volume.status == states.IN_USE else 'retype', {
         'operation': 'retype', 'requested_policy': policy, 'destination_type_id': new_type.id,
         'include_snapshots': policy == INCLUDE_WORD or _type_includes(call, new_type.id)})

@@ -7,8 +7,9 @@ from oslo_log import log
 from cinder_ext import exceptions
 from cinder_ext.api import microversion, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import replication_targets
 from cinder_ext.api.resources.volume_view import moment
-from cinder_ext.db import services
+from cinder_ext.db import backend_failovers, services
 from cinder_ext.rpc import control
 
 LOG = log.getLogger(__name__)
@@ -133,8 +134,7 @@ def _backend_states(call):
     A scheduler without a heartbeat is not asked: an operator who looks for what is down must
     not wait for it.
     """
-    schedulers = services.list_all(call.context, 'cinder-scheduler')
-    if not any(_is_up(call, row) for row in schedulers):
+    if not _has_scheduler(call):
         return {}
     try:
         pools = call.ask(call.rpc.scheduler.get_pools, detail=True)
@@ -142,6 +142,10 @@ def _backend_states(call):
         return {}
     return {pool['name'].partition('#')[0]: pool['capabilities'].get('backend_state', 'up')
             for pool in pools}
+
+
+def _has_scheduler(call):
+    return any(_is_up(call, row) for row in services.list_all(call.context, 'cinder-scheduler'))
 
 
 def enable(call):
@@ -174,15 +178,28 @@ def thaw(call):
 
 
 def failover(call):
-    """Fail a backend over to its replica.
+    """Fail a backend over to one of its targets; to ``default``: back.
 
-    A backend that replicates nothing has none: 400, as upstream.
+    All that is replicated there goes, attached volumes too; nothing is lost as long as the backend
+    answers.  What is not replicated is in error until it is failed back.
     """
     call.authorize(FAILOVER)
-    service = services.one_backend(call.context, _host(call))
-    raise exceptions.InvalidInput(
-        reason=f'No service could be changed: replication_status in {service.host} must be enabled '
-               f"or failed-over, it is {service.replication_status or 'not-capable'}.")
+    host = services.one_backend(call.context, _host(call)).host
+    target = call.body.get('backend_id') or None
+    known = [each['backend_id'] for each in _targets(call, host) if not each.get('cross_os')]
+    backend_failovers.ask(call.context, host, target, known)
+    # Every service looks: the one of that backend may be the one that is gone.
+    call.tell(call.rpc.replication.look)
+
+
+def _targets(call, host):
+    """As replication_targets.of_backend; nothing when no scheduler can say."""
+    if not _has_scheduler(call):
+        return []
+    try:
+        return replication_targets.of_backend(call, host)
+    except exceptions.ServiceUnavailable:
+        return []
 
 
 def _host(call):

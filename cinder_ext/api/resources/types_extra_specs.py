@@ -4,6 +4,7 @@
 from cinder_ext import exceptions
 from cinder_ext.api import rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import replication_specs
 from cinder_ext.api.resources import volume_types as resource
 from cinder_ext.db import volume_types
 
@@ -55,6 +56,7 @@ def merge(call):
     Only those with the scope ``migration`` may change while volumes have the type.
     """
     specs = call.body['extra_specs']
+    _refuse_bad(call, specs)
     volume_types.set_extra_specs(call.context, call.target.id, specs)
     return {'extra_specs': specs}
 
@@ -63,8 +65,14 @@ def set_one(call):
     """Add or change one extra spec; the body names it once more."""
     if call.path['key'] not in call.body:
         raise exceptions.InvalidInput(reason='the request body and the URL name different keys.')
+    _refuse_bad(call, call.body)
     volume_types.set_extra_specs(call.context, call.target.id, call.body)
     return call.body
+
+
+def _refuse_bad(call, specs):
+    replication_specs.refuse_bad(specs, f'volume type {call.target.name}', lambda: (
+        volume_types.extra_specs(call.context, call.target.id)))
 
 
 def delete(call):

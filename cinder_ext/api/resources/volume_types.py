@@ -8,6 +8,7 @@ from oslo_utils import strutils
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import Operation
+from cinder_ext.api.resources import replication_specs
 from cinder_ext.db import default_types, listing, models, volume_types
 
 POLICY_GET = 'volume_extension:type_get'
@@ -198,6 +199,7 @@ def create(call):
     """Add a volume type."""
     body = call.body['volume_type']
     is_public = body.get(_ACCESS, True)
+    replication_specs.refuse_bad(body.get('extra_specs'), f"volume type {body['name'].strip()}")
     row = volume_types.create(call.context, {
         'name': body['name'].strip(), 'description': body.get('description'),
         'is_public': strutils.bool_from_string(is_public)}, body.get('extra_specs'))

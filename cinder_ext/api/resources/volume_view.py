@@ -1,9 +1,18 @@
 """How a volume looks in an answer, version by version."""
 # SPDX-License-Identifier: Apache-2.0
 
+from oslo_utils import timeutils
+
 from cinder_ext.api import microversion
-from cinder_ext.db import attachments, session, volume_migrations, volume_properties
+from cinder_ext.db import (
+    attachments,
+    replications,
+    session,
+    volume_migrations,
+    volume_properties,
+)
 from cinder_ext.states import attachment as attachment_states
+from cinder_ext.states import replication as replication_states
 
 HOST = 'volume_extension:volume_host_attribute'
 PROJECT = 'volume_extension:volume_tenant_attribute'
@@ -98,6 +107,30 @@ def _progress(call, row, beside):
     return {'migration_progress': 'driver-assisted'} if assisted else {}
 
 
+def _replication(_call, row, beside):
+    return {'replication': replication(beside.replications.get(row.id))}
+
+
+def replication(row):
+    """What protects a volume, and how far that is; None: nothing does.
+
+    :param row: of replications.of_volumes
+    """
+    if row is None:
+        return None
+    return {'mode': row.mode, 'scope': row.scope, 'target': row.target, 'state': row.state,
+            'last_consistent_at': moment(row.last_consistent_at),
+            'lag_seconds': lag_seconds(row.last_consistent_at), 'rpo_seconds': row.rpo_seconds}
+
+
+def lag_seconds(last_consistent_at):
+    """Seconds that a replication is behind now; None while it has no point."""
+    if last_consistent_at is None:
+        return None
+    # The clock that took the point may be ahead of this one.
+    return max(0.0, round((timeutils.utcnow() - last_consistent_at).total_seconds(), 3))
+
+
 VIEW = microversion.Additions({
     '3.0': _always,
     '3.13': lambda _call, row, _beside: {'group_id': row.group_id},
@@ -109,14 +142,16 @@ VIEW = microversion.Additions({
     '3.65': lambda _call, row, _beside: {'consumes_quota': bool(row.consumes_quota)},
     '3.69': lambda _call, row, _beside: {'shared_targets': row.shared_targets},
     '3.72': _progress,
+    '3.76': _replication,
 })
 """What each version adds: function(call, row, beside) -> fields."""
 
 PROGRESS = microversion.ByVersion({'3.0': False, '3.72': True})
+REPLICATION = microversion.ByVersion({'3.0': False, '3.76': True})
 
 
 class _Beside:
-    """What stands in other tables about some volumes; at most three statements."""
+    """What stands in other tables about some volumes; at most four statements."""
 
     def __init__(self, call, rows):
         context, ids = call.context, [row.id for row in rows]
@@ -126,6 +161,10 @@ class _Beside:
         moving = [row.id for row in rows if row.migration_status == 'migrating']
         self.migrations = (volume_migrations.of_volumes(context, moving)
                            if moving and call.at(PROGRESS) else {})
+        protected = [row.id for row in rows
+                     if row.replication_status not in replication_states.NOT_REPLICATED]
+        self.replications = (replications.of_volumes(context, protected)
+                             if protected and call.at(REPLICATION) else {})
         self._sees = {}
 
     def sees(self, call, row):

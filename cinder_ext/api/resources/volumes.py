@@ -4,7 +4,13 @@
 from cinder_ext import exceptions
 from cinder_ext.api import filters, microversion, pagination, rules, validation
 from cinder_ext.api.operation import MIGRATING, Operation
-from cinder_ext.api.resources import availability_zones, type_rules, volume_types, volume_view
+from cinder_ext.api.resources import (
+    availability_zones,
+    replication_specs,
+    type_rules,
+    volume_types,
+    volume_view,
+)
 from cinder_ext.db import (
     group_requests,
     groups,
@@ -209,6 +215,7 @@ def _wanted(call, wanted):
         **_type(call, type_, specs),
     }
     type_rules.refuse_size(specs, values['size'])
+    replication_specs.refuse_of_volume(call, getattr(type_, 'name', None), specs, group_id)
     if group_id:
         values['group_id'] = group_id
     hints = call.body.get('OS-SCH-HNT:scheduler_hints')

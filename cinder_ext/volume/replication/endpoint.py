@@ -73,7 +73,8 @@ class ReplicationEndpoint:
         self._verbs.start()
 
     def look(self, ctxt):
-        """There is something new in the records."""
+        """There is something new in the records: a type of a volume, too."""
+        self._is_to_follow.set()
         self._poke()
 
     def resume(self):

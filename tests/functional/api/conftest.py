@@ -16,6 +16,7 @@ import uuid
 
 import oslo_messaging
 import pytest
+import replicated_things
 from gabbi import driver, fixture, reporter
 from gabbi.handlers import base, jsonhandler
 
@@ -40,7 +41,7 @@ from cinder_ext.db import (
     volume_types,
     volumes,
 )
-from cinder_ext.rpc import control, scheduler, transport, volume
+from cinder_ext.rpc import control, replication, scheduler, transport, volume
 from cinder_ext.states import messages as catalogue
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import snapshot as snapshot_states
@@ -84,7 +85,11 @@ class Scheduler:
                  if filters.get('name', name) == name]
         if detail:
             for pool in pools:
-                pool['capabilities'] = {'free_capacity_gb': 10, 'backend_state': 'up'}
+                pool['capabilities'] = {
+                    'free_capacity_gb': 10, 'backend_state': 'up',
+                    'replication_target_details': [
+                        {'backend_id': 'far', 'modes': ['sync', 'async'], 'cross_os': True},
+                        {'backend_id': 'dr', 'modes': ['async'], 'cross_os': False}]}
         return pools
 
 
@@ -116,7 +121,9 @@ class Backend(Connections):
     """Does at once what it is told, in the database only."""
 
     def get_capabilities(self, ctxt):
-        return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown'}
+        return {'vendor_name': 'nobody', 'pool_name': None, 'secret': 'not shown',
+                'replication_targets': ['dr'],
+                'replication_target_details': [{'backend_id': 'dr', 'modes': ['async']}]}
 
     def get_manageable_volumes(self, ctxt, page):
         found = [{'reference': {'source-name': name}, 'size': 1, 'safe_to_manage': True,
@@ -196,7 +203,8 @@ class Cloud:
             self.serve(topic, server, endpoint)
         rpc = types.SimpleNamespace(scheduler=scheduler.SchedulerAPI(self.conf),
                                     volume=volume.VolumeAPI(self.conf),
-                                    control=control.ControlAPI(self.conf))
+                                    control=control.ControlAPI(self.conf),
+                                    replication=replication.ReplicationAPI(self.conf))
         self.application = app.build(self.conf, rpc)
 
     def serve(self, topic, server, endpoint):
@@ -391,6 +399,15 @@ class GroupFixture(RowsFixture):
             'name': f'group {count}', 'group_type_id': os.environ['GROUP_TYPE_PLAIN'],
             'availability_zone': 'nova', **more}, [os.environ['TYPE_ALPHA']])
         groups.created(self.ctxt, number(count))
+
+
+class ReplicatedFixture(GroupFixture):
+    """And what replicated_things.py makes."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        replicated_things.Things(self.ctxt, PROJECT, self.OTHER_PROJECT, os.environ['TYPE_ALPHA'],
+                                 os.environ['GROUP_TYPE_PLAIN'])
 
 
 @pytest.fixture

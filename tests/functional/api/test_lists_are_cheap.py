@@ -13,10 +13,14 @@ from cinder_ext.db import (
     group_types,
     groups,
     qos_specs,
+    replications,
     session,
+    transition,
     volume_types,
     volumes,
 )
+from cinder_ext.states import replication_policy
+from cinder_ext.states import volume as volume_states
 
 
 def _statements(application, path):
@@ -38,7 +42,8 @@ def _statements(application, path):
 
 
 @pytest.mark.parametrize(('path', 'most'), [('/v3/volumes', 1), ('/v3/volumes/detail', 4),
-                                            ('/v3/volume-migrations', 1)])
+                                            ('/v3/volume-migrations', 1), ('/v3/replications', 1),
+                                            ('/v3/replication-operations', 1)])
 def test_a_longer_list_takes_no_more_statements(known, application, path, most):
     before, _shorter = _statements(application, path)
     ctxt = context.admin_context()
@@ -48,7 +53,7 @@ def test_a_longer_list_takes_no_more_statements(known, application, path, most):
                               'name': str(number)}, {'number': str(number)})
     after, longer = _statements(application, path)
     assert after == before <= most
-    if path != '/v3/volume-migrations':
+    if 'volumes' in longer:
         assert len(longer['volumes']) == 32
 
 
@@ -95,3 +100,27 @@ def test_longer_lists_of_types_take_no_more_statements(known, application, path,
     after, longer = _statements(application, path)
     assert after == before <= most
     assert [len(longer[key]) - len(shorter[key]) for key in shorter] == [30]
+
+
+@pytest.mark.parametrize(('path', 'name'), [
+    ('/v3/volumes/detail', 'volumes'), ('/v3/replications', 'replications')])
+def test_what_is_replicated_takes_no_more_statements(known, application, path, name):
+    ctxt = context.admin_context()
+    _replicated(ctxt, 1)
+    before, shorter = _statements(application, path)
+    _replicated(ctxt, 12)
+    after, longer = _statements(application, path)
+    assert after == before <= 5
+    assert len(longer[name]) - len(shorter[name]) == 12
+    if name == 'volumes':
+        assert sum(each['replication'] is not None for each in longer[name]) == 13
+
+
+def _replicated(ctxt, count):
+    policy = replication_policy.merge(None, replication_policy.Policy(True))
+    for _ in range(count):
+        row = volumes.create(ctxt, {
+            'project_id': '0123456789abcdef0123456789abcdef', 'user_id': 'u', 'size': 1,
+            'host': 'node@alpha#alpha', 'volume_type_id': os.environ['TYPE_ALPHA']})
+        transition.move(ctxt, volume_states.MACHINE, row.id, 'created')
+        replications.create(ctxt, policy, row.id, 'dr')

@@ -5,12 +5,14 @@ import types
 
 import blank
 import pytest
+from oslo_utils import timeutils
 
 from cinder_ext import context
 from cinder_ext.conf import options
 from cinder_ext.db import (
     migration_claims,
     placement,
+    replication_models,
     services,
     session,
     transition,
@@ -19,8 +21,9 @@ from cinder_ext.db import (
 )
 from cinder_ext.drivers import values
 from cinder_ext.objects import backend_report
-from cinder_ext.scheduler import backends
+from cinder_ext.scheduler import backends, replication
 from cinder_ext.states import migration as migration_states
+from cinder_ext.states import replication as replication_states
 from cinder_ext.states import volume as volume_states
 
 GIB = 1024 ** 3
@@ -191,3 +194,33 @@ def test_claims_on_a_pool_that_cannot_tell_what_is_free_change_nothing_there(kno
     _claim(ctxt, _placed(ctxt, 20), 30, 20)
     [pool] = found.pools(ctxt)
     assert (pool.free_bytes, pool.provisioned_bytes) == ('unknown', 20 * GIB)
+
+
+@session.writer
+def _whole(ctxt, scope, protected_id, **values):
+    ctxt.session.merge(replication_models.ReplicationClaim(
+        kind='container', key=f'{scope}:{protected_id}', scope=scope, protected_id=protected_id))
+    transition.insert(ctxt, replication_states.MACHINE, {
+        'scope': scope, 'protected_id': protected_id, 'home': 'h@a', 'target': 'far',
+        'mode': 'async', 'topology': 'active-passive', 'auto_failover': 'none',
+        'interval_seconds': 10, 'retention': 3, **values})
+
+
+def test_pool_knows_that_it_or_its_backend_is_replicated_as_a_whole(known):
+    found, ctxt = known
+    found.update(_report(replication_enabled=True))
+    assert found.pools(ctxt)[0].wholes == ()
+    _whole(ctxt, 'pool', 'h@a#p')
+    _whole(ctxt, 'pool', 'h@a#another')
+    _whole(ctxt, 'pool', 'h@a#p', target='gone', deleted_at=timeutils.utcnow())
+    assert found.pools(ctxt)[0].wholes == (
+        replication.Whole('pool', 'h@a#p', 'far', 'async', 'enabling'),)
+    _whole(ctxt, 'backend', 'h@a')
+    assert [whole.scope for whole in found.pools(ctxt)[0].wholes] == ['pool', 'backend']
+
+
+def test_what_a_volume_of_its_own_claims_is_no_whole(known):
+    found, ctxt = known
+    found.update(_report(replication_enabled=True))
+    _whole(ctxt, 'volume', 'v')
+    assert found.pools(ctxt)[0].wholes == ()
