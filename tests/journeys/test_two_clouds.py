@@ -71,14 +71,34 @@ def _group(site):
 
 
 def _burn(site):
-    """SIGKILL, the array cut off, the database gone."""
+    """SIGKILL, and the array cut off."""
     site.kill()
     site.control(cut=True)
-    site.lose_database()
 
 
-def test_a_site_burns_and_comes_back(clouds):
+def test_a_site_burns_and_comes_back_without_its_database(clouds):
     a, b = clouds
+    group_id, volumes, _attached = _burnt_and_taken_over(a, b)
+    a.lose_database()
+    kept = {volume_id: sites.digest(b.path(volume_id)) for volume_id in volumes}
+    _return(a, b, volumes)
+    assert {volume_id: sites.digest(b.path(volume_id)) for volume_id in volumes} == kept
+    _hand_back(a, b, group_id, volumes)
+    _move_again(a, b, group_id, volumes)
+
+
+def test_a_site_burns_and_comes_back_with_its_database(clouds, is_long):
+    if not is_long:
+        pytest.skip('one of the long variants')
+    a, b = clouds
+    group_id, volumes, attached = _burnt_and_taken_over(a, b)
+    kept = {volume_id: sites.digest(b.path(volume_id)) for volume_id in volumes}
+    _return_as_it_was(a, group_id, volumes, attached)
+    assert {volume_id: sites.digest(b.path(volume_id)) for volume_id in volumes} == kept
+    _hand_back(a, b, group_id, volumes)
+
+
+def _burnt_and_taken_over(a, b):
     group_id, volumes = _group(a)
     attached = [a.api.attach(volume_id) for volume_id in volumes]
     writer = sites.Writer([path for _, path in attached])
@@ -94,11 +114,7 @@ def test_a_site_burns_and_comes_back(clouds):
     _burn(a)
     writer.stop()
     _take_over(b, group_id, volumes, writer)
-    kept = {volume_id: sites.digest(b.path(volume_id)) for volume_id in volumes}
-    _return(a, b, volumes)
-    assert {volume_id: sites.digest(b.path(volume_id)) for volume_id in volumes} == kept
-    _hand_back(a, b, group_id, volumes)
-    _move_again(a, b, group_id, volumes)
+    return group_id, volumes, attached
 
 
 def _take_over(b, group_id, volumes, writer):
@@ -141,6 +157,23 @@ def _return(a, b, volumes):
             expected=409, handle=volume_id)['conflictingRequest']['message']
     assert 'it is in split brain' in b.export(
         volumes[0], expected=409, clear_existing=True)['conflictingRequest']['message']
+
+
+def _return_as_it_was(a, group_id, volumes, attached):
+    """Cloud a comes back with its records: they are in split brain by name, and are let go of."""
+    a.control()
+    a.start()
+    found = a.api.get(f'/replications?protected_id={group_id}')['replications']
+    broken = a.becomes(found[0]['id'], 'error')
+    assert (broken['split_brain']['local_epoch'], broken['split_brain']['remote_epoch']) == (0, 1)
+    for (attachment, _path), volume_id in zip(attached, volumes, strict=True):
+        assert a.api.volume(volume_id)['replication_status'] == 'error'
+        assert 'attachments use it' in a.export(
+            volume_id, expected=409, clear_existing=True)['conflictingRequest']['message']
+        a.api.detach(attachment, volume_id)
+    for volume_id in volumes:
+        assert a.export(volume_id, clear_existing=True)['released']
+    assert a.api.get('/volumes')['volumes'] == []
 
 
 def _hand_back(a, b, group_id, volumes):
