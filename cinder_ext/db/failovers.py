@@ -10,6 +10,7 @@ from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    backend_failovers,
     models,
     replication_failover,
     replication_models,
@@ -178,7 +179,8 @@ def end_backend(context, host, event, target=None):
     """
     service = services.get(context, services.VOLUME_BINARY, host)
     values = {} if event == 'failover-failed' else {'active_backend_id': target}
-    if not transition.try_move(context, states.SERVICE, service.id, event, values) or not values:
+    if not transition.try_move(context, states.SERVICE, service.id, event, {
+            **values, **backend_failovers.columns(service, event)}) or not values:
         return
     if target is None:
         replication_failover.restore(context, host)

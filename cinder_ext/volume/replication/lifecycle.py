@@ -116,16 +116,20 @@ class Lifecycle:
         """
         left = []
         for volume in replication_shipping.removed(context, row.id, volume_ids):
-            for side, reason in self._unpaired(context, row, ship.member(volume, ())).items():
+            for side, reason in self._unpaired(context, row, volume).items():
                 left.append(f'a replica of volume {volume.id} is left at {side}: {reason}')
                 LOG.warning('replication %s: %s', row.id, left[-1])
         return left
 
-    def _unpaired(self, context, row, member):
+    def _unpaired(self, context, row, volume):
         """Side -> why something of a volume may be left there."""
+        member = ship.member(volume, ())
         try:
             driver = self._tools.driver_of(context, row.home)
             silent = driver.unpair([member], row.source_side, row.destination_side)
+            if volume.deleted_at is not None:
+                # One that was fenced when it was deleted has its content again.
+                driver.delete_volume(member.volume)
         except exceptions.ResourceBusy:
             raise
         except (exceptions.DriverError, OSError) as fault:
@@ -138,7 +142,8 @@ class Lifecycle:
     def follow(self, context):
         """Let each volume of the backend be replicated by itself as its type asks, from now on.
 
-        Volumes that were made or retyped begin, those whose new type does not ask for it end.
+        Volumes that were made or retyped begin, those whose new type does not ask for it end,
+        unless somebody has asked for it besides.
         """
         asked = {}
         for row in replication_shipping.own_volumes(context, self._tools.host):
@@ -155,7 +160,7 @@ class Lifecycle:
         if row.replication_id is None:
             if policy is not None:
                 self._begin(context, row.id, policy)
-        elif row.state not in _SETTLED:
+        elif row.state not in _SETTLED or (policy is None and row.policy.get('by_request')):
             return
         elif policy is None or policy.target not in (None, row.target):
             # To another target it begins when this one has ended.
