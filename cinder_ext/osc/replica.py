@@ -38,7 +38,7 @@ class ExportReplica(command.ShowOne):
             pathlib.Path(parsed_args.output).write_text(text + '\n', encoding='utf-8')
         else:
             shown['manifest'] = text
-        return zip(*shown.items(), strict=True)
+        return tuple(shown), tuple(shown.values())
 
 
 class ImportReplica(command.Lister):
