@@ -217,7 +217,6 @@ def test_a_failover_is_told_by_resource_by_operation_and_by_volume(cloud, told):
 
 def test_a_volume_that_goes_to_another_cloud_and_comes_back_is_told(cloud, told):
     volume_id = cloud.volume()
-    before = len(told.names())
     replica_handover.release(cloud.context, volume_id, 2, 'other', {'name_id': volume_id})
     replica_handover.adopt(cloud.context, [{
         'values': {'id': volume_id, 'project_id': 'project', 'user_id': 'user', 'size': 1,
@@ -225,5 +224,5 @@ def test_a_volume_that_goes_to_another_cloud_and_comes_back_is_told(cloud, told)
         'metadata': {}, 'admin_metadata': {}, 'image_metadata': {}, 'epoch': 3, 'snapshots': [],
         'created_at': datetime.datetime(2026, 1, 2)}])
     cloud.until(lambda: 'volume.import_replica.end' in told.names())
-    assert told.names()[before:] == [
+    assert told.names()[2:] == [
         'volume.unmanage.start', 'volume.unmanage.end', 'volume.import_replica.end']
