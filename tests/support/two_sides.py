@@ -46,7 +46,7 @@ class Stage:
 
     target = 'dr'
 
-    def __init__(self, directory, more_targets=()):
+    def __init__(self, directory, more_targets=(), host=HOST, starts=True):
         self.directory = directory
         self.conf = options.new()
         options.parse(self.conf, [])
@@ -68,8 +68,9 @@ class Stage:
              'control_file': str(directory / f'{name}.json')}
             for name in (self.target, *more_targets)], 'alpha')
         self.steps, self.watchers = [], []
-        self.open()
-        self.beat()
+        self.open(host, starts)
+        if starts:
+            self.beat()
 
     def open(self, host=HOST, starts=True):
         """A process comes: other engine, leases and drivers, the same records."""
@@ -122,8 +123,9 @@ class Stage:
         row = volumes.create(self.context, {
             'project_id': 'project', 'user_id': 'user', 'size': 1, 'name': 'a volume', 'host': host,
             **columns})
-        self.driver.create_volume(driver_values.Volume(row.id, GIB))
-        transition.move(self.context, volume_states.MACHINE, row.id, 'created')
+        location = self.driver.create_volume(driver_values.Volume(row.id, GIB))
+        transition.move(self.context, volume_states.MACHINE, row.id, 'created',
+                        {'provider_location': location})
         if content is not None:
             self.write(row.id, content)
         return row.id

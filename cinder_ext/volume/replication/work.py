@@ -195,7 +195,10 @@ class Work:
 
     def manifests(self, unit, point_id):
         """What is shipped beside a point: name_id -> bytes."""
-        return {}
+        target = next((each for each in self.driver(unit).replication_targets()
+                       if each.backend_id == unit.destination), None)
+        return self.tools.manifests(self.tools.conf, self.context, unit.replication,
+                                    [mate.volume for mate in unit.mates], point_id, target)
 
     def point_id(self, *of):
         """The id of a point that this operation takes: the same when it is taken again."""
