@@ -1,15 +1,21 @@
-"""Who takes part in an operation of replication: its members, their volumes and what protects them.
+"""Who takes part in an operation of replication: its volumes, what protects them, how far they are.
 
-Reading, and the rows of the members as long as nothing has happened to their volumes; what an
-operation does to the volumes is in failovers.py.
+What an operation does to the volumes is in failovers.py and replication_failover.py.
 """
 # SPDX-License-Identifier: Apache-2.0
 
 import sqlalchemy as sa
 from oslo_utils import timeutils
 
-from cinder_ext import exceptions
-from cinder_ext.db import models, replication_models, session, shadow_volumes, transition
+from cinder_ext.db import (
+    models,
+    replication_claims,
+    replication_models,
+    replication_operations,
+    session,
+    shadow_volumes,
+    transition,
+)
 from cinder_ext.states import replication as states
 
 _Member = replication_models.ReplicationOperationMember
@@ -18,31 +24,6 @@ _Protected = replication_models.ReplicationMember
 _Replication = replication_models.Replication
 _Snapshot = models.Snapshot
 _Volume = models.Volume
-
-
-@session.reader
-def operation(context, operation_id):
-    """An operation as it is now.
-
-    :raises ReplicationOperationNotFound: there is none
-    """
-    found = context.session.get(_Operation, operation_id, populate_existing=True)
-    if found is None:
-        raise exceptions.ReplicationOperationNotFound(id=operation_id)
-    return found
-
-
-@session.reader
-def of_operation(context, operation_id, results=None):
-    """The members of an operation, in the order of their volumes' ids.
-
-    :param results: only those with one of these
-    """
-    query = sa.select(_Member).where(_Member.operation_id == operation_id)
-    if results is not None:
-        query = query.where(_Member.result.in_(results))
-    return list(context.session.execute(
-        query.order_by(_Member.volume_id).execution_options(populate_existing=True)).scalars())
 
 
 @session.reader
@@ -79,13 +60,13 @@ def replications(context, replication_ids):
 
 @session.reader
 def protecting(context, volume_ids, target=None):
-    """What protects volumes: volume id -> list of replications that have not ended, oldest first.
+    """What protects volumes: volume id -> list of living replications, oldest first.
 
     :param target: only replications to this one
     """
     query = (sa.select(_Protected.volume_id, _Replication)
              .join(_Replication, _Replication.id == _Protected.replication_id)
-             .where(_Protected.volume_id.in_(volume_ids), _Replication.state.in_(states.ALIVE))
+             .where(_Protected.volume_id.in_(volume_ids), _Replication.deleted_at.is_(None))
              .order_by(_Replication.created_at, _Replication.id)
              .execution_options(populate_existing=True))
     if target is not None:
@@ -97,69 +78,54 @@ def protecting(context, volume_ids, target=None):
 
 
 @session.reader
-def in_group(context, group_id):
-    """The ids of a group's volumes."""
-    return _ids(context, _Volume.group_id == group_id)
+def in_scope(context, scope, protected_id):
+    """The ids of the volumes of a volume, group, pool or backend, sorted.
 
-
-@session.reader
-def in_pool(context, host):
-    """The ids of the volumes of a pool.
-
-    :param host: ``host@backend#pool``
+    Neither shadows nor temporary volumes: nobody protects them.
     """
-    return _ids(context, _Volume.host == host)
-
-
-@session.reader
-def in_backend(context, host):
-    """The ids of the volumes of a backend.
-
-    :param host: ``host@backend``
-    """
-    return _ids(context, at_backend(host))
+    return _ids(context, replication_claims.is_of(scope, protected_id))
 
 
 @session.reader
 def of_project(context, project_id, host):
-    """The ids of a project's volumes at a backend."""
-    return _ids(context, sa.and_(_Volume.project_id == project_id, at_backend(host)))
+    """The ids of a project's volumes at a backend, sorted."""
+    return _ids(context, _Volume.project_id == project_id,
+                replication_claims.is_of('backend', host))
 
 
-def at_backend(host):
-    """The condition that a volume is at a backend, in whichever pool."""
-    return sa.or_(_Volume.host == host, _Volume.host.startswith(host + '#', autoescape=True))
-
-
-def _ids(context, condition):
-    """Neither shadows nor temporary volumes: nobody protects them."""
+def _ids(context, *conditions):
     return list(context.session.execute(
         sa.select(_Volume.id)
-        .where(condition, _Volume.deleted_at.is_(None), _Volume.consumes_quota.is_(True),
+        .where(*conditions, _Volume.deleted_at.is_(None), _Volume.consumes_quota.is_(True),
                shadow_volumes.is_not_one())
         .order_by(_Volume.id)).scalars())
 
 
 @session.writer
-def complete(context, operation_id, found, wanted=()):
+def complete(context, operation_id, found, ended):
     """Make a row for each member that has none yet, and say what protects those that have one.
 
     Idempotent.
 
     :param found: a list of (volume id, replication id or None)
-    :param wanted: ids of volumes without a replication that are ``pending`` all the same, and not
-        ``skipped``
+    :param ended: volume id -> why it does not take part (CinderExtError); None: it need not
     """
-    known = {row.volume_id: row for row in of_operation(context, operation_id)}
-    for volume_id, replication_id in found:
+    known = {row.volume_id: row for row in replication_operations.members(context, operation_id)}
+    for volume_id, replication_id in sorted(found, key=lambda each: each[0]):
         row = known.get(volume_id)
         if row is None:
-            transition.insert(context, states.MEMBER, {
+            row = transition.insert(context, states.MEMBER, {
                 'operation_id': operation_id, 'volume_id': volume_id,
-                'replication_id': replication_id},
-                'pending' if replication_id or volume_id in wanted else 'skipped')
+                'replication_id': replication_id})
         elif replication_id and row.replication_id is None:
             row.replication_id = replication_id
+    context.session.flush()
+    for volume_id, fault in ended.items():
+        if fault is None:
+            replication_operations.member_skipped(context, operation_id, volume_id,
+                                                  'It is not replicated.')
+        else:
+            replication_operations.member_failed(context, operation_id, volume_id, fault)
 
 
 @session.writer
@@ -177,42 +143,29 @@ def note(context, noted):
 
 @session.writer
 def note_facts(context, operation_id, **facts):
-    """Add to the facts of an operation.
-
-    :returns: all of them
-    """
-    row = context.session.execute(
-        sa.select(_Operation).where(_Operation.id == operation_id).with_for_update()
-        .execution_options(populate_existing=True)).scalar_one()
-    row.facts = {**(row.facts or {}), **facts}
-    return row.facts
+    """Add to the facts of an operation."""
+    row = replication_operations.lock(context, operation_id)
+    replication_operations.update(context, operation_id, {'facts': {**(row.facts or {}), **facts}})
 
 
 @session.writer
-def end(context, ended):
-    """Members have come to their ends; one that has ended before stays as it is.
+def fail(context, operation_id, failed):
+    """Members are not done.
 
-    :param ended: member id -> (event of states.MEMBER, other columns)
+    :param failed: a list of (volume id, exceptions.CinderExtError)
     """
-    for member_id, (event, values) in ended.items():
-        transition.try_move(context, states.MEMBER, member_id, event,
-                            {**values, 'finished_at': timeutils.utcnow()})
+    for volume_id, fault in failed:
+        replication_operations.member_failed(context, operation_id, volume_id, fault)
 
 
 @session.writer
-def close(context, operation_id, values=None):
-    """End an operation: its state follows from its members.  Idempotent.
+def succeed(context, operation_id, done):
+    """Members are done.
 
-    :param values: other columns
-    :returns: its state
+    :param done: a list of (volume id, columns)
     """
-    results = [row.result for row in of_operation(context, operation_id)]
-    done, failed = results.count('done'), results.count('failed')
-    event = ('succeed' if not failed and (done or not (values or {}).get('error'))
-             else 'end-partly' if done else 'fail')
-    transition.try_move(context, states.OPERATION, operation_id, event,
-                        {**(values or {}), 'finished_at': timeutils.utcnow()})
-    return operation(context, operation_id).state
+    for volume_id, values in done:
+        replication_operations.member_done(context, operation_id, volume_id, values)
 
 
 @session.reader
@@ -225,6 +178,28 @@ def expired_tests(context, home, now):
         sa.select(_Volume.id)
         .join(_Member, _Member.clone_volume_id == _Volume.id)
         .join(_Operation, _Operation.id == _Member.operation_id)
-        .where(_Operation.home == home, _Operation.verb == 'test', _Operation.expires_at <= now,
-               _Volume.deleted_at.is_(None), _Volume.status.in_(('available', 'error')))
+        .where(replication_claims.is_of('backend', home), _Operation.verb == 'test',
+               _Operation.expires_at <= now, _Volume.deleted_at.is_(None),
+               _Volume.status.in_(('available', 'error')))
         .order_by(_Volume.id)).scalars())
+
+
+@session.writer
+def place(context, placed):
+    """Store where volumes are used, and their snapshots that were used in the same place.
+
+    :param placed: a list of (models.Volume as it was, location)
+    """
+    for volume, location in placed:
+        before = volume.provider_location
+        context.session.execute(
+            sa.update(_Snapshot)
+            .where(_Snapshot.volume_id == volume.id, _Snapshot.deleted_at.is_(None),
+                   _Snapshot.provider_location.is_(None) if before is None
+                   else _Snapshot.provider_location == before)
+            .values(provider_location=location, updated_at=_Snapshot.updated_at)
+            .execution_options(synchronize_session=False))
+        context.session.execute(
+            sa.update(_Volume).where(_Volume.id == volume.id)
+            .values(provider_location=location, updated_at=timeutils.utcnow())
+            .execution_options(synchronize_session=False))

@@ -36,6 +36,8 @@ TAKEN = (volume_states.AVAILABLE, *ATTACHED, volume_states.AWAITING_TRANSFER, vo
 """Statuses of a volume that may be failed over."""
 FORCED = (*TAKEN, volume_states.EXTENDING, volume_states.REVERTING)
 """Those of one whose home has died in the middle of something, too."""
+BUSY = ('creating', 'deleting', 'restoring', 'unmanaging')
+"""Statuses of a snapshot at which the home is at work: a planned failover waits for it."""
 
 _BACK = {'enabled': 'failed-back', 'failed-over': 'failed-over',
          'failover-error': 'failover-failed', 'error': 'broken'}
@@ -77,6 +79,8 @@ def _take(context, operation, volume_id):
     action = 'be failed over or back'
     transition.refuse_failing_over(context, volume_id, action)
     _refuse_status(operation, volume_id, row)
+    if not operation.force:
+        _refuse_busy_snapshots(context, volume_id)
     try:
         transition.move(context, states.VOLUME, volume_id, 'fail-over')
     except exceptions.TransitionRefused as refusal:
@@ -100,6 +104,17 @@ def _refuse_status(operation, volume_id, row):
     if reason is not None:
         raise exceptions.InvalidState(
             kind='volume', reason=f'volume {volume_id} cannot be failed over or back: {reason}.')
+
+
+def _refuse_busy_snapshots(context, volume_id):
+    """Whoever records a snapshot locks the volume's row first: none is missed."""
+    busy = context.session.execute(
+        sa.select(_Snapshot.id, _Snapshot.status)
+        .where(_Snapshot.volume_id == volume_id, _Snapshot.deleted_at.is_(None),
+               _Snapshot.status.in_(BUSY)).limit(1)).first()
+    if busy is not None:
+        raise exceptions.InvalidState(
+            kind='snapshot', reason=f'snapshot {busy.id} of volume {volume_id} is {busy.status}.')
 
 
 @session.writer

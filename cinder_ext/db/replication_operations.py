@@ -18,7 +18,7 @@ _Member = replication_models.ReplicationOperationMember
 _Replication = replication_models.Replication
 _Volume = models.Volume
 
-_FROM = {
+FROM = {
     'failover': (states.ENABLED, states.PAUSED, states.FAILOVER_ERROR, states.ERROR),
     'failback': (states.FAILED_OVER, states.FAILOVER_ERROR, states.ERROR),
     'reprotect': (states.FAILED_OVER, states.FAILOVER_ERROR, states.ERROR),
@@ -105,10 +105,10 @@ def _refuse_state(context, values):
     if state == states.FAILING_OVER:
         # By an operation that is open, which a better refusal names.
         _refuse_others(context, values, ())
-    if state not in _FROM[values['verb']]:
+    if state not in FROM[values['verb']]:
         raise exceptions.ReplicationActionRefused(
             id=values['replication_id'], action=DONE[values['verb']], state=state,
-            reason=f"expected one of {', '.join(_FROM[values['verb']])}")
+            reason=f"expected one of {', '.join(FROM[values['verb']])}")
 
 
 def _refuse_others(context, values, members):

@@ -22,8 +22,8 @@ _Member = replication_models.ReplicationMember
 _Operation = replication_models.ReplicationOperation
 _Volume = models.Volume
 
-WORKED_ON = (*states.SHIPPING, states.DISABLING)
-"""States in which the home's service has something to do by itself."""
+WORKED_ON = tuple(each for each in states.ALIVE if each != states.FAILING_OVER)
+"""States in which the home's service may have something to do by itself."""
 
 
 @session.reader

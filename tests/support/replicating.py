@@ -1,20 +1,25 @@
 """A cloud whose backend alpha replicates to directories that a test can cut off or fill."""
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import json
 import os
+import uuid
 
+import sqlalchemy as sa
 from replication_rows import policy
 
 from cinder_ext.db import (
     messages,
+    models,
     replication_changes,
     replications,
     session,
+    snapshots,
     volume_types,
     volumes,
 )
-from cinder_ext.drivers import loader
+from cinder_ext.drivers import loader, values
 from cinder_ext.rpc.replication import ReplicationAPI
 from cinder_ext.volume.replication import ship
 
@@ -50,10 +55,40 @@ class Replicated:
         new.write_text(json.dumps(said))
         os.replace(new, path)
 
-    def type(self, name='replicated', rpo=2, **specs):
+    def forget_all(self):
+        """Let all be well, and end what is replicated."""
+        for name in (None, DR, OFFSITE):
+            self.control(name or 'alpha')
+        for row in replications.of_home(self.admin, 'node@alpha'):
+            if row.scope != 'volume':
+                self.disable(row.id)
+        for volume_id in self.volume_ids():
+            self.delete(volume_id)
+        self.cloud.until(lambda: not self.volume_ids()
+                         and not replications.of_home(self.admin, 'node@alpha'), 20)
+
+    def volume_ids(self):
+        """Of all volumes that are there."""
+        @session.reader
+        def look(context):
+            return list(context.session.execute(
+                sa.select(models.Volume.id).where(models.Volume.deleted_at.is_(None))).scalars())
+
+        return look(self.admin)
+
+    def delete(self, volume_id):
+        """As the API does: with the snapshots, and out of its group."""
+        volumes.update(self.admin, volume_id, {'group_id': None})
+        for each in snapshots.of_volume(self.admin, volume_id):
+            snapshots.begin_delete(self.admin, each.id)
+        volumes.begin(self.admin, volume_id, 'delete', 'be deleted')
+        self.cloud.volume_api.delete_volume(
+            self.admin, volumes.get(self.admin, volume_id).host, volume_id)
+
+    def type(self, name=None, rpo=2, **specs):
         """A volume type whose volumes are replicated by themselves; returns its id."""
         asked = {f'replication:{key}': str(value) for key, value in specs.items()}
-        return volume_types.create(self.admin, {'name': name}, {
+        return volume_types.create(self.admin, {'name': name or f'type-{uuid.uuid4()}'}, {
             'volume_backend_name': 'alpha', 'replication_enabled': ENABLED,
             'replication:rpo_seconds': str(rpo), **asked}).id
 
@@ -104,10 +139,8 @@ class Replicated:
                 messages.list_all(self.context, resource_uuid=resource_id)]
 
     def has_ended(self, replication_id):
-        @session.reader
-        def look(context):
-            return replications.of_home(context, 'node@alpha')
-        return replication_id not in {row.id for row in look(self.admin)}
+        return replication_id not in {
+            row.id for row in replications.of_home(self.admin, 'node@alpha')}
 
     # What lies at the other side
 
@@ -115,10 +148,20 @@ class Replicated:
         """A driver of the test's own, not started."""
         return loader.load(self.cloud.conf, 'alpha')
 
-    def side(self, volume_id, name=DR):
-        """What a side says of a volume: values.Side."""
-        volume = volumes.get(self.admin, volume_id)
-        return self.driver().side(ship.member(volume, ()).volume, name)
+    def side(self, volume_id, name=DR, deleted=False):
+        """What a side says of a volume: values.Side.
+
+        :param deleted: the volume is in the records no more
+        """
+        volume = (values.Volume(volume_id, 0) if deleted
+                  else member_of(volumes.get(self.admin, volume_id)).volume)
+        return self.driver().side(volume, name)
+
+    def read_replica(self, volume_id, offset, length):
+        """What the newest point holds; nothing where it is just being replaced by the next one."""
+        with contextlib.suppress(FileNotFoundError):
+            return self.cloud.read(self.replica(volume_id), offset, length)
+        return b''
 
     def replica(self, volume_id, name=DR):
         """The file with the content of the newest point at a target."""

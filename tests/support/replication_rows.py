@@ -4,6 +4,7 @@
 import datetime
 import uuid
 
+import pytest
 from oslo_utils import timeutils
 
 from cinder_ext.db import group_models, replications, session, volumes
@@ -13,6 +14,10 @@ BACKEND = 'node@alpha'
 POOL = f'{BACKEND}#alpha'
 OTHER_POOL = f'{BACKEND}#beta'
 DR = 'alpha-dr'
+
+ON_SQLITE = pytest.mark.parametrize('url', ['sqlite'], indirect=True)
+"""For tests of decisions, which are the same everywhere; what SQL may do differently is shown on
+every database in test_replication_races.py."""
 
 
 def policy(scope='volume', **asked):

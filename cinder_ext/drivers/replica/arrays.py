@@ -79,7 +79,12 @@ class Array:
 
     @property
     def shares_blocks(self):
-        """Whether files here can share blocks; found out once."""
+        """Whether files here can share blocks; found out once.
+
+        Of an array that is not there it is asked too, by who has not started it: no, for now.
+        """
+        if self._shares is None and not os.path.isdir(self._rooms('volumes')):
+            return False
         if self._shares is None:
             self._shares = self._may_share and reflink.is_served_by(self._rooms('volumes'))
         return self._shares

@@ -8,10 +8,16 @@ from oslo_log import log
 
 from cinder_ext import context as request_context
 from cinder_ext import exceptions
-from cinder_ext.db import lease, replication_changes, replication_shipping, replications, transition
+from cinder_ext.db import (
+    groups,
+    lease,
+    replication_changes,
+    replication_shipping,
+    replications,
+    transition,
+)
 from cinder_ext.rpc import hosts
 from cinder_ext.states import replication as states
-from cinder_ext.states import volume as volume_states
 from cinder_ext.volume.replication import (
     breach,
     holds,
@@ -50,6 +56,7 @@ class ReplicationEndpoint:
 
     def __init__(self, tools, manifests=lambda *about: {}):
         self._tools = tools
+        tools.manifests = manifests
         self._holds = holds.Holds(tools.ownership, lease.REPLICATION)
         self._shipper = ship.Shipper(tools, self._holds, manifests)
         self._lifecycle = lifecycle.Lifecycle(tools, self._holds)
@@ -124,28 +131,36 @@ class ReplicationEndpoint:
                                                                 members.get(row.id, []))]
 
     def _tasks_of(self, context, row, members):
+        if row.state != states.DISABLING and self._is_over(context, row, members):
+            row = self._disabled(context, row)
         if row.state == states.DISABLING:
             return self._lifecycle.tasks(row)
-        if not row.is_shipping:
+        if row.state not in states.SHIPPING or not row.is_shipping:
             return []
-        breach.measure(context, row, self._tools.now())
-        if row.scope == 'volume':
-            return self._tasks_of_volume(context, row, members)
-        return self._tasks_of_many(context, row, members)
+        measuring = breach.tasks(row, self._tools.now)
+        if row.scope != 'volume':
+            return [*measuring, *self._tasks_of_many(context, row, members)]
+        return [*measuring, *self._shipper.tasks(row, members)]
 
-    def _tasks_of_volume(self, context, row, members):
-        """A replication ends with its volume, or when that is somewhere else now."""
-        if any(each.deleted_at is None and self._is_here(each)
-               and each.status != volume_states.DELETING for each in members):
-            return self._shipper.tasks(row, members)
-        if all(each.deleted_at is not None or not self._is_here(each) for each in members):
-            try:
-                row = replication_changes.begin_disable(context, row.id)
-            except (exceptions.Conflict, exceptions.ReplicationNotFound) as refusal:
-                LOG.info('replication %s does not end yet: %s', row.id, refusal.message)
-            else:
-                return self._lifecycle.tasks(row)
-        return []
+    def _is_over(self, context, row, members):
+        """Whether what was protected is there no more, or is somewhere else now."""
+        if row.scope == 'volume':
+            return not any(each.deleted_at is None and self._is_here(each) for each in members)
+        if row.scope != 'group' or members:
+            return False
+        try:
+            groups.get(context, row.protected_id)
+        except exceptions.GroupNotFound:
+            return True
+        return False
+
+    def _disabled(self, context, row):
+        """A replication that is to end, as it is now."""
+        try:
+            return replication_changes.begin_disable(context, row.id)
+        except (exceptions.Conflict, exceptions.ReplicationNotFound) as refusal:
+            LOG.info('replication %s does not end yet: %s', row.id, refusal.message)
+            return row
 
     def _is_here(self, member):
         return hosts.backend_of(member.host or '') == self._tools.host

@@ -9,9 +9,8 @@ only a resync that names it decides that.
 import functools
 
 from cinder_ext import exceptions
-from cinder_ext.db import operation_members, replications
+from cinder_ext.db import operation_members, replication_changes, replications
 from cinder_ext.volume.replication import outcome, shipments, sides
-from cinder_ext.volume.replication.failover import chunks, moment
 from cinder_ext.volume.replication.steps import Step, UndoableStep
 
 
@@ -67,19 +66,12 @@ class ShipHome(UndoableStep):
 
     def do(self):
         work = self.work
-        stayed = set(work.facts.get('stayed', ()))
-        units = [unit.of(mate for mate in unit.mates if mate.id not in stayed)
-                 for unit in work.units(None)]
         for name in ('back', 'back again'):
-            done, failed = work.each(
-                lambda unit, name=name: shipments.last(work, unit, name),
-                [unit for unit in units if unit.mates])
-            outcome.drop_all(work, [((unit, mate), fault) for unit, fault in failed
-                                    for mate in unit.mates])
-            outcome.drop_all(work, [((unit, mate), points.faults[mate.id]) for unit, points in done
-                                    for mate in unit.mates if mate.id in points.faults])
-            units = [unit.of(mate for mate in unit.mates if mate.id in points)
-                     for unit, points in done]
+            stayed = set(work.facts.get('stayed', ()))
+            _, failed = shipments.all_of(work, [
+                unit.of(mate for mate in unit.mates if mate.id not in stayed)
+                for unit in work.units(None)], name)
+            outcome.drop_all(work, failed)
 
 
 class TurnMembers(Step):
@@ -96,24 +88,17 @@ class TurnMembers(Step):
                 replications.update(work.context, unit.replication.id, {
                     'source_side': unit.source, 'destination_side': unit.destination,
                     'is_shipping': True})
-        for some in chunks(done):
-            outcome.succeed(work, {mate: {} for (_, mate), _ in some})
+        outcome.succeed(work, [(mate, {}) for (_, mate), _ in done])
 
 
 def note_splits(work, failed):
     """A split brain is shown by the replication's conditions, with both epochs."""
-    shown = {}
     for (unit, _), fault in failed:
         if isinstance(fault, exceptions.SplitBrain):
-            shown.setdefault(unit.replication.id, (unit, fault))
-    for unit, fault in shown.values():
-        replications.update(work.context, unit.replication.id, {
-            'conditions': outcome.conditions(unit.replication, split_brain={
-                'status': True, 'reason': fault.message,
-                'since': moment(work.tools.now()).isoformat(),
-                'epochs': {fault.facts['local_side']: fault.facts['local_epoch'],
-                           fault.facts['remote_side']: fault.facts['remote_epoch']}}),
-            'remedy': fault.remedy})
+            replication_changes.set_condition(
+                work.context, unit.replication.id, 'split_brain', True, fault.message,
+                {name: fault.facts[name] for name in (
+                    'local_side', 'local_epoch', 'remote_side', 'remote_epoch')})
 
 
 def prepare_home(work):

@@ -7,25 +7,20 @@ is dead.
 # SPDX-License-Identifier: Apache-2.0
 
 import datetime
-import functools
 
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import failovers, operation_members
+from cinder_ext.db import (
+    failovers,
+    operation_members,
+    replication_failover,
+    replication_operations,
+)
 from cinder_ext.volume.replication import outcome, shipments, sides
 from cinder_ext.volume.replication.steps import Step, UndoableStep
 
 LOG = log.getLogger(__name__)
-
-_CHUNK = 50
-"""Members that are stored in one transaction."""
-
-
-def chunks(items, count=_CHUNK):
-    items = list(items)
-    return [items[start:start + count] for start in range(0, len(items), count)]
-
 
 class TakeMembers(UndoableStep):
     """Ask both sides, choose the epochs, and take the volumes: whoever comes second is refused."""
@@ -36,32 +31,60 @@ class TakeMembers(UndoableStep):
             failovers.begin_backend(work.context, work.operation().home)
         found, failed = work.each_mate(self._examined, work.units(None))
         outcome.drop_all(work, failed)
-        steps = {mate.id: columns for (_, mate), columns in found}
-        for some in chunks(work.units(None)):
-            self._take(some, steps)
+        there = {mate.id for (_, mate), is_there, _ in (
+            (pair, *said) for pair, said in found) if is_there}
+        self._note_epochs([(unit, mate, epoch) for (unit, mate), (_, epoch) in found], there)
+        replication_failover.begin(work.context, work.id)
+        replication_failover.take_members(work.context, work.id)
+        self._drop_refused()
+        operation_members.note(work.context, {
+            mate.id: {'step': 'there'} for unit in work.units('taken') for mate in unit.mates
+            if mate.id in set(work.facts.get('there', ()))})
 
     def _examined(self, unit, mate):
+        """:returns: (whether it is there already, the largest epoch that is known)"""
         found = sides.of(self.work.driver(unit), unit, mate)
         sides.check(unit, mate, found, self.work.force)
-        if found.is_there:
-            return {'step': 'there', 'epoch': found.destination.epoch}
-        return {'step': 'taken', 'epoch': max(found.epoch, unit.replication.epoch) + 1}
+        if found.is_there or found.destination.role == sides.FENCED:
+            return True, found.destination.epoch
+        return False, max(found.epoch, unit.replication.epoch)
 
-    def _take(self, units, steps):
+    def _note_epochs(self, found, there):
+        """All that are promoted of one replication get the same epoch."""
+        work, highest = self.work, {}
+        for unit, _, epoch in found:
+            highest[unit.replication.id] = max(epoch, highest.get(unit.replication.id, 0))
+        operation_members.note(work.context, {
+            mate.id: {'epoch': epoch if mate.id in there else highest[unit.replication.id] + 1}
+            for unit, mate, epoch in found})
+        before = work.facts.get('there', ())
+        operation_members.note_facts(work.context, work.id, there=sorted(there.union(before)))
+
+    def _drop_refused(self):
+        """What keeps one member out keeps out those that are moved only with it."""
         work = self.work
-        refused = failovers.take(
-            work.context, work.operation(),
-            [(unit.replication, [mate.row for mate in unit.mates], work.is_strict(unit))
-             for unit in units], steps)
-        outcome.fail(work, [(mate, refused[mate.volume.id]) for unit in units
-                            for mate in unit.mates if mate.volume.id in refused])
+        units = work.units('taken')
+        ids = [mate.volume.id for unit in units for mate in unit.mates]
+        refused = {} if work.force else failovers.unsettled(work.context, ids)
+        outcome.drop_all(work, [((unit, mate), refused[mate.volume.id]) for unit in units
+                                for mate in unit.mates if mate.volume.id in refused])
+        failed = {row.replication_id: row for row in replication_operations.members(
+            work.context, work.id, 'failed')}
+        for unit in work.units('taken'):
+            first = failed.get(unit.replication.id)
+            # It alone is left of a unit: then it is one, too.
+            if first is not None and work.goes_together(unit):
+                outcome.put_back(work, unit, [(mate, exceptions.MemberRefused(
+                    id=mate.volume.id, reason=('all of its replication or none are moved, and of '
+                                               f'volume {first.volume_id}: {first.error}')))
+                    for mate in unit.mates])
 
     def undo(self, fault):
-        for unit in self.work.units('taken', 'fenced', 'synced', 'there'):
-            outcome.put_back(self.work, unit)
-            outcome.fail(self.work, [(mate, fault) for mate in unit.mates])
-        if self.work.scope.is_backend:
-            failovers.end_backend(self.work.context, self.work.operation().home, 'failover-failed')
+        work = self.work
+        for unit in work.units('taken', 'fenced', 'synced', 'there'):
+            outcome.put_back(work, unit, [(mate, fault) for mate in unit.mates])
+        if work.scope.is_backend:
+            failovers.end_backend(work.context, work.operation().home, 'failover-failed')
 
 
 class FenceMembers(UndoableStep):
@@ -73,9 +96,9 @@ class FenceMembers(UndoableStep):
         forward = [each for each in failed if work.force or each[0][1].row.step == 'there']
         for (_, mate), fault in forward:
             LOG.warning('operation %s: the source of volume %s is not fenced: %s', work.id,
-                        mate.volume.id, outcome.explained(fault)['error'])
+                        mate.volume.id, outcome.text(fault))
         fenced = [mate for (_, mate), _ in (*done, *forward) if mate.row.step == 'taken']
-        for some in chunks(fenced):
+        for some in outcome.chunks(fenced):
             operation_members.note(work.context, {mate.id: {'step': 'fenced'} for mate in some})
         outcome.drop_all(work, [each for each in failed if each not in forward])
         operation_members.note_facts(work.context, work.id, unfenced=sorted(
@@ -97,21 +120,13 @@ class SyncMembers(UndoableStep):
 
     def do(self):
         work = self.work
-        units = work.units('fenced')
-        done, failed = work.each(functools.partial(shipments.last, work), units)
-        noted = {}
-        for unit, points in done:
-            for mate in unit.mates:
-                if mate.id in points:
-                    noted[mate.id] = {'step': 'synced', 'point_id': points[mate.id].id,
-                                      'last_consistent_at': moment(points[mate.id].taken_at)}
-        for some in chunks(noted.items()):
-            operation_members.note(work.context, dict(some))
-        for unit, fault in failed:
-            outcome.drop(work, unit, [(mate, fault) for mate in unit.mates])
-        for unit, points in done:
-            outcome.drop(work, unit, [(mate, points.faults[mate.id]) for mate in unit.mates
-                                      if mate.id in points.faults])
+        done, failed = shipments.all_of(work, work.units('fenced'), 'last')
+        for some in outcome.chunks(done):
+            operation_members.note(work.context, {
+                mate.id: {'step': 'synced', 'point_id': point.id,
+                          'last_consistent_at': moment(point.taken_at)}
+                for (_, mate), point in some})
+        outcome.drop_all(work, failed)
 
 
 class ChoosePoints(UndoableStep):
@@ -131,7 +146,7 @@ class ChoosePoints(UndoableStep):
                     (each.id for each in points[mate.id] if each.id == wanted),
                     points[mate.id][-1].id)}
         operation_members.note(work.context, noted)
-        fail_forward(work, [(mate, fault) for (_, mate), fault in failed])
+        outcome.fail_forward(work, [(mate, fault) for (_, mate), fault in failed])
 
     def _points(self, unit, mate):
         found = self.work.driver(unit).side(mate.member.volume, unit.destination).points
@@ -162,42 +177,34 @@ class PromoteMembers(Step):
 
     def do(self):
         work = self.work
-        for some in chunks(work.units('synced', 'there')):
+        for some in outcome.chunks(work.units('synced', 'there')):
             done, failed = work.each_mate(self._promote, some)
-            failovers.place(
-                work.context, {mate.volume.id: placed for (_, mate), (placed, _) in done},
-                {mate.id: columns for (_, mate), (_, columns) in done})
-            fail_forward(work, [(mate, fault) for (_, mate), fault in failed])
+            failovers.place(work.context, work.id, [
+                (mate.volume.id, *said) for (_, mate), said in done])
+            outcome.fail_forward(work, [(mate, fault) for (_, mate), fault in failed])
 
     def _promote(self, unit, mate):
+        """:returns: (location, {snapshot's name_id: location}, columns of the member)"""
         if mate.row.step == 'there':
-            return self._found_there(unit, mate)
+            return found_at(self.work.driver(unit), mate, unit.destination, mate.row.epoch)
         promoted = self.work.driver(unit).promote(
             mate.member, unit.destination, mate.row.epoch, mate.row.point_id)
-        names = {each.name_id or each.id: each.id for each in mate.snapshots}
-        placed = {names[name]: place for name, place in promoted.snapshots.items() if name in names}
         lost = 0.0 if not self.work.force else max(
             0.0, self.work.tools.now() - promoted.point.taken_at)
-        gone = sorted(set(names.values()) - set(placed))
-        return (promoted.location, placed), {
-            'step': 'promoted', 'point_id': promoted.point.id, 'location': promoted.location,
-            'last_consistent_at': moment(promoted.point.taken_at), 'loss_seconds': lost,
-            'remedy': 'Snapshots that were not in the point: ' + ', '.join(gone) if gone else None}
-
-    def _found_there(self, unit, mate):
-        """One that an operation before this one promoted: it is only stored where it is."""
-        location = self.work.driver(unit).unfence(mate.member, unit.destination, mate.row.epoch)
-        before = mate.volume.provider_location
-        placed = {each.id: location for each in mate.snapshots if each.provider_location == before}
-        return (location, placed), {'step': 'promoted', 'location': location}
+        gone = sorted(each.id for each in mate.snapshots
+                      if (each.name_id or each.id) not in promoted.snapshots)
+        return promoted.location, dict(promoted.snapshots), {
+            'point_id': promoted.point.id, 'loss_seconds': lost,
+            'last_consistent_at': moment(promoted.point.taken_at),
+            'remedy': 'Snapshots that are not in the point: ' + ', '.join(gone) if gone else None}
 
 
-def fail_forward(work, failed):
-    """Members that were taken and cannot be undone: they may be failed over again."""
-    if failed:
-        outcome.fail(work, failed)
-        failovers.give_back(work.context, [mate.row for mate, _ in failed],
-                            {mate.id for mate, _ in failed})
+def found_at(driver, mate, side, epoch):
+    """Of one that is primary on a side: (location, {snapshot's name_id: location}, {})."""
+    location = driver.unfence(mate.member, side, epoch)
+    before = mate.volume.provider_location
+    return location, {each.name_id or each.id: location for each in mate.snapshots
+                      if each.provider_location == before}, {}
 
 
 class DemoteSource(Step):
@@ -212,7 +219,7 @@ class DemoteSource(Step):
         _, failed = work.each_mate(self._demote, work.units('promoted'))
         for (_, mate), fault in failed:
             LOG.warning('operation %s: the old side of volume %s is not demoted: %s', work.id,
-                        mate.volume.id, outcome.explained(fault)['error'])
+                        mate.volume.id, outcome.text(fault))
 
     def _demote(self, unit, mate):
         driver = self.work.driver(unit)
@@ -244,7 +251,7 @@ class ConnectServers(Step):
         try:
             found = self.work.driver(unit).connect_volume(mate.member.volume, attachment.connector)
         except (exceptions.DriverError, OSError) as fault:
-            return {**said, 'connection': 'failed', 'error': outcome.explained(fault)['error'],
+            return {**said, 'connection': 'failed', 'error': outcome.text(fault),
                     'to_do': 'Detach the volume from the server, and attach it again.'}
         # What was added to it for its consumer (limits, mode) holds on.
         before = attachment.connection_info or {}
@@ -262,18 +269,15 @@ class CloseMembers(Step):
     def do(self):
         work = self.work
         mates = [mate for unit in work.units('promoted') for mate in unit.mates]
-        for some in chunks(mates):
-            failovers.arrive(work.context, [mate.row for mate in some], outcome.event_of(work))
-        fail_forward(work, [
-            (mate, exceptions.MemberRefused(id=mate.volume.id, reason='it was not reached'))
-            for unit in work.units('taken', 'fenced') for mate in unit.mates])
-        outcome.end_replications(work)
+        for some in outcome.chunks(mates):
+            failovers.arrive(work.context, work.id, [mate.volume.id for mate in some], work.is_home)
         self._sum_up()
+        outcome.settle_replications(work)
         if work.scope.is_backend:
             self._end_backend()
 
     def _sum_up(self):
-        rows = [row for row in operation_members.of_operation(self.work.context, self.work.id)
+        rows = [row for row in replication_operations.members(self.work.context, self.work.id)
                 if row.step == 'promoted']
         seconds = [row.loss_seconds for row in rows if row.loss_seconds is not None]
         points = [row.last_consistent_at for row in rows if row.last_consistent_at is not None]
@@ -285,7 +289,7 @@ class CloseMembers(Step):
 
     def _end_backend(self):
         work, asked = self.work, self.work.operation()
-        rows = operation_members.of_operation(work.context, work.id)
+        rows = replication_operations.members(work.context, work.id)
         moved = [row for row in rows if row.step == 'promoted']
         if not moved and any(row.result == 'failed' for row in rows):
             failovers.end_backend(work.context, asked.home, 'failover-failed')

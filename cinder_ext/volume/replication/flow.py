@@ -72,5 +72,6 @@ def of(work):
     """The flows of an operation that are left to be run."""
     if work.dry_run:
         return ((DRY_RUN, dry_run),)
-    found = FLOWS[work.verb]
+    # Forced, nothing is shipped: it is the same in both directions.
+    found = FLOWS['failover' if work.force and work.verb == 'failback' else work.verb]
     return found[1:] if work.is_promoting else found

@@ -116,16 +116,20 @@ class Lifecycle:
         """
         left = []
         for volume in replication_shipping.removed(context, row.id, volume_ids):
-            for side, reason in self._unpaired(context, row, ship.member(volume, ())).items():
+            for side, reason in self._unpaired(context, row, volume).items():
                 left.append(f'a replica of volume {volume.id} is left at {side}: {reason}')
                 LOG.warning('replication %s: %s', row.id, left[-1])
         return left
 
-    def _unpaired(self, context, row, member):
+    def _unpaired(self, context, row, volume):
         """Side -> why something of a volume may be left there."""
+        member = ship.member(volume, ())
         try:
             driver = self._tools.driver_of(context, row.home)
             silent = driver.unpair([member], row.source_side, row.destination_side)
+            if volume.deleted_at is not None:
+                # One that was fenced when it was deleted has its content again.
+                driver.delete_volume(member.volume)
         except exceptions.ResourceBusy:
             raise
         except (exceptions.DriverError, OSError) as fault:

@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from oslo_log import log
-from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import transition
-from cinder_ext.states import replication as states
+from cinder_ext.db import backend_failovers, replication_operations
 from cinder_ext.volume import engine as engines
-from cinder_ext.volume.replication import flow, outcome, plan, sides, steps
+from cinder_ext.volume.replication import flow, outcome, participants, sides, steps
 from cinder_ext.volume.replication import work as works
 
 LOG = log.getLogger(__name__)
@@ -37,18 +35,17 @@ def go(tools, engine, context, operation_id):
 def _go(work, engine):
     if outcome.is_over(work):
         return
-    asked = work.operation()
-    transition.move(work.context, states.OPERATION, work.id, 'run', {
-        'started_at': asked.started_at or timeutils.utcnow()})
+    asked = replication_operations.run(work.context, work.id)
     LOG.info('operation %s (%s %s %s) is worked on', work.id, work.verb, asked.scope,
              asked.protected_id)
     try:
-        plan.make(work)
+        participants.find(work)
         sides.force_if_needed(work)
     except exceptions.CinderExtError as fault:
         if isinstance(fault, exceptions.RecordLost):
             raise
-        outcome.refuse(work, fault)
+        backend_failovers.give_back(work.context, work.operation())
+        outcome.close(work, fault)
         return
     for name, build in flow.of(work):
         if not engine.run(name, work.flow_key, lambda build=build: build(work), {}):

@@ -5,7 +5,13 @@ from oslo_log import log
 from taskflow.types import failure as failures
 
 from cinder_ext import exceptions
-from cinder_ext.db import backend_failovers, failovers, operation_members
+from cinder_ext.db import (
+    failovers,
+    operation_members,
+    replication_failover,
+    replication_operations,
+    replications,
+)
 from cinder_ext.states import replication as states
 
 LOG = log.getLogger(__name__)
@@ -14,32 +20,50 @@ _UNFENCED = ('taken', 'fenced', 'synced')
 """Steps after which the source may have been fenced; at ``taken`` a fence may have begun."""
 
 
-def explained(fault):
-    """What a record says of a fault: columns."""
-    if isinstance(fault, exceptions.CinderExtError):
-        return {'error': fault.message, 'error_code': fault.code, 'remedy': fault.remedy or None}
-    return {'error': str(fault), 'error_code': exceptions.CinderExtError.code, 'remedy': None}
+def text(fault):
+    return getattr(fault, 'message', None) or str(fault)
 
 
 def fail(work, failed):
-    """Members are not done.
+    """Members that were not taken are not done.
 
-    :param failed: a list of (Mate, fault)
+    :param failed: a list of (Mate, exceptions.CinderExtError)
     """
-    ended = {mate.id: ('member-failed', explained(fault)) for mate, fault in failed}
+    _log(work, failed)
+    for some in chunks(failed):
+        operation_members.fail(work.context, work.id, [(mate.volume.id, fault) for mate, fault in some])
+
+
+def fail_forward(work, failed):
+    """Members that were taken cannot be undone: they are to be moved again.
+
+    :param failed: as for fail
+    """
+    _log(work, failed)
+    for some in chunks(failed):
+        failovers.fail(work.context, work.id, [(mate.volume.id, fault) for mate, fault in some])
+
+
+def _log(work, failed):
     for mate, fault in failed:
         LOG.warning('operation %s (%s): volume %s: %s', work.id, work.verb, mate.volume.id,
-                    explained(fault)['error'])
-    operation_members.end(work.context, ended)
+                    text(fault))
 
 
 def succeed(work, done):
     """Members are done.
 
-    :param done: Mate -> columns
+    :param done: a list of (Mate, columns)
     """
-    operation_members.end(work.context, {
-        mate.id: ('member-done', values) for mate, values in done.items()})
+    for some in chunks(done):
+        operation_members.succeed(work.context, work.id, [
+            (mate.volume.id, values) for mate, values in some])
+
+
+def chunks(items, count=50):
+    """What is stored in one transaction."""
+    items = list(items)
+    return [items[start:start + count] for start in range(0, len(items), count)]
 
 
 def drop(work, unit, failed):
@@ -54,11 +78,10 @@ def drop(work, unit, failed):
     culprits = {mate.id: fault for mate, fault in failed}
     mates = unit.mates if work.is_strict(unit) else [
         mate for mate in unit.mates if mate.id in culprits]
-    put_back(work, unit.of(mates))
     first = failed[0]
-    fail(work, [(mate, culprits.get(mate.id) or exceptions.MemberRefused(
+    put_back(work, unit, [(mate, culprits.get(mate.id) or exceptions.MemberRefused(
         id=mate.volume.id, reason=('all of its replication or none are moved, and of volume '
-                                   f'{first[0].volume.id}: {explained(first[1])["error"]}')))
+                                   f'{first[0].volume.id}: {text(first[1])}')))
         for mate in mates])
 
 
@@ -77,14 +100,18 @@ def drop_all(work, failed):
         drop(work, now[key], faults)
 
 
-def put_back(work, unit):
-    """The source is used again, and the volumes are what they were before."""
-    not_freed = unfence(work, unit)
-    failovers.give_back(work.context, [mate.row for mate in unit.mates if mate.row.step],
-                        {mate.id for mate, _ in not_freed})
-    for mate, fault in not_freed:
-        LOG.error('operation %s: volume %s stays fenced at its source: %s', work.id,
-                  mate.volume.id, explained(fault)['error'])
+def put_back(work, unit, failed):
+    """The source is used again, the volumes are what they were before, and the members end.
+
+    :param failed: a list of (Mate, fault)
+    """
+    stuck = {mate.id for mate, _ in unfence(work, unit.of(
+        mate for mate, _ in failed))}
+    free = [each for each in failed if each[0].id not in stuck]
+    _log(work, free)
+    for some in chunks(free):
+        failovers.give_back(work.context, work.id, [(mate.volume.id, fault) for mate, fault in some])
+    fail_forward(work, [each for each in failed if each[0].id in stuck])
 
 
 def unfence(work, unit):
@@ -112,73 +139,42 @@ def of_failure(flow_failures):
     return exceptions.CinderExtError(failure.exception_str.partition('\n')[0] or 'unknown')
 
 
-def refuse(work, fault):
-    """The operation cannot be done at all: every member that is not done has failed."""
-    fail(work, [(mate, fault) for unit in work.units() for mate in unit.mates])
-    left = operation_members.of_operation(work.context, work.id, ('pending',))
-    operation_members.end(work.context, {
-        row.id: ('member-failed', explained(fault)) for row in left})
-    backend_failovers.give_back(work.context, work.operation())
-    close(work, explained(fault))
+def close(work, fault=None):
+    """End the operation as its members ended.
+
+    :param fault: of all members that have no result
+    """
+    closed = replication_operations.close(work.context, work.id, fault=fault)
+    LOG.info('operation %s (%s %s %s) has ended: %s', work.id, work.verb, closed.scope,
+             closed.protected_id, closed.state)
 
 
-def close(work, values=None):
-    """End the operation."""
-    state = operation_members.close(work.context, work.id, values)
-    LOG.info('operation %s (%s %s %s) has ended: %s', work.id, work.verb,
-             work.operation().scope, work.operation().protected_id, state)
-
-
-def end_replications(work):
-    """Each replication that was taken gets the state that follows from its members. Idempotent."""
-    former = work.facts.get('former', {})
-    rows = operation_members.of_operation(work.context, work.id)
-    found = operation_members.replications(work.context, list(former))
-    for replication_id, row in found.items():
-        members = [each for each in rows if each.replication_id == replication_id]
-        _end_replication(work, row, former[replication_id], members)
-
-
-def _end_replication(work, row, former, members):
-    moved = [each for each in members if each.step in ('promoted', 'kept')]
-    failed = [each for each in members if each.result == 'failed' and each.step]
-    left = operation_members.volumes(work.context, [each.volume_id for each in members])
-    stuck = [each for each in failed if each.volume_id in left
-             and left[each.volume_id].replication_status == 'failover-error']
-    if stuck or (moved and failed):
-        failovers.end_replication(work.context, row.id, 'failover-failed', {
-            'error': failed[0].error, 'error_code': failed[0].error_code,
-            'remedy': 'See the members of the operation; then ask for it again.'})
-    elif moved:
-        failovers.end_replication(work.context, row.id, *_moved(work, row, moved))
-    else:
-        failovers.give_back_replication(work.context, row.id, former)
+def settle_replications(work):
+    """Each replication that was begun gets the state that follows from its members.  Idempotent."""
+    rows = replication_operations.members(work.context, work.id)
+    for row in replication_failover.replications_of(work.context, work.id):
+        moved = [each for each in rows if each.replication_id == row.id and each.step == 'promoted']
+        failed = [each for each in rows if each.replication_id == row.id and each.result == 'failed']
+        values = _moved(work, row, moved) if moved else {}
+        settled = replication_failover.settle(work.context, work.id, row.id, work.is_home, values)
+        if settled is None:
+            continue
+        first = failed[0] if failed and settled.state == states.FAILOVER_ERROR else None
+        replications.update(work.context, row.id, {
+            'error': first and first.error, 'error_code': first and first.error_code,
+            'remedy': first and 'See the members of the operation; then ask for it again.'})
 
 
 def _moved(work, row, moved):
-    """The event and the columns of a replication whose members were all moved."""
-    is_back = work.verb == 'failback'
+    """The columns of a replication whose members were all moved."""
     newest = max(moved, key=lambda each: each.epoch)
     points = [each.last_consistent_at for each in moved if each.last_consistent_at]
-    target = row.target
-    values = {'source_side': None if is_back else target,
-              'destination_side': target if is_back else None, 'is_shipping': is_back,
-              'epoch': newest.epoch,
-              'conditions': conditions(row, split_brain=None, completed=None)}
+    values = {'source_side': None if work.is_home else row.target,
+              'destination_side': row.target if work.is_home else None,
+              'is_shipping': work.is_home, 'epoch': newest.epoch}
     if points:
         values |= {'point_id': newest.point_id, 'last_consistent_at': min(points)}
-    return ('failed-back' if is_back else 'failed-over'), values
-
-
-def conditions(row, **words):
-    """The conditions of a replication with some of them set; None takes one away."""
-    found = {**(row.conditions or {}), **words}
-    return {word: fact for word, fact in found.items() if fact is not None}
-
-
-def event_of(work):
-    """The event of a volume that is where the operation brought it."""
-    return 'failed-back' if work.verb == 'failback' else 'failed-over'
+    return values
 
 
 def is_over(work):

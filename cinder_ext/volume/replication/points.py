@@ -6,11 +6,11 @@ import functools
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import failovers, operation_members, replications
+from cinder_ext.db import failovers, operation_members, replications, trial_volumes
 from cinder_ext.drivers import values as drivers
 from cinder_ext.volume import values
-from cinder_ext.volume.replication import outcome, shipments, sides, trials
-from cinder_ext.volume.replication.failover import chunks, moment
+from cinder_ext.volume.replication import outcome, shipments, sides
+from cinder_ext.volume.replication.failover import moment
 from cinder_ext.volume.replication.steps import Step, UndoableStep
 
 LOG = log.getLogger(__name__)
@@ -27,8 +27,7 @@ class ExamineMembers(Step):
             work.operation().allow_attached, work.force)
         done, failed = work.each_mate(functools.partial(self._examine, refused), units)
         outcome.fail(work, [(mate, fault) for (_, mate), fault in failed])
-        for some in chunks(done):
-            outcome.succeed(work, {mate: columns for (_, mate), columns in some})
+        outcome.succeed(work, [(mate, columns) for (_, mate), columns in done])
         seconds = [columns['loss_seconds'] for _, columns in done if columns['loss_seconds']]
         operation_members.note_facts(work.context, work.id, loss_seconds=max(seconds, default=0.0))
 
@@ -54,27 +53,19 @@ class ShipMembers(Step):
 
     def do(self):
         work = self.work
-        done, failed = work.each(functools.partial(shipments.last, work, name='now'),
-                                 work.units(None))
-        outcome.fail(work, [(mate, fault) for unit, fault in failed for mate in unit.mates])
-        for unit, points in done:
-            outcome.fail(work, [(mate, points.faults[mate.id]) for mate in unit.mates
-                                if mate.id in points.faults])
-            self._arrived(unit, points)
-
-    def _arrived(self, unit, points):
+        done, failed = shipments.all_of(work, work.units(None), 'now')
+        outcome.fail(work, [(mate, fault) for (_, mate), fault in failed])
         by_point = {}
-        for mate in unit.mates:
-            if mate.id in points:
-                by_point.setdefault(points[mate.id].id, []).append(mate)
-        for mates in by_point.values():
-            point = points[mates[0].id]
+        for (unit, mate), point in done:
+            by_point.setdefault(point.id, []).append((unit, mate, point))
+        for arrived in by_point.values():
+            unit, _, point = arrived[0]
             replications.point_arrived(
-                self.work.context, unit.replication.id, point.id, moment(point.taken_at),
-                [mate.volume.id for mate in mates], point.bytes_shipped)
-            outcome.succeed(self.work, {mate: {
-                'point_id': point.id, 'last_consistent_at': moment(point.taken_at)}
-                for mate in mates})
+                work.context, unit.replication.id, point.id, moment(point.taken_at),
+                [mate.volume.id for _, mate, _ in arrived], point.bytes_shipped)
+        outcome.succeed(work, [(mate, {'point_id': point.id,
+                                       'last_consistent_at': moment(point.taken_at)})
+                               for (_, mate), point in done])
 
 
 class CloneMembers(UndoableStep):
@@ -87,10 +78,10 @@ class CloneMembers(UndoableStep):
             for unit in work.units(None) for mate in unit.mates if not mate.row.clone_volume_id})
         done, failed = work.each_mate(self._clone, work.units(None))
         outcome.fail(work, [(mate, fault) for (_, mate), fault in failed])
-        for some in chunks(done):
-            trials.record(work.context, work.operation(), [
-                (mate.row, mate.volume, location) for (_, mate), (location, _) in some])
-            outcome.succeed(work, {mate: columns for (_, mate), (_, columns) in some})
+        for (_, mate), (location, _) in done:
+            trial_volumes.create(work.context, work.operation(), mate.row.clone_volume_id,
+                                 mate.volume, location)
+        outcome.succeed(work, [(mate, columns) for (_, mate), (_, columns) in done])
 
     def _clone(self, unit, mate):
         driver = self.work.driver(unit)

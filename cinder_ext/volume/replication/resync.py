@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from cinder_ext import exceptions
-from cinder_ext.db import failovers
-from cinder_ext.states import replication as states
+from cinder_ext.db import failovers, operation_members, replication_changes
 from cinder_ext.volume.replication import outcome, sides
-from cinder_ext.volume.replication.failover import chunks
 from cinder_ext.volume.replication.steps import Step
 
 
@@ -14,15 +12,15 @@ class ResyncMembers(Step):
 
     def do(self):
         work = self.work
-        units = work.units(None)
-        for some in chunks(units):
-            done, failed = work.each_mate(self._resync, some)
-            failovers.place(
-                work.context, {mate.volume.id: placed for (_, mate), (placed, _) in done},
-                {mate.id: {'epoch': epoch} for (_, mate), (_, epoch) in done})
-            outcome.fail(work, [(mate, fault) for (_, mate), fault in failed])
-            lost = {unit.replication.id for (unit, _), _ in failed}
-            self._close(some, lost, {mate.id: epoch for (_, mate), (_, epoch) in done})
+        done, failed = work.each_mate(self._resync, work.units(None))
+        outcome.fail(work, [(mate, fault) for (_, mate), fault in failed])
+        epochs = {mate.id: epoch for (_, mate), (_, epoch) in done}
+        for some in outcome.chunks(done):
+            operation_members.place(work.context, [
+                (mate.volume, location) for (_, mate), (location, _) in some])
+        lost = {unit.replication.id for (unit, _), _ in failed}
+        for unit in work.units(None):
+            self._close(unit, unit.replication.id in lost, epochs)
 
     def _resync(self, unit, mate):
         """:returns: (where it is used, the epoch of both sides)"""
@@ -34,25 +32,20 @@ class ResyncMembers(Step):
             driver.unfence(member, unit.source, found.source.epoch)
         epoch = found.epoch
         driver.resync([member], unit.source, unit.destination, epoch)
-        location = driver.unfence(member, unit.source, epoch)
-        before = mate.volume.provider_location
-        placed = {each.id: location for each in mate.snapshots if each.provider_location == before}
-        return (location, placed), epoch
+        return driver.unfence(member, unit.source, epoch), epoch
 
-    def _close(self, units, lost, epochs):
-        for unit in units:
-            row = unit.replication
-            mates = [mate for mate in unit.mates if mate.id in epochs]
-            failovers.mend_volumes(self.work.context, [mate.volume.id for mate in mates],
-                                   is_away=unit.source is not None)
-            outcome.succeed(self.work, {mate: {} for mate in mates})
-            if row.id not in lost:
-                failovers.mend_replication(self.work.context, row.id, unit.source is not None, {
-                    'source_side': unit.source, 'destination_side': unit.destination,
-                    'is_shipping': row.state != states.PAUSED,
-                    'epoch': max(epochs.values(), default=row.epoch),
-                    'conditions': outcome.conditions(row, split_brain=None, resyncing=None),
-                    'error': None, 'error_code': None, 'remedy': None})
+    def _close(self, unit, is_partial, epochs):
+        work, row, is_away = self.work, unit.replication, unit.source is not None
+        failovers.mend(work.context, work.id, [
+            mate.volume.id for mate in unit.mates if mate.id in epochs], is_away)
+        if is_partial:
+            return
+        failovers.mend_replication(work.context, row.id, is_away, {
+            'source_side': unit.source, 'destination_side': unit.destination,
+            'is_shipping': True, 'error': None, 'error_code': None, 'remedy': None,
+            'epoch': max((epochs[mate.id] for mate in unit.mates), default=row.epoch)})
+        if (row.conditions or {}).get('split_brain', {}).get('status'):
+            replication_changes.set_condition(work.context, row.id, 'split_brain', False)
 
 
 def resync_members(work):

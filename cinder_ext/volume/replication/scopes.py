@@ -10,16 +10,16 @@ from cinder_ext.db import operation_members
 class Scope:
     """One row.
 
-    :ivar members: function(context, protected id) -> ids of the volumes in it
     :ivar fallback: scopes whose replications may serve it one after the other, widest first; there
         is no common moment then, so that takes the consistency ``best-effort``
+    :ivar is_together: its volumes have their points in common, and are moved all or none
     :ivar is_backend: new volumes go to the other side too, and what is not replicated is left
         behind in error
     """
 
     name: str
-    members: object
     fallback: tuple = ()
+    is_together: bool = False
     is_backend: bool = False
 
     def serves(self, replication, protected_id):
@@ -27,17 +27,14 @@ class Scope:
         return (replication.scope, replication.protected_id) == (self.name, protected_id)
 
 
-def _itself(_context, volume_id):
-    return [volume_id]
-
-
 ROWS = {row.name: row for row in (
-    Scope('volume', _itself),
-    Scope('group', operation_members.in_group, ('volume',)),
-    Scope('pool', operation_members.in_pool, ('group', 'volume')),
-    Scope('backend', operation_members.in_backend, ('pool', 'group', 'volume'), is_backend=True),
+    Scope('volume'),
+    Scope('group', fallback=('volume',), is_together=True),
+    Scope('pool', fallback=('group', 'volume')),
+    Scope('backend', fallback=('pool', 'group', 'volume'), is_backend=True),
 )}
-"""By the word of the API.  The capability is the same for all: drivers.replication.Replication."""
+"""By the word of the API.  The members are those of db.replication_claims.is_of, and the capability is
+the same for all: drivers.replication.Replication."""
 
 
 def of(operation):
@@ -58,7 +55,7 @@ def members(context, operation):
         return operation_members.of_project(context, selector['project_id'], operation.home)
     if operation.protected_id is None:
         return []
-    return of(operation).members(context, operation.protected_id)
+    return operation_members.in_scope(context, operation.scope, operation.protected_id)
 
 
 def may_serve(operation, replication):

@@ -62,9 +62,9 @@ def check(unit, mate, found, force):
     :param force: the source may be dead
     :raises NoConsistentPoint, SplitBrain, BackendDown: it cannot
     """
-    if found.is_there:
+    if found.is_there or (force and found.destination.role == FENCED):
         return
-    if found.destination.role == PRIMARY:
+    if found.destination.role in (PRIMARY, FENCED):
         raise split(mate, unit, found)
     if found.source is None and not force:
         raise exceptions.BackendDown(
@@ -97,10 +97,13 @@ def _answers(work, unit):
 
 def split(mate, unit, found):
     """SplitBrain that names both sides with their epochs."""
+    here, there = found.source, found.destination
     return exceptions.SplitBrain(
-        name=mate.volume.id, reason='both sides are primary',
-        local_side=title(unit.source), local_epoch=found.source.epoch if found.source else 'unknown',
-        remote_side=title(unit.destination), remote_epoch=found.destination.epoch)
+        name=mate.volume.id,
+        reason=(f'{title(unit.source)} is {here.role if here else "silent"}, '
+                f'{title(unit.destination)} is {there.role}'),
+        local_side=title(unit.source), local_epoch=here.epoch if here else 'unknown',
+        remote_side=title(unit.destination), remote_epoch=there.epoch)
 
 
 def title(side):

@@ -76,8 +76,8 @@ class OwnFailure(UndoableStep):
     """First of a flow, so the last to be reverted: ends the operation."""
 
     def undo(self, fault):
-        outcome.end_replications(self.work)
-        outcome.refuse(self.work, fault)
+        outcome.settle_replications(self.work)
+        outcome.close(self.work, fault)
 
 
 class CloseOperation(Step):

@@ -23,6 +23,7 @@ class Tools:
     :param ownership: volume.ownership.Ownership of the process
     :param now: the time in seconds since the epoch, UTC; a test's clock
     :ivar compute: compute.Compute
+    :ivar manifests: what is shipped beside a point, see ship.Shipper
     :ivar stopping: threading.Event: begin nothing more, and leave what can be left
     """
 
@@ -34,6 +35,7 @@ class Tools:
         self.now = now
         self.compute = compute.Compute(conf)
         self.stopping = stopping or threading.Event()
+        self.manifests = lambda *about: {}
         self._lock = threading.Lock()
         self._drivers = {}
 

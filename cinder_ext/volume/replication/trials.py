@@ -1,22 +1,13 @@
-"""Temporary volumes by which a failover is tested: recorded, and removed when their time is over."""
+"""Temporary volumes by which a failover is tested: removed when their time is over."""
 # SPDX-License-Identifier: Apache-2.0
 
 from oslo_log import log
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import operation_members, trial_volumes, volumes
+from cinder_ext.db import operation_members, volumes
 
 LOG = log.getLogger(__name__)
-
-
-def record(context, operation, cloned):
-    """Make the rows of temporary volumes.  Idempotent.
-
-    :param cloned: a list of (member row, models.Volume that it is a clone of, location)
-    """
-    for member, volume, location in cloned:
-        trial_volumes.create(context, operation, member.clone_volume_id, volume, location)
 
 
 def expire(context, home):

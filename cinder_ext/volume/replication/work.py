@@ -10,7 +10,7 @@ from concurrent import futures
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import lease, operation_members
+from cinder_ext.db import lease, operation_members, replication_operations
 from cinder_ext.drivers import values as drivers
 from cinder_ext.volume import engine, values
 from cinder_ext.volume.replication import scopes
@@ -90,7 +90,7 @@ class Work:
 
     def operation(self):
         """The record as it is now."""
-        return operation_members.operation(self.context, self.id)
+        return replication_operations.get(self.context, self.id)
 
     @property
     def flow_key(self):
@@ -104,6 +104,11 @@ class Work:
         return self.operation().facts or {}
 
     @property
+    def is_home(self):
+        """Whether it brings the volumes home."""
+        return self.verb == 'failback'
+
+    @property
     def is_promoting(self):
         """Whether it goes forward only."""
         return bool(self.facts.get('is_promoting'))
@@ -114,7 +119,12 @@ class Work:
 
     def is_strict(self, unit):
         """Whether all of a unit's members are moved, or none."""
-        return not self.force and not self.is_best_effort and len(unit.mates) > 1
+        return self.goes_together(unit) and len(unit.mates) > 1
+
+    def goes_together(self, unit):
+        """Whether what keeps one member of a unit out keeps the others out."""
+        return (scopes.ROWS[unit.replication.scope].is_together and not self.force
+                and not self.is_best_effort)
 
     def driver(self, unit):
         """The driver of a unit's home, which may be dead: it is not started then."""
@@ -125,7 +135,7 @@ class Work:
 
         :param steps: only members whose ``step`` is one of these
         """
-        rows = [row for row in operation_members.of_operation(self.context, self.id, ('pending',))
+        rows = [row for row in replication_operations.members(self.context, self.id, 'pending')
                 if row.replication_id and (not steps or row.step in steps)]
         ids = [row.volume_id for row in rows]
         found = operation_members.volumes(self.context, ids)
@@ -185,7 +195,10 @@ class Work:
 
     def manifests(self, unit, point_id):
         """What is shipped beside a point: name_id -> bytes."""
-        return {}
+        target = next((each for each in self.driver(unit).replication_targets()
+                       if each.backend_id == unit.destination), None)
+        return self.tools.manifests(self.tools.conf, self.context, unit.replication,
+                                    [mate.volume for mate in unit.mates], point_id, target)
 
     def point_id(self, *of):
         """The id of a point that this operation takes: the same when it is taken again."""

@@ -1,29 +1,34 @@
 """Scopes exclude each other, whoever comes first, and of two at once one wins."""
 # SPDX-License-Identifier: Apache-2.0
 
-import concurrent.futures
-import threading
-
 import pytest
 import sqlalchemy as sa
-from replication_rows import BACKEND, DR, OTHER_POOL, POOL, make_group, policy, protect, word
+from replication_rows import (
+    BACKEND,
+    DR,
+    ON_SQLITE,
+    OTHER_POOL,
+    POOL,
+    make_group,
+    policy,
+    protect,
+    word,
+)
 
-from cinder_ext import context as contexts
 from cinder_ext import exceptions
 from cinder_ext.db import (
     group_requests,
     models,
     placement,
     replication_claims,
-    replication_models,
     replications,
     session,
     volumes,
 )
 
+pytestmark = ON_SQLITE
+
 WANTED = replications.Wanted(policy(), DR)
-RACES = 4
-"""How often each race is run: once would prove little."""
 
 
 @pytest.fixture
@@ -174,59 +179,3 @@ def test_placing_a_volume_that_is_not_replicated_asks_for_one_change_only(waitin
     finally:
         sa.event.remove(engine, 'before_cursor_execute', note)
     assert [each for each in statements if each != 'BEGIN'] == ['UPDATE']
-
-
-# Races
-
-def _race(*functions):
-    """What each function returns or raises; all start together, each in a thread."""
-    barrier = threading.Barrier(len(functions))
-
-    def run(function):
-        barrier.wait()
-        try:
-            return function(contexts.RequestContext(user_id='user', overwrite=False))
-        except exceptions.ReplicationConflict as refusal:
-            return refusal
-
-    with concurrent.futures.ThreadPoolExecutor(len(functions)) as threads:
-        return list(threads.map(run, functions))
-
-
-def _protecting(thing, scope):
-    return lambda ctxt: protect(ctxt, thing, scope)
-
-
-@pytest.mark.parametrize('scope', ['pool', 'backend'])
-def test_of_a_volume_being_placed_and_its_pool_being_enabled_one_wins(waiting, ctxt, scope):
-    for number in range(RACES):
-        backend = f'node@{scope}{number}'
-        pool, volume_id = f'{backend}#p', waiting()
-        placed, enabled = _race(
-            lambda own, volume_id=volume_id, pool=pool: placement.place_volume(
-                own, volume_id, pool, replication=WANTED),
-            _protecting(pool if scope == 'pool' else backend, scope))
-        is_placed = placed is True
-        assert is_placed == isinstance(enabled, exceptions.ReplicationConflict)
-        assert is_placed != isinstance(placed, exceptions.ReplicationConflict)
-        row = volumes.get(ctxt, volume_id)
-        assert (row.host, row.replication_status) == (
-            (pool, 'enabling') if is_placed else (None, None))
-        assert [each.scope for each in replications.of_home(ctxt, backend)] == [
-            'volume' if is_placed else scope]
-
-
-@pytest.mark.parametrize(('one', 'other'), [
-    ('volume', 'pool'), ('volume', 'backend'), ('volume', 'group'), ('group', 'pool'),
-    ('group', 'backend'), ('pool', 'backend')])
-def test_of_two_scopes_at_once_one_wins(make_volume, ctxt, one, other):
-    for number in range(RACES):
-        backend = f'node@r{number}'
-        group_id = make_group(ctxt, host=f'{backend}#p')
-        things = {'volume': make_volume(host=f'{backend}#p', group_id=group_id),
-                  'group': group_id, 'pool': f'{backend}#p', 'backend': backend}
-        results = _race(*(_protecting(things[each], each) for each in (one, other) * 2))
-        won = [each for each in results if isinstance(each, replication_models.Replication)]
-        assert len(won) == 1
-        assert [each.id for each in replications.of_home(ctxt, backend)] == [won[0].id]
-        assert word(ctxt, things['volume']) == 'enabling'

@@ -6,7 +6,7 @@ import datetime
 import pytest
 import sqlalchemy as sa
 from oslo_utils import timeutils
-from replication_rows import BACKEND, DR, OTHER_POOL, POOL, make_group, protect, ship, word
+from replication_rows import BACKEND, DR, ON_SQLITE, OTHER_POOL, POOL, make_group, protect, ship, word
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
@@ -23,6 +23,8 @@ from cinder_ext.db import (
 )
 from cinder_ext.states import messages as words
 from cinder_ext.states import replication as states
+
+pytestmark = ON_SQLITE
 
 
 def _members(ctxt, row):

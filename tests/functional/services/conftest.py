@@ -11,6 +11,7 @@ import uuid
 import assisting
 import blank
 import pytest
+import replicating
 
 from cinder_ext import context, exceptions
 from cinder_ext.conf import options
@@ -304,6 +305,30 @@ def on_xfs(make_cloud, tmp_path):
         cloud.start()
         yield Groups(cloud)
         cloud.close()
+
+
+@pytest.fixture(scope='module')
+def replicating_cloud(tmp_path_factory):
+    """A started Cloud whose backend alpha replicates to alpha-dr and offsite."""
+    directory = tmp_path_factory.mktemp('replicating')
+    made = Cloud(directory, more=replicating.configuration(
+        directory, (replicating.DR, replicating.OFFSITE)))
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def replicated(replicating_cloud):
+    """replicating.Replicated: at its end all is well again, and nothing is replicated."""
+    made = replicating.Replicated(replicating_cloud)
+    yield made
+    made.forget_all()
+
+
+@pytest.fixture
+def replicating_groups(replicating_cloud):
+    return Groups(replicating_cloud)
 
 
 @pytest.fixture(scope='module')

@@ -2,25 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from cinder_ext import exceptions
-from cinder_ext.db import operation_members
-from cinder_ext.states import replication as states
-from cinder_ext.volume.replication import outcome, scopes
+from cinder_ext.db import operation_members, replication_operations
+from cinder_ext.volume.replication import scopes
 from cinder_ext.volume.replication import work as works
 
-_AWAY = (states.FAILED_OVER, states.FAILOVER_ERROR, states.ERROR)
 
-ADMITTED = {
-    'failover': states.FAILABLE,
-    'failback': _AWAY,
-    'reprotect': _AWAY,
-    'resync': (*states.FAILABLE, states.FAILING_OVER),
-    'sync_now': (*states.SHIPPING, states.PAUSED),
-    'test': (states.ENABLED, states.PAUSED, states.FAILED_OVER, states.FAILOVER_ERROR, states.ERROR),
-}
-"""The states of a replication from which a verb is accepted."""
-
-
-def make(work):
+def find(work):
     """Find the members, once; those that cannot take part end here.
 
     :raises CinderExtError: the operation cannot be done at all
@@ -42,7 +29,7 @@ def make(work):
 
 def _chosen(work, asked):
     """(volume id -> replication, volume id -> why it does not take part; None: not replicated)."""
-    listed = operation_members.of_operation(work.context, work.id)
+    listed = replication_operations.members(work.context, work.id)
     ids = sorted({row.volume_id for row in listed} | set(scopes.members(work.context, asked)))
     protecting = operation_members.protecting(work.context, ids, _target(asked))
     chosen, refused = {}, {}
@@ -82,38 +69,24 @@ def _why_not(asked, volume_id, protecting):
 def _store(work, asked, chosen, refused):
     found = [(volume_id, replication.id) for volume_id, replication in chosen.items()]
     found += [(volume_id, None) for volume_id in refused]
-    operation_members.complete(work.context, work.id, found,
-                               {each for each, fault in refused.items() if fault is not None})
-    for row in chosen.values():
+    for row in {row.id: row for row in chosen.values()}.values():
         if fault := refusal(asked, row):
             refused |= {each: fault for each, by in chosen.items() if by.id == row.id}
-    rows = {row.volume_id: row
-            for row in operation_members.of_operation(work.context, work.id, ('pending',))}
-    ended = {}
-    for volume_id, row in rows.items():
-        if volume_id in refused:
-            fault = refused[volume_id]
-            ended[row.id] = (('member-skipped', {}) if fault is None
-                             else ('member-failed', outcome.explained(fault)))
-    operation_members.end(work.context, ended)
+    operation_members.complete(work.context, work.id, found, refused)
 
 
 def refusal(asked, replication):
     """Why a replication cannot be used for an operation now; None when it can."""
     source, destination = works.sides(asked, replication)
-    reason = None
-    if replication.state not in ADMITTED[asked.verb]:
-        reason = 'its state does not allow it'
-    elif (asked.verb == 'failover' and replication.state == states.FAILED_OVER
-          and source == destination):
-        reason = f'it is used at {destination} already'
+    admitted = replication_operations.FROM[asked.verb]
+    if replication.state not in admitted:
+        reason = f"expected one of {', '.join(admitted)}"
     elif asked.verb == 'resync' and replication.target not in (source, destination):
         reason = f'it has no side {asked.discard}'
-    if reason is None:
+    elif asked.verb == 'failover' and source == destination:
+        reason = f'it is used at {destination} already'
+    else:
         return None
     return exceptions.ReplicationActionRefused(
-        id=replication.id, action=_DONE[asked.verb], reason=reason, state=replication.state)
-
-
-_DONE = {'failover': 'failed over', 'failback': 'failed back', 'reprotect': 'protected again',
-         'resync': 'synchronized again', 'sync_now': 'synchronized', 'test': 'tested'}
+        id=replication.id, action=replication_operations.DONE[asked.verb], reason=reason,
+        state=replication.state)
