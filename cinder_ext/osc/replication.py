@@ -172,7 +172,9 @@ class ListOperation(command.Lister):
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
-        parser.add_argument('--verb', metavar='<verb>', help='Only failover, failback, test ...')
+        # The client takes --verb for its own --verbose.
+        parser.add_argument('--action', metavar='<verb>', dest='verb',
+                            help='Only failover, failback, test ...')
         parser.add_argument('--state', metavar='<state>',
                             help='Only queued, running, succeeded, partial or failed ones')
         parser.add_argument('--replication', metavar='<replication>', dest='replication_id',

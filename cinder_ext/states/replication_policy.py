@@ -53,6 +53,7 @@ class Policy:
     :ivar target: backend_id
     :ivar rpo_seconds: the most that may be lost; ``schedule`` then is None
     :ivar schedule: how often a point is made, as it was written
+    :ivar by_request: somebody has asked for it besides what the types ask for
     """
 
     is_enabled: bool = False
@@ -64,6 +65,7 @@ class Policy:
     retention: int | None = None
     topology: str | None = None
     auto_failover: str | None = None
+    by_request: bool = False
 
     @property
     def interval_seconds(self):
@@ -74,8 +76,9 @@ class Policy:
 
     def as_document(self):
         """What is set, fit for JSON; ``Policy(**document)`` is the same again."""
-        return {name: value for name, value in dataclasses.asdict(self).items()
-                if value is not None}
+        found = {name: value for name, value in dataclasses.asdict(self).items()
+                 if value is not None and value is not False}
+        return {**found, 'is_enabled': self.is_enabled}
 
 
 def _interval(schedule):

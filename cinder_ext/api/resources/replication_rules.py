@@ -88,7 +88,7 @@ def _asked(body):
     words = {policy.PREFIX + name: str(body[name]) for name in _ASKED if body.get(name) is not None}
     return dataclasses.replace(
         policy.parse({**words, policy.PREFIX + 'scope': body['scope']}, 'the request'),
-        is_enabled=True)
+        is_enabled=True, by_request=True)
 
 
 def disable(call, row):

@@ -142,7 +142,8 @@ class Lifecycle:
     def follow(self, context):
         """Let each volume of the backend be replicated by itself as its type asks, from now on.
 
-        Volumes that were made or retyped begin, those whose new type does not ask for it end.
+        Volumes that were made or retyped begin, those whose new type does not ask for it end,
+        unless somebody has asked for it besides.
         """
         asked = {}
         for row in replication_shipping.own_volumes(context, self._tools.host):
@@ -159,7 +160,7 @@ class Lifecycle:
         if row.replication_id is None:
             if policy is not None:
                 self._begin(context, row.id, policy)
-        elif row.state not in _SETTLED:
+        elif row.state not in _SETTLED or (policy is None and row.policy.get('by_request')):
             return
         elif policy is None or policy.target not in (None, row.target):
             # To another target it begins when this one has ended.

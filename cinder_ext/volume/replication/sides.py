@@ -3,12 +3,7 @@
 
 import dataclasses
 
-from oslo_log import log
-
 from cinder_ext import exceptions
-from cinder_ext.db import backend_failovers
-
-LOG = log.getLogger(__name__)
 
 PRIMARY, SECONDARY, FENCED = 'primary', 'secondary', 'fenced'
 
@@ -71,28 +66,6 @@ def check(unit, mate, found, force):
             reason=f'{title(unit.source)} does not answer: a planned move needs both sides')
     if found.destination.role is None or (found.point is None and force):
         raise exceptions.NoConsistentPoint(id=mate.volume.id, side=title(unit.destination))
-
-
-def force_if_needed(work):
-    """Decide, once, for callers that cannot say ``force``: it is forced where a source is dead.
-
-    As long as the source answers, what it has is shipped before: nothing is lost.
-    """
-    if not work.facts.get(backend_failovers.FORCE_IF_NEEDED):
-        return
-    asked = {(unit.replication.home, unit.source): unit for unit in work.units()}
-    if not work.force and not all(_answers(work, unit) for unit in asked.values()):
-        LOG.warning('operation %s: a source does not answer; it is forced', work.id)
-        work.force = True
-    backend_failovers.decide_force(work.context, work.id, work.force)
-
-
-def _answers(work, unit):
-    try:
-        work.driver(unit).side(unit.members[0].volume, unit.source)
-    except exceptions.BackendDown:
-        return False
-    return True
 
 
 def split(mate, unit, found):

@@ -161,3 +161,10 @@ def test_the_scope_group_needs_a_group():
 def test_a_policy_comes_back_from_its_document():
     whole = policies.merge(None, Policy(True, rpo_seconds=10))
     assert Policy(**whole.as_document()) == whole
+
+
+def test_what_a_request_asks_for_stays_its_own_and_contradicts_no_type():
+    whole = policies.merge(Policy(True, 'volume', by_request=True), Policy(mode='async'))
+    assert whole.by_request
+    assert Policy(**whole.as_document()) == whole
+    assert 'by_request' not in policies.merge(None, Policy(True)).as_document()
