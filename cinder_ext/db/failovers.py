@@ -10,6 +10,7 @@ from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
+    backend_failovers,
     models,
     replication_failover,
     replication_models,
@@ -177,8 +178,12 @@ def end_backend(context, host, event, target=None):
     :param target: the backend_id; None: home.  Not looked at when it failed
     """
     service = services.get(context, services.VOLUME_BINARY, host)
-    values = {} if event == 'failover-failed' else {'active_backend_id': target}
-    if not transition.try_move(context, states.SERVICE, service.id, event, values) or not values:
+    values = backend_failovers.columns(service, event)
+    if event == 'failover-failed':
+        transition.try_move(context, states.SERVICE, service.id, event, values)
+        return
+    if not transition.try_move(context, states.SERVICE, service.id, event, {
+            **values, 'active_backend_id': target}):
         return
     if target is None:
         replication_failover.restore(context, host)

@@ -4,9 +4,9 @@
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import replication_operations
+from cinder_ext.db import backend_failovers, replication_operations
 from cinder_ext.volume import engine as engines
-from cinder_ext.volume.replication import flow, outcome, participants, steps
+from cinder_ext.volume.replication import flow, outcome, participants, sides, steps
 from cinder_ext.volume.replication import work as works
 
 LOG = log.getLogger(__name__)
@@ -40,9 +40,11 @@ def _go(work, engine):
              asked.protected_id)
     try:
         participants.find(work)
+        sides.force_if_needed(work)
     except exceptions.CinderExtError as fault:
         if isinstance(fault, exceptions.RecordLost):
             raise
+        backend_failovers.give_back(work.context, work.operation())
         outcome.close(work, fault)
         return
     for name, build in flow.of(work):
