@@ -101,18 +101,45 @@ def manifest(array, name_id, point_id):
 
 
 def remove(array, name_id, marks):
-    """A volume has these points no more; other members keep them."""
+    """A volume has these points no more; other members keep them.
+
+    Who is the last removes the mark first; of two at once the later one sees that it is the last.
+    """
     with array.mapped(f'removing points of {name_id}'):
         for mark in marks:
+            others = [content(array, other, mark.id) for other in mark.members if other != name_id]
+            _drop_unless_needed(array, mark, others)
             for path in (content(array, name_id, mark.id), manifest(array, name_id, mark.id)):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+                _drop(path)
+            _drop_unless_needed(array, mark, others)
         if marks:
             directories.sync(array.room(name_id))
-        for mark in marks:
-            if not any(os.path.lexists(content(array, other, mark.id)) for other in mark.members):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(_path(array, mark.id))
+
+
+def sweep(array, name_id):
+    """Remove what is left of points that are not whole: of removals and shipments that were killed.
+
+    The caller holds the volume's room.
+    """
+    with array.mapped(f'sweeping {name_id}'):
+        room = array.room(name_id)
+        for name in os.listdir(room):
+            point_id, ending = os.path.splitext(name)
+            if ending in ('.raw', '.manifest') and not name.startswith(('content', 'snapshot-')):
+                mark = read(array, point_id)
+                if mark is None or name_id not in mark.members:
+                    _drop(os.path.join(room, name))
+        partials.sweep(room)
+
+
+def _drop_unless_needed(array, mark, contents):
+    if not any(os.path.lexists(path) for path in contents):
+        _drop(_path(array, mark.id))
+
+
+def _drop(path):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _path(array, point_id):

@@ -5,7 +5,6 @@ import dataclasses
 import os
 
 from cinder_ext import exceptions
-from cinder_ext.drivers.generic import partials
 from cinder_ext.drivers.replica import carrying, moving, points, roles, taking
 
 
@@ -99,7 +98,7 @@ class Shipment:
                     and not others.intersection(mark.receivers)
                     and not (waiting and not mark.receivers)]
             points.remove(here, name_id, gone)
-            partials.sweep(here.room(name_id))
+            points.sweep(here, name_id)
             if role.role == roles.PRIMARY:
                 _remove_snapshots(here, name_id, set())
 
@@ -114,7 +113,7 @@ def _tidy_destination(array, name_id, retention):
         _remove_snapshots(array, name_id, {
             snapshot for mark in marks[-retention:] for snapshot in mark.snapshots(name_id)})
         _remove(os.path.join(array.room(name_id), 'content.raw'))
-        partials.sweep(array.room(name_id))
+        points.sweep(array, name_id)
 
 
 def _remove_snapshots(array, name_id, kept):

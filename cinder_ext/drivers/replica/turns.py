@@ -58,7 +58,7 @@ def promote(array, member, epoch, point_id=None):
         points.remove(array, name_id, [each for each in marks if each.number > mark.number
                                        and not each.receivers])
         _drop(looking.content(array, name_id))
-        partials.sweep(array.room(name_id))
+        points.sweep(array, name_id)
         snapshots = {each.name_id: array.location for each in member.snapshots
                      if each.name_id in mark.snapshots(name_id)
                      and os.path.lexists(array.path(each))}
