@@ -14,6 +14,8 @@ from cinder_ext.volume.replication import manifest, taking
 
 LOG = log.getLogger(__name__)
 
+_PRIMARY = 'primary'
+
 
 class CloudsEndpoint:
     """Methods as rpc/replication.py describes them; all are calls, and may be repeated.
@@ -95,6 +97,7 @@ class Handing:
     def go(self):
         """``manifest`` (a dictionary), ``role`` of the replica there, ``released``."""
         target, side = self._target()
+        self._refuse_stale(target, side)
         members = self._members(target)
         facts = replica_facts.of_volumes(self.context, [self.volume.id])[self.volume.id]
         latest = side.points[-1] if side.points else None
@@ -125,6 +128,21 @@ class Handing:
             self._refuse('it is replicated to several targets of other clouds; name one as target')
         return found[0]
 
+    def _refuse_stale(self, target, side):
+        """Two sides say that they are primary, and the one here is the later one.
+
+        An older one here is what may be released: the volume was taken over meanwhile.
+        """
+        if side.role != _PRIMARY:
+            return
+        try:
+            home = self.driver.side(row_values.volume_value(self.volume), None)
+        except exceptions.BackendDown:
+            return
+        if home.role == _PRIMARY and home.epoch >= side.epoch:
+            self._refuse(f'it is in split brain: primary on {target.backend_id} at epoch {side.epoch}, '
+                         f'and here at epoch {home.epoch}; resync it, and name the side to discard')
+
     def _members(self, target):
         known = self.driver.replicas(target.backend_id)
         name_id = self.volume.name_id or self.volume.id
@@ -132,7 +150,7 @@ class Handing:
 
     def _release(self, target, side, document):
         """Only what is used there: else its content would belong to nobody."""
-        if side.role != 'primary':
+        if side.role != _PRIMARY:
             self._refuse(f'its role on {target.backend_id} is {side.role}: fail it over first')
         replica_handover.release(self.context, self.volume.id, side.epoch, target.peer,
                                  document['handle'])

@@ -14,6 +14,7 @@ from cinder_ext.db import (
     replication_changes,
     replication_shipping,
     replications,
+    services,
     volume_types,
 )
 from cinder_ext.states import replication as states
@@ -205,6 +206,11 @@ class Lifecycle:
             self._refused.pop(volume_id, None)
 
     def _begin(self, context, volume_id, policy):
+        active = services.active_backend(context, self._tools.host)
+        if active is not None:
+            raise exceptions.InvalidState(
+                kind='volume', reason=f'{self._tools.host} is failed over to {active}; its volumes '
+                                      'are replicated again once it has been failed back.')
         driver = self._tools.driver_of(context, self._tools.host)
         target = choose_target(driver, policy, self._tools.host)
         interval = driver.replication_interval(target.backend_id, policy.interval_seconds)

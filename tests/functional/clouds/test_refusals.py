@@ -233,6 +233,18 @@ def test_release_before_a_failover(story):
         story.export(row.id, clear_existing=True)
 
 
+def test_release_to_a_side_that_is_behind(story):
+    """Cloud a comes back as what it was; cloud b must not give its content away for that."""
+    row, = story.make()
+    story.ship([row])
+    story.a.control(cut=True)
+    story.take(name_id=row.id, promote=True)
+    story.a.control()
+    for clear in (False, True):
+        with _refused(story, exceptions.ReplicaRefused, 'primary on beta-dr at epoch 1, and here at'):
+            story.export(row.id, cloud=story.b, clear_existing=clear)
+
+
 def test_export_of_what_is_not_replicated(story):
     row, = story.make()
     with _refused(story, exceptions.ReplicaRefused, 'not replicated to another cloud'):

@@ -127,6 +127,21 @@ def test_a_living_cloud_is_fenced_by_force_only(story):
     assert not story.a.path(row.id).exists()
 
 
+def test_a_site_that_comes_back_lets_go_of_what_was_taken_over(story):
+    row, = story.make()
+    story.ship([row])
+    story.a.control(cut=True)
+    story.take(name_id=row.id, promote=True)
+    story.a.control()
+    before = story.b.state()
+    exported = story.export(row.id, clear_existing=True)
+    assert (exported['role'], exported['manifest']['epoch']) == ('primary', 2)
+    with story.a.bound():
+        assert replication_tombstones.latest(story.a.context, [row.id])[row.id].epoch == 2
+    assert story.b.state() == before
+    assert story.a.read(row.id, 7) == b'first 0'
+
+
 def test_ids_can_be_new(story):
     row, = story.make()
     story.ship([row])
