@@ -58,3 +58,9 @@ def test_entries_come_from_the_configuration(tmp_path):
     with pytest.raises(exceptions.Misconfigured, match='async only'):
         workbench.started('file', file_path=tmp_path,
                           replication_device=f'backend_id:dr,path:{tmp_path},modes:sync')
+
+
+def test_layers_are_not_replicated(tmp_path):
+    with pytest.raises(exceptions.Misconfigured, match='format raw'):
+        workbench.started('file', file_path=tmp_path, file_format='qcow2',
+                          replication_device=f'backend_id:dr,path:{tmp_path}')
