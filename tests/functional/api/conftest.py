@@ -427,6 +427,14 @@ class ReplicatedFixture(GroupFixture):
                                  os.environ['GROUP_TYPE_PLAIN'])
 
 
+class OldReplicationFixture(GroupFixture):
+    """And what replicated_things.Old makes."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        replicated_things.Old(self.ctxt, PROJECT)
+
+
 @pytest.fixture
 def cloud():
     """A running cloud with nothing in it."""
