@@ -92,9 +92,7 @@ def arrived(context, shipped, point_id, taken_at, volume_ids, *, conditions, **m
     row = _still(context, shipped)
     if row is None:
         return None
-    told = _told(row, conditions)
-    if told:
-        replications.update(context, row.id, told)
+    _tell(context, row, conditions)
     return replications.point_arrived(context, row.id, point_id, taken_at, volume_ids,
                                       epoch=shipped.epoch, **more)
 
@@ -114,13 +112,22 @@ def is_as(row, shipped):
             == (shipped.epoch, shipped.source_side, shipped.destination_side))
 
 
-def _told(row, conditions):
-    """The column ``conditions`` with what is true now, if that is news."""
+def _tell(context, row, conditions):
+    """Store what is true now, and tell the watchers what of it is news.
+
+    :param conditions: word -> (status, reason)
+    """
     before = row.conditions or {}
-    after = {**before, **{
-        word: _since(before.get(word), {'status': status, 'reason': reason})
-        for word, (status, reason) in (conditions or {}).items()}}
-    return {} if after == before else {'conditions': after}
+    news = {}
+    for word, (status, reason) in conditions.items():
+        known = before.get(word)
+        after = _since(known, {'status': status, 'reason': reason})
+        # That something is not so is no news when nobody has said that it was.
+        if after != known and (known is not None or status):
+            news[word] = after
+    if news:
+        replications.update(context, row.id, {'conditions': {**before, **news}})
+        transition.note(context, 'replication', row.id, 'condition')
 
 
 def _since(before, after):
@@ -146,9 +153,7 @@ def tell(context, shipped, conditions):
     """
     row = _still(context, shipped)
     if row is not None:
-        values = _told(row, conditions)
-        if values:
-            replications.update(context, row.id, values)
+        _tell(context, row, conditions)
 
 
 @session.writer
@@ -175,6 +180,7 @@ def broken(context, shipped, fault, facts, volume_ids):
         transition.move(context, states.MACHINE, row.id, 'break', values)
     else:
         replications.update(context, row.id, values)
+    transition.note(context, 'replication', row.id, 'condition')
     for volume_id in sorted(volume_ids):
         transition.try_move(context, states.VOLUME, volume_id, 'broken')
     return True

@@ -19,6 +19,7 @@ from cinder_ext.db import (
 )
 from cinder_ext.states import replication as states
 from cinder_ext.states import replication_policy
+from cinder_ext.states import volume as volume_states
 from cinder_ext.volume.replication import pacer, ship
 
 LOG = log.getLogger(__name__)
@@ -128,8 +129,9 @@ class Lifecycle:
         try:
             driver = self._tools.driver_of(context, row.home)
             silent = driver.unpair([member], row.source_side, row.destination_side)
-            if volume.deleted_at is not None:
-                # One that was fenced when it was deleted has its content again.
+            if volume.deleted_at is not None and volume.status == volume_states.DELETING:
+                # One that was fenced when it was deleted has its content again.  Not one that was
+                # let go: its content is somebody's.
                 driver.delete_volume(member.volume)
         except exceptions.ResourceBusy:
             raise

@@ -124,6 +124,23 @@ def test_condition_keeps_its_moment_until_it_changes(make_volume, ctxt):
 
 
 @ON_SQLITE
+def test_conditions_are_told_when_they_change_and_not_with_each_point(make_volume, ctxt):
+    row, told = protect(ctxt, make_volume()), []
+    unwatch = transition.watch(lambda context, kind, row_id, event, *more: told.append(event))
+    try:
+        for _ in range(2):
+            _arrive(ctxt, row)
+        assert told.count('condition') == 1
+        for _ in range(2):
+            replication_shipping.tell(ctxt, row, {'degraded': (True, 'cut')})
+        assert told.count('condition') == 2
+        _arrive(ctxt, row)
+        assert told.count('condition') == 3
+    finally:
+        unwatch()
+
+
+@ON_SQLITE
 def test_split_brain_breaks_a_volume_and_of_a_pool_only_its_volume(make_volume, ctxt):
     fault = exceptions.SplitBrain(name='v', reason='promoted', local_epoch=1, local_side='home',
                                   remote_epoch=2, remote_side=DR)
