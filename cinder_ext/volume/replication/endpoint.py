@@ -80,13 +80,13 @@ class ReplicationEndpoint:
 
     def look(self, ctxt):
         """There is something new in the records: a type of a volume, too."""
-        self._is_to_follow.set()
-        self._poke()
+        self.resume()
 
     def resume(self):
         """Look, also whether the volumes are replicated as their types ask; called periodically."""
         self._is_to_follow.set()
-        self._poke()
+        self._points.poke()
+        self._verbs.poke()
 
     def stop(self):
         """Begin nothing more.
@@ -98,10 +98,6 @@ class ReplicationEndpoint:
             self._unwatch = None
         self._tools.stopping.set()
         return all([self._points.stop(), self._verbs.stop()])
-
-    def _poke(self):
-        self._points.poke()
-        self._verbs.poke()
 
     def _notice(self, context, kind, entity_id, event, *more):
         """A change was committed by this process."""
