@@ -6,7 +6,7 @@ from oslo_log import log
 from cinder_ext import exceptions
 from cinder_ext.db import backend_failovers, replication_operations
 from cinder_ext.volume import engine as engines
-from cinder_ext.volume.replication import flow, outcome, participants, sides, steps
+from cinder_ext.volume.replication import flow, force, outcome, participants, steps
 from cinder_ext.volume.replication import work as works
 
 LOG = log.getLogger(__name__)
@@ -40,7 +40,7 @@ def _go(work, engine):
              asked.protected_id)
     try:
         participants.find(work)
-        sides.force_if_needed(work)
+        force.decide(work)
     except exceptions.CinderExtError as fault:
         if isinstance(fault, exceptions.RecordLost):
             raise
