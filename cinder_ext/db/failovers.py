@@ -178,12 +178,9 @@ def end_backend(context, host, event, target=None):
     :param target: the backend_id; None: home.  Not looked at when it failed
     """
     service = services.get(context, services.VOLUME_BINARY, host)
-    values = backend_failovers.columns(service, event)
-    if event == 'failover-failed':
-        transition.try_move(context, states.SERVICE, service.id, event, values)
-        return
+    values = {} if event == 'failover-failed' else {'active_backend_id': target}
     if not transition.try_move(context, states.SERVICE, service.id, event, {
-            **values, 'active_backend_id': target}):
+            **values, **backend_failovers.columns(service, event)}) or not values:
         return
     if target is None:
         replication_failover.restore(context, host)

@@ -307,7 +307,7 @@ def drop_member(context, replication_id, volume_id):
 
 @session.writer
 def point_arrived(context, replication_id, point_id, taken_at, volume_ids, bytes_shipped=0,
-                  bytes_pending=None, epoch=None):
+                  bytes_pending=None, epoch=None, counts=True):
     """A point is whole at the destination: it is what a failover would give.
 
     The record is ``enabled`` from its first point on, and so are the volumes that are part of
@@ -318,15 +318,18 @@ def point_arrived(context, replication_id, point_id, taken_at, volume_ids, bytes
     :param volume_ids: of those that are part of it
     :param bytes_pending: what is still at the source only; None when it is not known
     :param epoch: of the source; None leaves what is there
+    :param counts: whether a failover would use it; False of a first copy of a volume whose group
+        ships points in common already: nothing is ``enabled`` by it
     :returns: replication_models.Replication as it is now
     :raises ReplicationNotFound: it has ended
     """
     row = lock(context, replication_id)
     changed = _note_point(context, replication_id, point_id, taken_at, volume_ids, epoch)
     _note_furthest(context, row, bytes_pending, bytes_shipped if changed else 0, epoch)
-    if row.state == states.ENABLING:
-        transition.move(context, states.MACHINE, replication_id, 'enabled')
-    _enable_volumes(context, volume_ids)
+    if counts:
+        if row.state == states.ENABLING:
+            transition.move(context, states.MACHINE, replication_id, 'enabled')
+        _enable_volumes(context, volume_ids)
     return get(context, replication_id)
 
 

@@ -25,6 +25,7 @@ from cinder_ext.volume.replication import (
     operations,
     pacer,
     ship,
+    trials,
     units,
 )
 
@@ -87,6 +88,7 @@ class ReplicationEndpoint:
         self._is_to_follow.set()
         self._points.poke()
         self._verbs.poke()
+        trials.expire(request_context.admin_context(), self._tools.host)
 
     def stop(self):
         """Begin nothing more.

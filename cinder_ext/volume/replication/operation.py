@@ -6,7 +6,7 @@ from oslo_log import log
 from cinder_ext import exceptions
 from cinder_ext.db import backend_failovers, replication_operations
 from cinder_ext.volume import engine as engines
-from cinder_ext.volume.replication import flow, force, outcome, participants, steps
+from cinder_ext.volume.replication import flow, outcome, participants, steps
 from cinder_ext.volume.replication import work as works
 
 LOG = log.getLogger(__name__)
@@ -40,7 +40,7 @@ def _go(work, engine):
              asked.protected_id)
     try:
         participants.find(work)
-        force.decide(work)
+        work = _decided(work)
     except exceptions.CinderExtError as fault:
         if isinstance(fault, exceptions.RecordLost):
             raise
@@ -53,3 +53,24 @@ def _go(work, engine):
     if not outcome.is_over(work):
         LOG.warning('operation %s was interrupted; it will be taken up again', work.id)
         raise engines.Parked
+
+
+def _decided(work):
+    """The same, forced or not, where that was left to the service: a caller could not say it."""
+    if not work.facts.get(backend_failovers.FORCE_IF_NEEDED):
+        return work
+    is_dead = any(not _answers(work, unit) for unit in work.units(None))
+    backend_failovers.decide_force(work.context, work.id, is_dead)
+    return works.Work(work.tools, work.context, work.id)
+
+
+def _answers(work, unit):
+    """Whether the source of a replication says anything."""
+    try:
+        work.driver(unit).side(unit.mates[0].member.volume, unit.source)
+    except exceptions.BackendDown:
+        return False
+    except exceptions.DriverError as fault:
+        LOG.info('operation %s: the source of volume %s answers with a fault: %s', work.id,
+                 unit.mates[0].volume.id, fault.message)
+    return True

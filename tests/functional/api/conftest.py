@@ -5,6 +5,7 @@ ones would do in their time; what they are told goes over ``local://``.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import datetime
 import os
 import pathlib
 import shutil
@@ -16,7 +17,9 @@ import uuid
 
 import oslo_messaging
 import pytest
+import replica_answers
 import replicated_things
+import sqlalchemy as sa
 from gabbi import driver, fixture, reporter
 from gabbi.handlers import base, jsonhandler
 
@@ -30,6 +33,7 @@ from cinder_ext.db import (
     groups,
     managed,
     messages,
+    models,
     reverts,
     schema,
     services,
@@ -309,6 +313,19 @@ class MigratingFixture(VolumeFixture):
              'source_name_id': self.volume_id, 'destination_name_id': str(uuid.uuid4())}],
             {'bytes_total': 2000, 'bytes_done': 840, 'percent': 42, 'bytes_per_second': 10})
         os.environ['MIGRATION'] = record.id
+
+
+class ReplicaFixture(VolumeFixture):
+    """And backend node@alpha replicates; node@beta gives no sign of life; NOWHERE is on none."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        self.cloud.serve(transport.REPLICATION_TOPIC, 'node@alpha', replica_answers.Replicas())
+        session.writer(lambda context: context.session.execute(
+            sa.update(models.Service).where(models.Service.host == 'node@beta')
+            .values(updated_at=datetime.datetime(2020, 1, 1))))(self.ctxt)
+        os.environ['NOWHERE'] = volumes.create(self.ctxt, {
+            'project_id': PROJECT, 'user_id': 'user', 'size': 1}).id
 
 
 class Patient(Connections):

@@ -37,7 +37,7 @@ def test_only_a_group_stands_at_one_point_and_only_a_backend_takes_its_service_a
 
 
 @pytest.mark.parametrize(('scope', 'by', 'may'), [
-    ('volume', 'volume', True), ('volume', 'group', False), ('group', 'volume', True),
+    ('volume', 'group', False), ('group', 'volume', True),
     ('group', 'pool', False), ('pool', 'group', True), ('pool', 'backend', False),
     ('backend', 'pool', True), ('backend', 'volume', True)])
 def test_narrower_replications_serve_a_wide_scope_and_never_the_other_way(scope, by, may):
