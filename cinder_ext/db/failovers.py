@@ -15,6 +15,7 @@ from cinder_ext.db import (
     replication_failover,
     replication_models,
     replication_operations,
+    replications,
     services,
     session,
     transition,
@@ -139,6 +140,23 @@ def give_back(context, operation_id, failed):
     """
     for volume_id, fault in failed:
         replication_failover.give_back(context, operation_id, volume_id, fault)
+
+
+@session.writer
+def settle(context, operation_id, is_home, settled):
+    """Say where replications stand after their members, and why one is not where it should be.
+
+    :param settled: a list of (replication id, columns where all are done, row of the first member
+        that failed or None)
+    """
+    for replication_id, values, failed in settled:
+        row = replication_failover.settle(context, operation_id, replication_id, is_home, values)
+        if row is None:
+            continue
+        said = failed if row.state == states.FAILOVER_ERROR else None
+        replications.update(context, replication_id, {
+            'error': said and said.error, 'error_code': said and said.error_code,
+            'remedy': said and 'See the members of the operation; then ask for it again.'})
 
 
 @session.writer
