@@ -284,8 +284,8 @@ class CloseMembers(Step):
         operation_members.note_facts(
             self.work.context, self.work.id, loss_seconds=max(seconds, default=None),
             oldest_consistent_at=min(points).isoformat() if points else None)
-        failovers.stop_shipping(self.work.context, [row.volume_id for row in rows],
-                                [row.replication_id for row in rows])
+        if rows:
+            failovers.tell_others(self.work.context, rows, self.work.is_home)
 
     def _end_backend(self):
         work, asked = self.work, self.work.operation()
