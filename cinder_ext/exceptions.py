@@ -8,6 +8,7 @@
     │   ├── InvalidState               a status that does not allow the call
     │   ├── VolumeIsMigrating          MigrationActive, as upstream's versions know it
     │   ├── InvalidAuthKey             not the key of the transfer
+    │   ├── ManifestRefused            of a replica: foreign, forged, or of an unknown version
     │   └── InvalidPage                a marker, limit or sort key
     ├── Forbidden                      403
     │   └── PolicyNotAuthorized
@@ -18,7 +19,7 @@
     │   ├── TypeAccessNotFound, EncryptionNotFound, DefaultTypeNotFound
     │   ├── QosSpecsNotFound, QosKeyNotFound
     │   ├── ServiceNotFound, MessageNotFound, MigrationNotFound
-    │   ├── ReplicationNotFound, ReplicationOperationNotFound
+    │   ├── ReplicationNotFound, ReplicationOperationNotFound, ReplicaNotFound
     │   ├── GroupNotFound, GroupTypeNotFound, GroupSpecNotFound, GroupSnapshotNotFound
     │   └── BackendNotFound, HostNotFound, ClusterNotFound
     ├── NotAcceptable                  406
@@ -28,6 +29,7 @@
     │   ├── ReplicationActionRefused   its state does not allow the action; says why
     │   ├── ReplicationOperationActive names the operation that is in the way
     │   ├── VolumeFailingOver          names the operation
+    │   ├── ReplicaRefused             it cannot be handed over or taken; says why
     │   ├── MemberRefused              a volume is left out of an operation; says why
     │   │   └── MemberAttached, NoConsistentPoint
     │   ├── MigrationActionRefused     its phase does not allow the action; says why
@@ -136,6 +138,10 @@ class InvalidAuthKey(BadRequest):
     template = 'Invalid auth key: it is not the one of transfer {id}.'
 
 
+class ManifestRefused(BadRequest):
+    template = 'The manifest is refused: {reason}.'
+
+
 class InvalidPage(BadRequest):
     template = 'Invalid paging or sorting: {reason}'
 
@@ -238,6 +244,10 @@ class ReplicationOperationNotFound(NotFound):
     template = 'Replication operation {id} could not be found.'
 
 
+class ReplicaNotFound(NotFound):
+    template = 'Backend {host} has no replica {handle} on its array.'
+
+
 class BackendNotFound(NotFound):
     template = 'Backend {host} could not be found.'
 
@@ -286,6 +296,10 @@ class ReplicationOperationActive(Conflict):
 class VolumeFailingOver(Conflict):
     template = ('Volume {volume_id} is being failed over or back '
                 '(replication operation {operation_id}): it cannot {action} now.')
+
+
+class ReplicaRefused(Conflict):
+    template = 'Volume {id} cannot be {action}: {reason}.'
 
 
 class MemberRefused(Conflict):

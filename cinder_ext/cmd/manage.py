@@ -1,4 +1,4 @@
-"""cinder-ext-manage: the database, services, volumes, attachments, and digests of devices."""
+"""cinder-ext-manage: database, services, volumes, attachments, replication, digests of devices."""
 # SPDX-License-Identifier: Apache-2.0
 
 import os
@@ -9,7 +9,7 @@ from oslo_config import cfg
 from oslo_utils import timeutils
 
 from cinder_ext import context, exceptions
-from cinder_ext.cmd import attachments, process
+from cinder_ext.cmd import attachments, process, replication
 from cinder_ext.db import hosts, online, purge, schema, services, volume_requests
 from cinder_ext.drivers.generic import verify
 from cinder_ext.volume import engine
@@ -149,6 +149,7 @@ COMMANDS = {
         'online_data_migrations': (db_online_data_migrations, {'--max_count': {
             'type': int, 'metavar': '<number>', 'help': 'at most so many objects'}}),
     },
+    'replication': replication.VERBS,
     'service': {
         'list': (service_list, {}),
         'remove': (service_remove, {

@@ -19,8 +19,8 @@ from cinder_ext import context, exceptions
 from cinder_ext.cmd import process
 from cinder_ext.conf import backend as backend_conf
 from cinder_ext.conf import options
-from cinder_ext.db import schema, services, session
-from cinder_ext.drivers import loader
+from cinder_ext.db import replications, schema, services, session
+from cinder_ext.drivers import capabilities, loader
 
 POLICY_FILE = 'policy.yaml'
 """Where policies are read when nothing else is named."""
@@ -102,12 +102,34 @@ class Checks(upgradecheck.UpgradeCommands):
                         'cinder-ext-manage service remove.')
         return _good()
 
+    def replications(self):
+        """What is replicated from a backend here has its target in the options."""
+        if not session.answers() or not schema.is_current():
+            return _odd('Not checked: the database is not up to date.')
+        lost = [fault for section in self._conf.enabled_backends for fault in self._lost(section)]
+        return _bad(' '.join(lost)) if lost else _good()
+
+    def _lost(self, section):
+        home = f'{self._conf.host}@{section}'
+        wanted = {row.target for row in replications.of_home(context.admin_context(), home)}
+        try:
+            driver = loader.load(self._conf, section) if wanted else None
+        except exceptions.Misconfigured:
+            # The check of the drivers says so.
+            return
+        known = {target.backend_id for target in driver.replication_targets()} if isinstance(
+            driver, capabilities.Replication) else set()
+        for target in sorted(wanted - known):
+            yield (f'Backend {home} replicates to {target}, which its replication_device does not '
+                   'name: name it again, or end those replications first.')
+
     _upgrade_checks = (
         ('Database schema', schema),
         ('Drivers of the enabled backends', drivers),
         ('Policy file', policy_file),
         ('Authentication', authentication),
         ('Services', services),
+        ('Replication targets', replications),
     )
 
 

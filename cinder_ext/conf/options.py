@@ -9,6 +9,7 @@ from cinder_ext.conf import (
     api,
     attachments,
     backend,
+    clouds,
     flows,
     metrics,
     migration,
@@ -20,7 +21,7 @@ from cinder_ext.conf import (
 )
 
 GROUPS = (service, scheduler, api, quota, migration, flows, metrics, nova, attachments,
-          replication)
+          replication, clouds)
 
 
 def new():
@@ -56,6 +57,6 @@ def list_opts():
         ('metrics', metrics.OPTS),
         ('nova', nova.OPTS),
         ('attachments', attachments.OPTS),
-        ('replication', replication.OPTS),
+        ('replication', replication.OPTS + clouds.OPTS),
         ('backend1', backend.OPTS),
     ]

@@ -80,6 +80,30 @@ def _remove(context, table, ids):
     context.session.execute(sa.delete(table).where(table.c.id.in_(ids)))
 
 
+@session.writer
+def erase(context, table, row_id):
+    """Remove a deleted row at once, with all that refers to it: its id is wanted again.
+
+    A row that is not deleted stays.  Idempotent.
+    """
+    is_deleted = context.session.execute(
+        sa.select(table.c.id).where(table.c.id == row_id, table.c.deleted_at.is_not(None))).first()
+    if is_deleted is not None:
+        _erase(context, table, [row_id])
+
+
+def _erase(context, table, ids):
+    for child, column in _references(table):
+        if 'id' in child.c:
+            hanging = list(context.session.execute(
+                sa.select(child.c.id).where(column.in_(ids))).scalars())
+            if hanging:
+                _erase(context, child, hanging)
+        else:
+            context.session.execute(sa.delete(child).where(column.in_(ids)))
+    context.session.execute(sa.delete(table).where(table.c.id.in_(ids)))
+
+
 def _references(table):
     """(table, column) of every foreign key to a table's id."""
     return [(child, key.parent) for child in _METADATA.sorted_tables

@@ -72,6 +72,16 @@ def values_of(context, specs_ids):
 
 
 @session.reader
+def described(context, specs_ids):
+    """Some of them by id, in two statements: id -> dictionary of name, consumer and specs."""
+    rows = context.session.execute(
+        sa.select(_Specs.id, _Specs.name, _Specs.consumer).where(_Specs.id.in_(list(specs_ids)))).all()
+    limits = values_of(context, [row.id for row in rows])
+    return {row.id: {'name': row.name, 'consumer': row.consumer, 'specs': limits[row.id]}
+            for row in rows}
+
+
+@session.reader
 def of_type(context, type_id):
     """(consumer, dictionary of limits) of a volume type; None when it has none."""
     found = context.session.execute(_of_type(), {'type_id': type_id}).first()

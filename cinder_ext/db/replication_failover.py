@@ -77,7 +77,8 @@ def _take(context, operation, volume_id):
     if row is None:
         raise exceptions.VolumeNotFound(id=volume_id)
     action = 'be failed over or back'
-    transition.refuse_failing_over(context, volume_id, action)
+    if row.replication_status == states.FAILING_OVER:
+        transition.refuse_failing_over(context, volume_id, action)
     _refuse_status(operation, volume_id, row)
     if not operation.force:
         _refuse_busy_snapshots(context, volume_id)
@@ -127,24 +128,40 @@ def store_location(context, operation_id, volume_id, location, snapshots=None, v
     :returns: ids of the volume's snapshots that are not there
     :raises TransitionRefused: the operation does not have the volume
     """
-    _refuse_not_taken(context, operation_id, volume_id)
-    volumes.update(context, volume_id, {'provider_location': location})
+    if not _hold_taken(context, operation_id, volume_id, {'provider_location': location}):
+        raise _not_taken(context, operation_id, volume_id)
     missing = _locate_snapshots(context, volume_id, snapshots) if snapshots is not None else []
     replication_operations.update_member(context, operation_id, volume_id, {
         'step': 'promoted', 'location': location, **(values or {})})
     return missing
 
 
-def _refuse_not_taken(context, operation_id, volume_id):
-    volumes.lock(context, volume_id)
-    member = replication_operations.member(context, operation_id, volume_id)
+def _hold_taken(context, operation_id, volume_id, values):
+    """Set columns of a volume that the operation has; False when it does not have it."""
+    ours = sa.exists().where(
+        _Member.operation_id == operation_id, _Member.volume_id == volume_id,
+        _Member.former_replication_status.is_not(None), _Member.result == 'pending')
+    is_held = bool(context.session.execute(
+        sa.update(_Volume)
+        .where(_Volume.id == volume_id, _Volume.replication_status == states.FAILING_OVER, ours)
+        .values({**values, 'updated_at': timeutils.utcnow()})
+        .execution_options(synchronize_session=False)).rowcount)
+    _expire(context, _Volume, volume_id)
+    return is_held
+
+
+def _expire(context, model, row_id):
+    loaded = context.session.identity_map.get(context.session.identity_key(model, (row_id,)))
+    if loaded is not None:
+        context.session.expire(loaded)
+
+
+def _not_taken(context, operation_id, volume_id):
     word = context.session.execute(
         sa.select(_Volume.replication_status).where(_Volume.id == volume_id)).scalar()
-    if (member is None or member.former_replication_status is None or member.result != 'pending'
-            or word != states.FAILING_OVER):
-        raise exceptions.TransitionRefused(
-            kind='volume', id=volume_id, event=f'be moved by operation {operation_id}',
-            column='replication_status', current=word, expected=states.FAILING_OVER)
+    return exceptions.TransitionRefused(
+        kind='volume', id=volume_id, event=f'be moved by operation {operation_id}',
+        column='replication_status', current=word, expected=states.FAILING_OVER)
 
 
 def _locate_snapshots(context, volume_id, snapshots):
@@ -161,6 +178,7 @@ def _locate_snapshots(context, volume_id, snapshots):
             sa.update(_Snapshot).where(_Snapshot.id == row.id)
             .values(provider_location=snapshots[name], updated_at=_Snapshot.updated_at)
             .execution_options(synchronize_session=False))
+        _expire(context, _Snapshot, row.id)
     return missing
 
 
@@ -177,11 +195,15 @@ def failed_back(context, operation_id, volume_id, values=None):
 
 
 def _arrive(context, operation_id, volume_id, event, values):
-    if _is_closed(context, operation_id, volume_id):
+    member = replication_operations.member(context, operation_id, volume_id)
+    if member is not None and member.result != 'pending':
         return
-    _refuse_not_taken(context, operation_id, volume_id)
-    transition.move(context, states.VOLUME, volume_id, event)
-    replication_operations.member_done(context, operation_id, volume_id, values)
+    if member is None or member.former_replication_status is None or not transition.try_move(
+            context, states.VOLUME, volume_id, event,
+            where=(_Volume.replication_status == states.FAILING_OVER,)):
+        raise _not_taken(context, operation_id, volume_id)
+    transition.move(context, states.MEMBER, member.id, 'member-done', {
+        **(values or {}), 'finished_at': timeutils.utcnow()})
 
 
 def _is_closed(context, operation_id, volume_id):

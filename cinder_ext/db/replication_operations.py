@@ -61,6 +61,7 @@ def create(context, values, members=()):
         members = members or _members_of(context, replication.id)
     for home in _homes(context, values, members):
         replication_claims.lock(context, home)
+    _lock_replications(context, values, members)
     if values.get('replication_id') is not None:
         _refuse_state(context, values)
     if not values.get('dry_run'):
@@ -95,6 +96,20 @@ def _homes(context, values, members):
     return sorted(found | ({values['home']} if values.get('home') else set()))
 
 
+def _replications_of(values, members):
+    return {values.get('replication_id'),
+            *(each.get('replication_id') for each in members)} - {None}
+
+
+def _lock_replications(context, values, members):
+    """Whoever pauses or ends one of them has its row, and then looks for an open operation."""
+    ids = _replications_of(values, members)
+    if ids:
+        context.session.execute(
+            sa.select(_Replication.id).where(_Replication.id.in_(ids)).order_by(_Replication.id)
+            .with_for_update()).all()
+
+
 def _refuse_state(context, values):
     """As it is now, behind the lock."""
     state = context.session.execute(
@@ -114,9 +129,7 @@ def _refuse_state(context, values):
 def _refuse_others(context, values, members):
     """The first open operation that has something in common with a new one."""
     member_ids = [each['volume_id'] for each in members]
-    replication_ids = {each.get('replication_id') for each in members} - {None}
-    if values.get('replication_id') is not None:
-        replication_ids.add(values['replication_id'])
+    replication_ids = _replications_of(values, members)
     same = [_Operation.replication_id.in_(replication_ids),
             _Operation.id.in_(sa.select(_Member.operation_id).where(
                 sa.or_(_Member.volume_id.in_(member_ids),

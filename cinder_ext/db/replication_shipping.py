@@ -80,36 +80,21 @@ def removed(context, replication_id, volume_ids):
 
 
 @session.writer
-def arrived(context, shipped, point_id, taken_at, volume_ids, *, counts=True, bytes_shipped=0,
-            bytes_pending=None, conditions=None):
+def arrived(context, shipped, point_id, taken_at, volume_ids, *, conditions, **more):
     """A point of some members is whole at the destination.
-
-    The replication is as consistent as the member that is furthest behind.  From its first
-    point on it is ``enabled``, and so is each volume.
 
     :param shipped: replication_models.Replication, as it was when the point was taken: what has
         been failed over since is left alone
-    :param taken_at: datetime, UTC without zone
-    :param counts: whether a failover would use it; False of a first copy of a volume whose group
-        ships points in common already
-    :param bytes_pending: what is still at the source only; None: it is not known
     :param conditions: word -> (status, reason), to be true now
+    :param more: as replications.point_arrived takes them
     :returns: replication_models.Replication as it is now; None: it has moved on, or ended
     """
     row = _still(context, shipped)
     if row is None:
         return None
-    context.session.execute(
-        sa.update(_Member)
-        .where(_Member.replication_id == row.id, _Member.volume_id.in_(list(volume_ids)))
-        .values(point_id=point_id, last_consistent_at=taken_at, epoch=row.epoch,
-                updated_at=timeutils.utcnow())
-        .execution_options(synchronize_session=False))
-    replications.update(context, row.id, {
-        **_figures(context, row, bytes_shipped, bytes_pending), **_told(row, conditions)})
-    if counts:
-        _enable(context, row, volume_ids)
-    return replications.get(context, row.id)
+    _tell(context, row, conditions)
+    return replications.point_arrived(context, row.id, point_id, taken_at, volume_ids,
+                                      epoch=shipped.epoch, **more)
 
 
 def _still(context, shipped):
@@ -127,50 +112,27 @@ def is_as(row, shipped):
             == (shipped.epoch, shipped.source_side, shipped.destination_side))
 
 
-def _figures(context, row, bytes_shipped, bytes_pending):
-    """The figures of all members: those of the one that is furthest behind."""
-    furthest = context.session.execute(
-        sa.select(_Member.point_id, _Member.last_consistent_at)
-        .join(_Volume, _Volume.id == _Member.volume_id)
-        .where(_Member.replication_id == row.id, _Member.last_consistent_at.is_not(None),
-               _Volume.deleted_at.is_(None))
-        .order_by(_Member.last_consistent_at, _Member.volume_id).limit(1)).first()
-    values = {'bytes_shipped': _Replication.bytes_shipped + bytes_shipped,
-              'bytes_pending': bytes_pending}
-    if furthest is None:
-        return values
-    values['last_consistent_at'] = furthest.last_consistent_at
-    # Points of volumes that do not belong together have nothing in common.
-    values['point_id'] = furthest.point_id if row.scope in ('volume', 'group') else None
-    if row.ship_asked_at is not None and row.ship_asked_at <= furthest.last_consistent_at:
-        values['ship_asked_at'] = None
-    return values
+def _tell(context, row, conditions):
+    """Store what is true now, and tell the watchers what of it is news.
 
-
-def _told(row, conditions):
-    """The column ``conditions`` with what is true now, if that is news."""
+    :param conditions: word -> (status, reason)
+    """
     before = row.conditions or {}
-    after = {**before, **{
-        word: _since(before.get(word), {'status': status, 'reason': reason})
-        for word, (status, reason) in (conditions or {}).items()}}
-    return {} if after == before else {'conditions': after}
+    news = {}
+    for word, (status, reason) in conditions.items():
+        known = before.get(word)
+        after = _since(known, {'status': status, 'reason': reason})
+        # That something is not so is no news when nobody has said that it was.
+        if after != known and (known is not None or status):
+            news[word] = after
+    if news:
+        replications.update(context, row.id, {'conditions': {**before, **news}})
+        transition.note(context, 'replication', row.id, 'condition')
 
 
 def _since(before, after):
     is_same = before is not None and before.get('status') == after['status']
     return {**after, 'since': before.get('since') if is_same else timeutils.utcnow().isoformat()}
-
-
-def _enable(context, row, volume_ids):
-    if row.state == states.ENABLING:
-        transition.move(context, states.MACHINE, row.id, 'enabled')
-    waiting = context.session.execute(
-        sa.select(_Volume.id)
-        .where(_Volume.id.in_(list(volume_ids)), _Volume.replication_status == states.ENABLING)
-        .order_by(_Volume.id)).scalars().all()
-    for volume_id in waiting:
-        transition.try_move(context, states.VOLUME, volume_id, 'replicated',
-                            where=(_Volume.replication_status == states.ENABLING,))
 
 
 @session.writer
@@ -191,9 +153,7 @@ def tell(context, shipped, conditions):
     """
     row = _still(context, shipped)
     if row is not None:
-        values = _told(row, conditions)
-        if values:
-            replications.update(context, row.id, values)
+        _tell(context, row, conditions)
 
 
 @session.writer
@@ -220,6 +180,7 @@ def broken(context, shipped, fault, facts, volume_ids):
         transition.move(context, states.MACHINE, row.id, 'break', values)
     else:
         replications.update(context, row.id, values)
+    transition.note(context, 'replication', row.id, 'condition')
     for volume_id in sorted(volume_ids):
         transition.try_move(context, states.VOLUME, volume_id, 'broken')
     return True

@@ -64,7 +64,8 @@ def create(context, policy, protected_id, target, values=None, state=states.ENAB
     :param target: backend_id
     :param values: columns that are not what follows: cross_os, interval_seconds (by default the
         policy's), source_side, destination_side, epoch, project_id
-    :param state: ``enabling``, or what it is found in: ``failed-over``, ``error``
+    :param state: ``enabling``, or what it is found in: ``failed-over``, ``error``; the volumes of
+        one that is failed over keep the word that they have
     :returns: replication_models.Replication
     :raises ReplicationConflict: it is replicated to that target already, or claimed otherwise
     :raises MigrationActive, InvalidState: of the volume or group
@@ -88,7 +89,7 @@ def create(context, policy, protected_id, target, values=None, state=states.ENAB
         'destination_side': target, 'project_id': project_id, 'user_id': context.user_id,
         'request_id': context.request_id, **(values or {})}, state)
     for volume_id in wanted_members(context, row):
-        _add_member(context, row, volume_id)
+        _add_member(context, row, volume_id, is_new=state != states.FAILED_OVER)
     return row
 
 
@@ -137,10 +138,10 @@ def _refuse_twice(context, scope, protected_id, target, key):
             reason='it is already', replication_id=found, scope=scope, protected_id=protected_id)
 
 
-def _add_member(context, replication, volume_id):
+def _add_member(context, replication, volume_id, is_new=True):
     context.session.add(_Member(replication_id=replication.id, volume_id=volume_id))
     context.session.flush()
-    if replication.state != states.FAILED_OVER:
+    if is_new:
         transition.try_move(context, states.VOLUME, volume_id, 'replicate')
 
 
@@ -275,12 +276,15 @@ def sync_members(context, replication_id):
     """Bring the members up to date: new volumes are added, and are ``enabling``.
 
     :returns: (ids of all that are to be shipped, ids of members that are protected no more), both
-        sorted; the caller ends the latter at the arrays, then calls drop_member
+        sorted; the caller ends the latter at the arrays, then calls drop_member.  While it is
+        failing over or disabling the members stay what they are
     :raises ReplicationNotFound: it has ended
     """
     replication = lock(context, replication_id)
-    wanted = wanted_members(context, replication)
     present = {each.volume_id for each in members(context, replication_id)}
+    if replication.state in (states.FAILING_OVER, states.DISABLING):
+        return sorted(present), []
+    wanted = wanted_members(context, replication)
     for volume_id in wanted:
         if volume_id not in present:
             _add_member(context, replication, volume_id)
@@ -303,7 +307,7 @@ def drop_member(context, replication_id, volume_id):
 
 @session.writer
 def point_arrived(context, replication_id, point_id, taken_at, volume_ids, bytes_shipped=0,
-                  bytes_pending=None, epoch=None):
+                  bytes_pending=None, epoch=None, counts=True):
     """A point is whole at the destination: it is what a failover would give.
 
     The record is ``enabled`` from its first point on, and so are the volumes that are part of
@@ -314,15 +318,18 @@ def point_arrived(context, replication_id, point_id, taken_at, volume_ids, bytes
     :param volume_ids: of those that are part of it
     :param bytes_pending: what is still at the source only; None when it is not known
     :param epoch: of the source; None leaves what is there
+    :param counts: whether a failover would use it; False of a first copy of a volume whose group
+        ships points in common already: nothing is ``enabled`` by it
     :returns: replication_models.Replication as it is now
     :raises ReplicationNotFound: it has ended
     """
     row = lock(context, replication_id)
     changed = _note_point(context, replication_id, point_id, taken_at, volume_ids, epoch)
     _note_furthest(context, row, bytes_pending, bytes_shipped if changed else 0, epoch)
-    if row.state == states.ENABLING:
-        transition.move(context, states.MACHINE, replication_id, 'enabled')
-    _enable_volumes(context, volume_ids)
+    if counts:
+        if row.state == states.ENABLING:
+            transition.move(context, states.MACHINE, replication_id, 'enabled')
+        _enable_volumes(context, volume_ids)
     return get(context, replication_id)
 
 

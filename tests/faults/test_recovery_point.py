@@ -176,6 +176,7 @@ def site(tmp_path):
             made.close()
 
 
+@pytest.mark.timeout(3600)
 def test_loss_never_exceeds_the_shown_lag_and_that_is_right(site, is_long, record_property):
     kills, longest = (LONG, RPO_SECONDS) if is_long else (QUICK, 1.5)
     found = [(site.kill if number % 2 else site.cut)(longest) for number in range(kills)]

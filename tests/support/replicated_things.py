@@ -6,12 +6,14 @@ import datetime
 from oslo_utils import timeutils
 
 from cinder_ext.db import (
+    backend_failovers,
     group_types,
     groups,
     replication_changes,
     replication_operations,
     replications,
     transition,
+    volume_types,
     volumes,
 )
 from cinder_ext.states import replication as states
@@ -100,3 +102,45 @@ class Things:
             'loss_seconds': 1.5, 'epoch': 4, 'step': 'promoted',
             'attachments': [{'server_id': 'a-server', 'to_do': 'detach and attach it'}]})
         replication_operations.close(self._ctxt, row.id)
+
+
+class Old:
+    """What the old calls meet: groups n with the volume n + 1, of a replicated group type.
+
+    310 is not replicated yet; 320 is enabled, to ``dr``; 330 is too, with its volume in use; 340 has
+    a volume type that asks for no replication.  The backend ``node@alpha`` can be failed over,
+    ``node@beta`` cannot.
+    """
+
+    def __init__(self, ctxt, project_id):
+        self._ctxt, self._project = ctxt, project_id
+        enabled = {'replication_enabled': '<is> True'}
+        self._type = volume_types.create(ctxt, {'name': 'safe'}, enabled).id
+        self._plain = volume_types.create(ctxt, {'name': 'unsafe'}, {}).id
+        self._group_type = group_types.create(
+            ctxt, {'name': 'replicated'}, {'consistent_group_replication_enabled': '<is> True'}).id
+        for count in (310, 320, 330):
+            self._group(count, self._type)
+        self._group(340, self._plain)
+        for count in (320, 330):
+            self._replicate(count)
+        transition.move(ctxt, volume_states.MACHINE, number(331), 'attached')
+        backend_failovers.announce(ctxt, 'node@alpha', True)
+        backend_failovers.announce(ctxt, 'node@beta', False)
+
+    def _group(self, count, type_id):
+        groups.create(self._ctxt, {
+            'id': number(count), 'project_id': self._project, 'user_id': 'admin',
+            'host': 'node@alpha#alpha', 'name': f'group {count}', 'availability_zone': 'nova',
+            'group_type_id': self._group_type}, [type_id])
+        groups.created(self._ctxt, number(count))
+        volumes.create(self._ctxt, {
+            'id': number(count + 1), 'project_id': self._project, 'user_id': 'admin', 'size': 1,
+            'host': 'node@alpha#alpha', 'volume_type_id': type_id, 'group_id': number(count)})
+        transition.move(self._ctxt, volume_states.MACHINE, number(count + 1), 'created')
+
+    def _replicate(self, count):
+        policy = replication_policy.merge(
+            None, None, replication_policy.Policy(True, 'group', rpo_seconds=10))
+        row = replications.create(self._ctxt, policy, number(count), 'dr', {'id': number(count * 10)})
+        replications.point_arrived(self._ctxt, row.id, POINT, timeutils.utcnow(), [number(count + 1)])

@@ -86,6 +86,8 @@ SERVED = (
     ('cinder-ext-compute-snapshot-status', 'ComputeSnapshotStatus',
      'A compute service reports in words of their own what it did for a snapshot (3.75).',
      '2026-01-01T00:00:00+00:00'),
+    ('cinder-ext-replicas', 'Replicas', 'Volumes go from one cloud to another (3.76).',
+     '2026-01-01T00:00:00+00:00'),
     ('cinder-ext-replications', 'Replications',
      'Replication of volumes, groups, pools and backends as a resource (3.76).',
      '2026-01-01T00:00:00+00:00'),

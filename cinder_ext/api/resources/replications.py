@@ -165,7 +165,7 @@ def _shown(call, row):
 def create(call):
     """Have a group, pool, backend or volume replicated to one target.
 
-    What is not said follows from the group type, the volume type and the backend, in this order.
+    What is not said follows from the group type, the volume type and the defaults, in this order.
     """
     return _shown(call, replication_rules.enable(call, call.body['replication']))
 

@@ -162,9 +162,9 @@ class _Beside:
         self.migrations = (volume_migrations.of_volumes(context, moving)
                            if moving and call.at(PROGRESS) else {})
         protected = [row.id for row in rows
-                     if row.replication_status not in replication_states.NOT_REPLICATED]
-        self.replications = (replications.of_volumes(context, protected)
-                             if protected and call.at(REPLICATION) else {})
+                     if row.replication_status not in replication_states.NOT_REPLICATED
+                     ] if call.at(REPLICATION) else ()
+        self.replications = replications.of_volumes(context, protected) if protected else {}
         self._sees = {}
 
     def sees(self, call, row):

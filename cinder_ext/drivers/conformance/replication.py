@@ -1,4 +1,4 @@
-"""Replication: two arrays, points, failover, failback, two contents, and every call twice.
+"""Replication: two arrays, their points, and what failover.py has.
 
 The driver of these cases has at least one target (``replication_device`` or its like) that answers
 and that nobody else uses; the first one serves.
@@ -10,121 +10,18 @@ import dataclasses
 import os
 import threading
 import time
-import uuid
 
 import pytest
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import capabilities, values
-from cinder_ext.drivers.conformance import workbench
+from cinder_ext.drivers.conformance import failover
+from cinder_ext.drivers.conformance import replicated as worlds
 
 MIB = values.MIB
 
 
-class Replicated:
-    """Volumes that are replicated, and where they are used now.
-
-    :ivar members: a list of values.Member with their locations
-    :ivar target: the other side's backend_id
-    """
-
-    def __init__(self, bench, count=1):
-        self.bench, self.driver = bench, bench.driver
-        self.target = bench.driver.replication_targets()[0].backend_id
-        self.used, self.other, self.epoch = None, self.target, 1
-        self.members = [values.Member(bench.volume()) for _ in range(count)]
-
-    @property
-    def volume(self):
-        return self.members[0].volume
-
-    def pair(self):
-        self.driver.pair(self.members, self.used, self.other, self.epoch)
-        return self
-
-    def ship(self, point_id=None, retention=2, manifests=None):
-        return self.driver.ship(self.members, self.used, self.other, point_id or new_id(),
-                                retention, manifests)
-
-    def snapshot(self, number=0):
-        """A new snapshot of a member, where it is used."""
-        member = self.members[number]
-        made = values.Snapshot(new_id(), member.volume.name_id, member.volume.size_bytes,
-                               volume_location=member.volume.location)
-        made = dataclasses.replace(made, location=self.driver.create_snapshot(made))
-        self.members[number] = dataclasses.replace(member, snapshots=(*member.snapshots, made))
-        return made
-
-    def promote(self, point_id=None):
-        """The other side becomes the one that is used; a list of values.Promoted."""
-        self.epoch += 1
-        done = [self.driver.promote(member, self.other, self.epoch, point_id)
-                for member in self.members]
-        self.members = [_moved(member, promoted)
-                        for member, promoted in zip(self.members, done, strict=True)]
-        self.used, self.other = self.other, self.used
-        return done
-
-    def fail_over(self):
-        """As planned: fence, last point, promote, demote, and ready for the way back."""
-        before = list(self.members)
-        for member in before:
-            self.driver.fence(member, self.used, self.epoch)
-        point = self.ship()
-        self.promote()
-        for member in before:
-            self.driver.demote(member, self.other, self.epoch)
-        return point
-
-    def sides(self, number=0):
-        """What home and the target know of a member."""
-        volume = self.members[number].volume
-        return self.driver.side(volume, None), self.driver.side(volume, self.target)
-
-    def clear(self):
-        """End the replication and delete all, wherever it is."""
-        for side in (self.used, self.other):
-            there = None if side else self.target
-            with contextlib.suppress(exceptions.ResourceBusy):
-                self.driver.unpair(self.members, side, there)
-        for member in self.members:
-            for value, delete in ((member.volume, self.driver.delete_volume),
-                                  *((each, self.driver.delete_snapshot)
-                                    for each in member.snapshots)):
-                delete(value)
-
-
-def _moved(member, promoted):
-    """A member where it was promoted, with the snapshots that are there."""
-    snapshots = tuple(
-        dataclasses.replace(each, location=promoted.snapshots[each.name_id],
-                            volume_location=promoted.location)
-        for each in member.snapshots if each.name_id in promoted.snapshots)
-    return values.Member(dataclasses.replace(member.volume, location=promoted.location), snapshots)
-
-
-def new_id():
-    return str(uuid.uuid4())
-
-
-class _Base(workbench.Cases):
-    word = capabilities.Replication.word
-
-    @pytest.fixture
-    def replicated(self, bench):
-        """replicated(count) -> Replicated, paired; cleared away at the end."""
-        made = []
-
-        def make(count=1):
-            made.append(Replicated(bench, count))
-            return made[-1].pair()
-
-        yield make
-        for each in made:
-            each.clear()
-
-
-class PairCases(_Base):
+class PairCases(worlds.ReplicatedCases):
     """Two sides and their roles."""
 
     def test_targets_have_names_of_their_own(self, driver):
@@ -157,7 +54,7 @@ class PairCases(_Base):
     def test_nobody_gets_the_secondary(self, replicated, bench):
         pair = replicated()
         pair.ship()
-        location = _moved(pair.members[0], values.Promoted(None, f'side:{pair.target}')).volume
+        location = worlds.moved(pair.members[0], values.Promoted(None, f'side:{pair.target}')).volume
         with pytest.raises(exceptions.DriverError):
             bench.driver.connect_volume(location, bench.connector)
 
@@ -183,7 +80,7 @@ class PairCases(_Base):
         assert bench.read(pair.volume, 0, 4) == b'kept'
 
 
-class PointCases(_Base):
+class PointCases(worlds.ReplicatedCases):
     """What is shipped, and what counts."""
 
     def test_a_point_brings_what_was_written_before_it(self, replicated, bench):
@@ -257,7 +154,7 @@ class PointCases(_Base):
         assert set(pair.promote()[0].snapshots) == {kept.name_id, gone.name_id}
         kept, gone = pair.members[0].snapshots
         assert bench.read(kept, 0, 3) == b'one'
-        clone = values.Volume(new_id(), pair.volume.size_bytes)
+        clone = values.Volume(worlds.new_id(), pair.volume.size_bytes)
         clone = dataclasses.replace(
             clone, location=pair.driver.create_volume_from_snapshot(clone, kept))
         pair.driver.delete_snapshot(gone)
@@ -302,7 +199,7 @@ class PointCases(_Base):
         pair = replicated()
         bench.write(pair.volume, 0, b'one')
         point = pair.ship()
-        clone = values.Volume(new_id(), pair.volume.size_bytes)
+        clone = values.Volume(worlds.new_id(), pair.volume.size_bytes)
         for _twice in range(2):
             location = pair.driver.clone_point(clone, pair.members[0], pair.target, point.id)
             clone = dataclasses.replace(clone, location=location)
@@ -312,7 +209,7 @@ class PointCases(_Base):
         assert bench.read(clone, 0, 7) == b'onemine'
         pair.driver.delete_volume(clone)
         with pytest.raises(exceptions.ResourceMissing):
-            pair.driver.clone_point(clone, pair.members[0], pair.target, new_id())
+            pair.driver.clone_point(clone, pair.members[0], pair.target, worlds.new_id())
         pair.promote()
         assert bench.read(pair.volume, 0, 7) == b'two' + bytes(4)
 
@@ -364,207 +261,5 @@ class _InTurn:
                     os.pwrite(device.fileno(), self._count.to_bytes(8, 'big'), 8192)
 
 
-class TurnCases(_Base):
-    """Fences, promotions, the way back, and two contents."""
-
-    def test_a_fence_refuses_everybody_and_keeps_the_content(self, replicated, bench):
-        pair = replicated()
-        pair.ship()
-        with bench.path(pair.volume) as path, open(path, 'r+b', buffering=0) as device:
-            device.write(b'in time')
-            for _twice in range(2):
-                pair.driver.fence(pair.members[0], None, pair.epoch)
-            # Who has it open may write, or fail: it counts for nothing.
-            with contextlib.suppress(OSError):
-                os.pwrite(device.fileno(), b'too late', 0)
-        assert pair.sides()[0].role == 'fenced'
-        with pytest.raises(exceptions.ResourceBusy):
-            pair.driver.connect_volume(pair.volume, bench.connector)
-        pair.ship()
-        pair.promote()
-        assert bench.read(pair.volume, 0, 8) == b'in time\0'
-
-    def test_a_fence_is_taken_back_with_the_content(self, replicated, bench):
-        pair = replicated()
-        bench.write(pair.volume, 0, b'one')
-        pair.driver.fence(pair.members[0], None, pair.epoch)
-        pair.ship()
-        for _twice in range(2):
-            assert pair.driver.unfence(pair.members[0], None, pair.epoch) == pair.volume.location
-        assert pair.sides()[0].role == 'primary'
-        bench.write(pair.volume, 3, b'two')
-        pair.ship()
-        pair.promote()
-        assert bench.read(pair.volume, 0, 6) == b'onetwo'
-
-    def test_after_a_demotion_there_is_nothing_to_unfence(self, replicated):
-        pair = replicated()
-        before = pair.members[0]
-        pair.fail_over()
-        with pytest.raises(exceptions.SplitBrain):
-            pair.driver.unfence(before, None, pair.epoch)
-
-    def test_promoting_twice_is_promoting_once(self, replicated, bench):
-        pair = replicated()
-        bench.write(pair.volume, 0, b'one')
-        pair.snapshot()
-        pair.ship()
-        before = pair.members[0]
-        first, = pair.promote()
-        bench.write(pair.volume, 0, b'new')
-        for point_id in (None, first.point.id):
-            assert pair.driver.promote(before, pair.target, pair.epoch, point_id) == first
-        assert bench.read(pair.volume, 0, 3) == b'new'
-        home, there = pair.sides()
-        assert (there.role, there.epoch) == ('primary', 2)
-        assert home.epoch == 1
-
-    def test_a_promotion_needs_a_larger_epoch_and_a_point(self, replicated):
-        pair = replicated()
-        with pytest.raises(exceptions.ResourceMissing):
-            pair.driver.promote(pair.members[0], pair.target, 2)
-        pair.ship()
-        with pytest.raises(exceptions.SplitBrain):
-            pair.driver.promote(pair.members[0], pair.target, pair.epoch)
-        with pytest.raises(exceptions.ResourceMissing):
-            pair.driver.promote(pair.members[0], pair.target, 2, new_id())
-        assert pair.sides()[1].role == 'secondary'
-        before = list(pair.members)
-        pair.promote()
-        for epoch in (1, 2, 3):
-            with pytest.raises(exceptions.SplitBrain):
-                pair.driver.promote(before[0], None, epoch)
-
-    def test_it_goes_there_and_back_again_whole(self, replicated, bench):
-        pair = replicated(2)
-        for number, member in enumerate(pair.members):
-            bench.write(member.volume, 0, b'home %d' % number)
-        frozen = pair.snapshot()
-        pair.ship()
-        for turn in range(4):
-            pair.fail_over()
-            for number, member in enumerate(pair.members):
-                bench.write(member.volume, (turn + 1) * MIB, b'turn %d %d' % (turn, number))
-            pair.pair()
-            pair.ship()
-        assert (pair.used, pair.epoch) == (None, 5)
-        for number, member in enumerate(pair.members):
-            assert bench.read(member.volume, 0, 6) == b'home %d' % number
-            for turn in range(4):
-                assert bench.read(member.volume, (turn + 1) * MIB, 8) == \
-                    b'turn %d %d' % (turn, number)
-        assert [each.name_id for each in pair.members[0].snapshots] == [frozen.name_id]
-        assert bench.read(pair.members[0].snapshots[0], 0, 6) == b'home 0'
-
-    def test_every_turn_may_be_repeated(self, replicated, bench):
-        pair = replicated()
-        bench.write(pair.volume, 0, b'one')
-        pair.snapshot()
-        pair.ship()
-        home, driver = pair.members[0], pair.driver
-        driver.fence(home, None, 1)
-        last = pair.ship()
-        driver.fence(home, None, 1)
-        assert pair.ship(last.id) == last
-        pair.promote()
-        for _twice in range(2):
-            driver.demote(home, None, 2)
-        driver.fence(home, None, 2)
-        assert [side.role for side in pair.sides()] == ['secondary', 'primary']
-        assert [side.epoch for side in pair.sides()] == [2, 2]
-        for _twice in range(2):
-            pair.pair()
-            pair.ship()
-        assert bench.read(pair.volume, 0, 3) == b'one'
-
-    def test_two_contents_are_never_mixed(self, replicated, bench):
-        pair = replicated()
-        bench.write(pair.volume, 0, b'both')
-        pair.ship()
-        home = list(pair.members)
-        pair.promote()
-        bench.write(pair.volume, 0, b'away')
-        bench.write(home[0].volume, 0, b'home')
-        with pytest.raises(exceptions.SplitBrain):
-            pair.driver.ship(home, None, pair.target, new_id(), 2)
-        with pytest.raises(exceptions.SplitBrain):
-            pair.ship()
-        with pytest.raises(exceptions.SplitBrain):
-            pair.pair()
-        with pytest.raises(exceptions.SplitBrain):
-            pair.driver.pair(home, None, pair.target, 2)
-        assert [side.role for side in pair.sides()] == ['primary', 'primary']
-        assert bench.read(home[0].volume, 0, 4) == b'home'
-        assert bench.read(pair.volume, 0, 4) == b'away'
-
-    def test_resync_gives_up_the_side_that_is_named(self, replicated, bench):
-        pair = replicated()
-        bench.write(pair.volume, 0, b'both')
-        pair.ship()
-        home = list(pair.members)
-        pair.promote()
-        bench.write(pair.volume, 0, b'away')
-        bench.write(home[0].volume, MIB, b'home')
-        with pytest.raises(exceptions.SplitBrain):
-            pair.driver.resync(home, None, pair.target, 1)
-        for _twice in range(2):
-            pair.driver.resync(pair.members, pair.target, None, pair.epoch)
-        pair.ship()
-        pair.fail_over()
-        assert pair.used is None
-        assert bench.read(pair.volume, 0, 4) == b'away'
-        assert bench.read(pair.volume, MIB, 4) == bytes(4)
-
-    def test_resync_keeps_the_side_of_the_smaller_epoch_by_a_larger_one(self, replicated, bench):
-        pair = replicated()
-        bench.write(pair.volume, 0, b'both')
-        pair.ship()
-        home = list(pair.members)
-        pair.promote()
-        bench.write(pair.volume, 0, b'away')
-        bench.write(home[0].volume, 0, b'home')
-        for _twice in range(2):
-            pair.driver.resync(home, None, pair.target, 3)
-        assert [side.epoch for side in pair.sides()] == [3, 3]
-        pair.members, pair.used, pair.other, pair.epoch = home, None, pair.target, 3
-        pair.ship()
-        pair.promote()
-        assert bench.read(pair.volume, 0, 4) == b'home'
-
-    def test_calls_with_an_old_epoch_change_nothing(self, replicated):
-        pair = replicated()
-        pair.ship()
-        home = pair.members[0]
-        pair.fail_over()
-        before = pair.sides()
-        for call in (pair.driver.fence, pair.driver.demote, pair.driver.unfence, pair.driver.promote):
-            for side in (None, pair.target):
-                with pytest.raises(exceptions.SplitBrain):
-                    call(home, side, 1)
-        assert pair.sides() == before
-
-    def test_a_driver_that_was_not_started_fails_over(self, replicated, bench):
-        pair = replicated()
-        bench.write(pair.volume, 0, b'kept')
-        pair.ship()
-        pair.driver = type(bench.driver)(bench.driver.settings)
-        pair.fail_over()
-        assert bench.read(pair.volume, 0, 4) == b'kept'
-
-    def test_new_volumes_are_made_on_the_active_side(self, bench):
-        target = bench.driver.replication_targets()[0].backend_id
-        volume = values.Volume(new_id(), workbench.SIZE_BYTES)
-        bench.driver.activate(target)
-        try:
-            location = bench.driver.create_volume(volume)
-        finally:
-            bench.driver.activate(None)
-        assert location != bench.driver.create_volume(bench.new_volume())
-        volume = dataclasses.replace(volume, location=location)
-        bench.write(volume, 0, b'there')
-        assert bench.read(volume, 0, 5) == b'there'
-        bench.driver.delete_volume(volume)
-
-
-class ReplicationCases(PairCases, PointCases, TurnCases):
+class ReplicationCases(PairCases, PointCases, failover.FailoverCases):
     """What replication.Replication says."""

@@ -85,6 +85,8 @@ class Qcow2FileDriver(assisted.AssistedLayers, manage.ManageLayers, supersede.Su
         reason = None
         if not os.path.isabs(self._base):
             reason = 'file_path is not an absolute path'
+        if self.settings.options.replication_device:
+            reason = 'replication_device is for the format raw'
         for tool, package in _TOOLS.items():
             if shutil.which(tool) is None:
                 reason = f'{tool} is not installed (Debian: {package})'

@@ -12,8 +12,11 @@ from cinder_ext.drivers.generic import blockio, extents, reflink, together, unit
 PIECE_BYTES = 64 * 1024
 """What is compared, or looked at for zeros, by itself."""
 _PAUSE_SECONDS = 0.005
+_LEAST_SECONDS = 0.1
 _CLOCK_OF_FILES = 5
 """CLOCK_REALTIME_COARSE, which the kernel takes a file's times from."""
+_TICK_NS = 20_000_000
+"""It is behind by less; some kernels take a finer clock once a file's time was looked at."""
 
 
 def freeze(array, sources, targets, limit_seconds, directory):
@@ -21,7 +24,7 @@ def freeze(array, sources, targets, limit_seconds, directory):
 
     :param sources: descriptors open for reading
     :param targets: descriptors of empty files open for reading and writing, as many
-    :param limit_seconds: how long a moment is looked for; one attempt is always made
+    :param limit_seconds: how long a moment is looked for; a little longer than 0 always
     :param directory: for files without a name, on the same file system
     :raises ResourceBusy: they were written to all the time
     :raises OSError: from the file system
@@ -43,9 +46,9 @@ def _copy(array, pairs, limit_seconds):
     """
     for source, target in pairs:
         array.fill(source, target)
-    until = time.monotonic() + limit_seconds
+    until = time.monotonic() + max(limit_seconds, _LEAST_SECONDS)
     while True:
-        before = [_settled(source) for source, _target in pairs]
+        before = [_settled(source, until) for source, _target in pairs]
         changed = sum(_correct(source, target) for source, target in pairs)
         after = [os.fstat(source).st_mtime_ns for source, _target in pairs]
         if not changed and before == after:
@@ -53,18 +56,18 @@ def _copy(array, pairs, limit_seconds):
         if time.monotonic() > until:
             raise exceptions.ResourceBusy(
                 reason=f'{len(pairs)} volumes were written to without a pause for {limit_seconds} s')
-        if changed:
-            # The look that proves it comes after the last correction.
-            continue
-        time.sleep(_PAUSE_SECONDS)
 
 
-def _settled(descriptor):
-    """The time of change, once any later write is sure to have another one."""
+def _settled(descriptor, until):
+    """The time of change, once any later write is sure to have another one; None: too late."""
     while True:
         changed = os.fstat(descriptor).st_mtime_ns
-        if time.clock_gettime_ns(_CLOCK_OF_FILES) > changed:
+        now = time.clock_gettime_ns(_CLOCK_OF_FILES)
+        # A clock that was set back leaves times in the future, which no write will have either.
+        if not now <= changed <= now + _TICK_NS:
             return changed
+        if time.monotonic() > until:
+            return None
         time.sleep(_PAUSE_SECONDS)
 
 

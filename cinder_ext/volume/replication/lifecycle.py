@@ -14,10 +14,12 @@ from cinder_ext.db import (
     replication_changes,
     replication_shipping,
     replications,
+    services,
     volume_types,
 )
 from cinder_ext.states import replication as states
 from cinder_ext.states import replication_policy
+from cinder_ext.states import volume as volume_states
 from cinder_ext.volume.replication import pacer, ship
 
 LOG = log.getLogger(__name__)
@@ -127,8 +129,9 @@ class Lifecycle:
         try:
             driver = self._tools.driver_of(context, row.home)
             silent = driver.unpair([member], row.source_side, row.destination_side)
-            if volume.deleted_at is not None:
-                # One that was fenced when it was deleted has its content again.
+            if volume.deleted_at is not None and volume.status == volume_states.DELETING:
+                # One that was fenced when it was deleted has its content again.  Not one that was
+                # let go: its content is somebody's.
                 driver.delete_volume(member.volume)
         except exceptions.ResourceBusy:
             raise
@@ -205,6 +208,11 @@ class Lifecycle:
             self._refused.pop(volume_id, None)
 
     def _begin(self, context, volume_id, policy):
+        active = services.active_backend(context, self._tools.host)
+        if active is not None:
+            raise exceptions.InvalidState(
+                kind='volume', reason=f'{self._tools.host} is failed over to {active}; its volumes '
+                                      'are replicated again once it has been failed back.')
         driver = self._tools.driver_of(context, self._tools.host)
         target = choose_target(driver, policy, self._tools.host)
         interval = driver.replication_interval(target.backend_id, policy.interval_seconds)

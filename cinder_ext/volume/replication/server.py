@@ -6,6 +6,8 @@ import threading
 import oslo_messaging
 
 from cinder_ext.rpc import transport
+from cinder_ext.volume.replication import manifest
+from cinder_ext.volume.replication.clouds import CloudsEndpoint
 from cinder_ext.volume.replication.endpoint import ReplicationEndpoint
 from cinder_ext.volume.replication.tools import Tools
 
@@ -28,9 +30,9 @@ class ReplicationServer:
 
     def start(self):
         """Take messages, and look for what is recorded."""
-        self._endpoint = ReplicationEndpoint(self._tools)
+        self._endpoint = ReplicationEndpoint(self._tools, manifest.of)
         target = oslo_messaging.Target(topic=transport.REPLICATION_TOPIC, server=self._tools.host)
-        self._server = transport.get_server(target, [self._endpoint])
+        self._server = transport.get_server(target, [self._endpoint, CloudsEndpoint(self._tools)])
         self._server.start()
         self._endpoint.start()
 

@@ -113,10 +113,10 @@ class Shipper:
         try:
             point = shipment.go()
         except exceptions.SplitBrain as fault:
-            return self._settle_split(context, row, unit, shipment, fault)
+            return self._settle_split(context, shipment.row, unit, shipment, fault)
         except (exceptions.DriverError, OSError) as fault:
-            return self._failed(context, row, unit, shipment, fault)
-        return self._arrived(context, row, unit, shipment, point)
+            return self._failed(context, shipment.row, unit, shipment, fault)
+        return self._arrived(context, shipment.row, unit, shipment, point)
 
     def _due_at(self, row, unit, parts):
         """As it is in the records now: who planned this may have read them before the last point."""
@@ -224,11 +224,23 @@ class Shipment:
         self.driver = self._tools.driver_of(self._context, row.home)
         sides = row.source_side, row.destination_side
         if is_new or self._is_new:
+            row = self.row = self._raised(row)
             self.driver.pair(self.members, *sides, row.epoch)
         return self.driver.ship(
             self.members, *sides, self.point_id, row.retention, self._manifests(
                 self._tools.conf, self._context, row, [volume for volume, _, _ in self.parts],
                 self.point_id, self._target()))
+
+    def _raised(self, row):
+        """The record, with an epoch as large as that of each volume that comes into it.
+
+        One that was taken from another cloud has been promoted before.
+        """
+        epoch = max(self.driver.side(each.volume, row.source_side).epoch for each in self.members)
+        if epoch <= row.epoch:
+            return row
+        replications.update(self._context, row.id, {'epoch': epoch})
+        return replications.get(self._context, row.id)
 
     def _target(self):
         """Where it goes: values.ReplicationTarget; None: home."""

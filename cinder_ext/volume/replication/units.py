@@ -14,8 +14,8 @@ from cinder_ext.states import volume as volume_states
 UNSHIPPABLE = (volume_states.CREATING, volume_states.MANAGING, volume_states.DELETING,
                volume_states.UNMANAGING, volume_states.REVERTING)
 """Statuses of a volume whose content is not one that anybody wants to have back."""
-BROKEN = 'error'
-"""``replication_status`` of a volume that an administrator has to decide about."""
+ASIDE = ('error', 'failing-over', 'failover-error')
+"""``replication_status`` of a volume whose sides an operation, or an administrator, decides about."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +41,11 @@ def units(replication_id, scope, members):
         replication_status, see db.replication_shipping.members_of_home
     """
     ready = [each for each in members if each.status not in UNSHIPPABLE]
+    if scope == 'volume':
+        return [_alone(replication_id, each) for each in ready]
     if scope != 'group':
         return [_alone(replication_id, each) for each in ready
-                if scope == 'volume' or each.replication_status != BROKEN]
+                if each.replication_status not in ASIDE]
     known = [each for each in ready if each.point_id is not None]
     if len(ready) < len(members):
         # A point without one of them is none.

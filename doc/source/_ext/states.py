@@ -2,6 +2,7 @@
 
 ``.. states:: volume`` reads ``cinder_ext.states.volume``: the drawing of ``tools/state_pages.py``,
 and tables of the states with their docstrings and of what leads from one to another.
+``.. states:: replication OPERATION`` draws another machine of that module than ``MACHINE``.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -36,10 +37,13 @@ class States(Directive):
     """See the module's docstring."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self):
-        module = importlib.import_module(f'cinder_ext.states.{self.arguments[0]}')
-        machine, texts = module.MACHINE, state_pages.docstrings(module)
+        name, *other = self.arguments
+        module = importlib.import_module(f'cinder_ext.states.{name}')
+        machine = getattr(module, *other or ['MACHINE'])
+        texts = state_pages.docstrings(module)
         states = _table(('state', 'meaning'), [(state, texts.get(state, ''))
                                                for state in state_pages.order(machine)])
         rows = _table(('event', 'from', 'to'),

@@ -5,6 +5,7 @@ ones would do in their time; what they are told goes over ``local://``.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import datetime
 import os
 import pathlib
 import shutil
@@ -16,7 +17,9 @@ import uuid
 
 import oslo_messaging
 import pytest
+import replica_answers
 import replicated_things
+import sqlalchemy as sa
 from gabbi import driver, fixture, reporter
 from gabbi.handlers import base, jsonhandler
 
@@ -30,6 +33,7 @@ from cinder_ext.db import (
     groups,
     managed,
     messages,
+    models,
     reverts,
     schema,
     services,
@@ -311,6 +315,19 @@ class MigratingFixture(VolumeFixture):
         os.environ['MIGRATION'] = record.id
 
 
+class ReplicaFixture(VolumeFixture):
+    """And backend node@alpha replicates; node@beta gives no sign of life; NOWHERE is on none."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        self.cloud.serve(transport.REPLICATION_TOPIC, 'node@alpha', replica_answers.Replicas())
+        session.writer(lambda context: context.session.execute(
+            sa.update(models.Service).where(models.Service.host == 'node@beta')
+            .values(updated_at=datetime.datetime(2020, 1, 1))))(self.ctxt)
+        os.environ['NOWHERE'] = volumes.create(self.ctxt, {
+            'project_id': PROJECT, 'user_id': 'user', 'size': 1}).id
+
+
 class Patient(Connections):
     """A backend whose snapshots wait for a report."""
 
@@ -408,6 +425,14 @@ class ReplicatedFixture(GroupFixture):
         super().start_fixture()
         replicated_things.Things(self.ctxt, PROJECT, self.OTHER_PROJECT, os.environ['TYPE_ALPHA'],
                                  os.environ['GROUP_TYPE_PLAIN'])
+
+
+class OldReplicationFixture(GroupFixture):
+    """And what replicated_things.Old makes."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        replicated_things.Old(self.ctxt, PROJECT)
 
 
 @pytest.fixture

@@ -236,6 +236,21 @@ def test_a_volume_and_its_snapshots_are_where_the_driver_says(enabled, ctxt):
     assert operations.close(ctxt, taken.operation.id).state == 'succeeded'
 
 
+def test_a_new_place_is_seen_in_the_transaction_that_stores_it(enabled, ctxt):
+    taken = _Taken(ctxt, enabled)
+
+    @session.writer
+    def move(context):
+        before = volumes.get(context, taken.id), snapshots.get(context, taken.snapshot)
+        assert [each.provider_location for each in before] == [None, None]
+        replication_failover.store_location(context, taken.operation.id, taken.id, 'there',
+                                            {taken.snapshot: 'there'})
+        return (volumes.get(context, taken.id).provider_location,
+                snapshots.get(context, taken.snapshot).provider_location)
+
+    assert move(ctxt) == ('there', 'there')
+
+
 def test_an_operation_that_does_not_have_a_volume_moves_nothing(enabled, ctxt):
     taken = _Taken(ctxt, enabled)
     replication_failover.failed(ctxt, taken.operation.id, taken.id, FAULT)

@@ -119,6 +119,19 @@ def test_of_several_operations_at_once_one_is_recorded(enabled, ctxt):
     assert [each.id for each in operations.open_of(ctxt)] == won
 
 
+@pytest.mark.parametrize('act', [
+    replication_changes.begin_disable, replication_changes.pause], ids=['disabled', 'paused'])
+def test_of_an_operation_and_the_end_of_its_replication_one_wins(enabled, ctxt, act):
+    for _ in range(RACES):
+        row = enabled()
+        begun, acted = _race(
+            lambda own, row=row: operations.create(own, {'verb': 'sync_now', 'replication_id': row.id}),
+            lambda own, row=row: act(own, row.id))
+        is_begun = not isinstance(begun, exceptions.ReplicationActionRefused)
+        assert is_begun == isinstance(acted, exceptions.ReplicationOperationActive)
+        assert (replications.get(ctxt, row.id).state == 'enabled') == is_begun
+
+
 REQUESTS = {
     'delete': volume_requests.begin_delete,
     'snapshot': lambda ctxt, volume_id: snapshots.create(ctxt, {'volume_id': volume_id}),

@@ -6,7 +6,18 @@ import datetime
 import pytest
 import sqlalchemy as sa
 from oslo_utils import timeutils
-from replication_rows import BACKEND, DR, ON_SQLITE, OTHER_POOL, POOL, make_group, protect, ship, word
+from replication_rows import (
+    BACKEND,
+    DR,
+    ON_SQLITE,
+    OTHER_POOL,
+    POOL,
+    make_group,
+    policy,
+    protect,
+    ship,
+    word,
+)
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
@@ -115,6 +126,26 @@ def test_members_follow_what_comes_and_goes(make_volume, ctxt):
     replications.drop_member(ctxt, row.id, first)
     assert word(ctxt, first) == 'disabled'
     assert _members(ctxt, row) == sorted([second, third])
+
+
+@pytest.mark.parametrize('state', ['failing-over', 'disabling'])
+def test_members_stay_while_an_operation_has_them_or_it_ends(make_volume, ctxt, state):
+    first = make_volume()
+    row = protect(ctxt, POOL, 'pool')
+    volumes.mark_deleted(ctxt, first)
+    second = make_volume()
+    transition.force(ctxt, states.MACHINE, row.id, state)
+    assert replications.sync_members(ctxt, row.id) == ([first], [])
+    transition.force(ctxt, states.MACHINE, row.id, 'failed-over')
+    assert replications.sync_members(ctxt, row.id) == ([second], [first])
+    assert word(ctxt, second) == 'enabling'
+
+
+def test_volumes_that_are_found_failed_over_keep_their_word(make_volume, ctxt):
+    volume_id = make_volume(replication_status='failed-over')
+    row = replications.create(ctxt, policy(), volume_id, DR, {'source_side': DR}, 'failed-over')
+    assert (row.state, word(ctxt, volume_id)) == ('failed-over', 'failed-over')
+    assert _members(ctxt, row) == [volume_id]
 
 
 def test_a_pool_is_as_consistent_as_the_volume_that_is_furthest_behind(make_volume, ctxt):

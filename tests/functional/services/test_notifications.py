@@ -1,16 +1,21 @@
 """What listeners are told of while volumes and snapshots come and go."""
 # SPDX-License-Identifier: Apache-2.0
 
+import datetime
 import threading
 import uuid
 
 import oslo_messaging
 import pytest
+import replication_rows
 from oslo_messaging.notify import notifier
 
 from cinder_ext.db import (
     migration_actions,
     qos_specs,
+    replica_handover,
+    replication_failover,
+    replication_operations,
     session,
     snapshots,
     transition,
@@ -176,3 +181,48 @@ def test_what_lies_at_a_backend_is_counted_and_not_named(cloud, told):
     said = repr(told.heard) + repr(told.contexts)
     assert 'name-at-the-backend' not in said
     assert 'secret-of-a-backend' not in said
+
+
+def test_a_failover_is_told_by_resource_by_operation_and_by_volume(cloud, told):
+    volume_id = cloud.volume()
+    row = replication_rows.protect(cloud.context, volume_id)
+    replication_rows.ship(cloud.context, row)
+    operation = replication_operations.create(
+        cloud.context, {'verb': 'failover', 'replication_id': row.id})
+    replication_operations.run(cloud.context, operation.id)
+    replication_failover.begin(cloud.context, operation.id)
+    replication_failover.take_members(cloud.context, operation.id)
+    replication_failover.store_location(cloud.context, operation.id, volume_id, 'side:secret')
+    replication_failover.failed_over(cloud.context, operation.id, volume_id)
+    replication_failover.settle(cloud.context, operation.id, row.id, False)
+    replication_operations.close(cloud.context, operation.id)
+    cloud.until(lambda: 'replication_operation.end' in told.names())
+    assert told.names()[2:] == [
+        'replication.enable.start', 'volume.replication.enable.start', 'replication.enable.end',
+        'volume.replication.enable.end', 'replication_operation.create',
+        'replication_operation.start', 'replication.failover.start',
+        'volume.replication.failover.start', 'volume.replication.failover.end',
+        'replication_operation.member.end', 'replication.failover.end', 'replication_operation.end']
+    payloads = {name: payload for name, _publisher, payload in told.heard}
+    started = payloads['volume.replication.failover.start']
+    assert (started['replication_status'], started['status']) == ('failing-over', 'available')
+    assert payloads['replication.failover.start']['state'] == 'failing-over'
+    assert payloads['replication_operation.member.end']['volume_id'] == volume_id
+    publishers = {publisher for _name, publisher, _payload in told.heard[2:]}
+    assert publishers == {'volume.node@alpha', 'replication.node@alpha',
+                          'replication_operation.node@alpha',
+                          'replication_operation.member.node@alpha'}
+    assert 'side:secret' not in str(told.heard)
+
+
+def test_a_volume_that_goes_to_another_cloud_and_comes_back_is_told(cloud, told):
+    volume_id = cloud.volume()
+    replica_handover.release(cloud.context, volume_id, 2, 'other', {'name_id': volume_id})
+    replica_handover.adopt(cloud.context, [{
+        'values': {'id': volume_id, 'project_id': 'project', 'user_id': 'user', 'size': 1,
+                   'host': 'node@alpha#alpha'},
+        'metadata': {}, 'admin_metadata': {}, 'image_metadata': {}, 'epoch': 3, 'snapshots': [],
+        'created_at': datetime.datetime(2026, 1, 2)}])
+    cloud.until(lambda: 'volume.import_replica.end' in told.names())
+    assert told.names()[2:] == [
+        'volume.unmanage.start', 'volume.unmanage.end', 'volume.import_replica.end']

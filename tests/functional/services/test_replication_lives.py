@@ -7,7 +7,7 @@ import pytest
 import replicating
 
 from cinder_ext import exceptions
-from cinder_ext.db import group_requests, replications, volume_requests
+from cinder_ext.db import group_requests, managed, replications, volume_requests
 
 
 @pytest.fixture
@@ -45,6 +45,17 @@ def test_replica_at_a_silent_target_does_not_keep_a_volume_from_being_deleted(re
     assert f'a replica of volume {volume_id} is left at {replicating.DR}' in caplog.text
     replicated.control()
     assert replicated.side(volume_id, deleted=True).role == 'secondary'
+
+
+def test_volume_that_is_let_go_keeps_its_content_and_leaves_no_replica(replicated):
+    volume_id, replication_id = replicated.volume()
+    replicated.cloud.write(volume_id, 0, b'mine')
+    managed.begin_unmanage(replicated.context, volume_id)
+    replicated.cloud.volume_api.unmanage_volume(replicated.context, 'node@alpha#alpha', volume_id)
+    replicated.cloud.until(lambda: replicated.has_ended(replication_id), 10)
+    assert replicated.side(volume_id, deleted=True).role is None
+    assert replicated.side(volume_id, None, deleted=True).role is None
+    assert replicated.cloud.read(replicated.cloud.path(volume_id), 0, 4) == b'mine'
 
 
 def test_volume_follows_its_type(replicated):

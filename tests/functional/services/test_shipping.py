@@ -19,7 +19,7 @@ def test_volume_of_a_replicated_type_is_replicated_from_its_creation(replicated)
     assert replicated.cloud.read(replicated.replica(volume_id), 4096, 7) == b'written'
     assert replicated.side(volume_id).points[-1].id == point.point_id
     assert replicated.condition(replication_id, 'replicating') is True
-    assert replicated.condition(replication_id, 'degraded') is False
+    assert not replicated.condition(replication_id, 'degraded')
 
 
 def test_points_come_at_their_interval_and_not_after_each_other_s_arrival(replicated):

@@ -4,7 +4,7 @@
 import pytest
 
 from cinder_ext.rpc import notifications
-from cinder_ext.states import attachment, migration, snapshot, volume
+from cinder_ext.states import attachment, migration, replication, snapshot, volume
 
 
 @pytest.mark.parametrize(('change', 'names'), [
@@ -28,6 +28,10 @@ from cinder_ext.states import attachment, migration, snapshot, volume
     (('migration', 'retype-in-place', 'retype'), ['volume.migrate.end', 'volume.retype']),
     (('migration', 'refuse', 'retype'), ['volume.migrate.error']),
     (('migration', 'verify', 'retype'), []),
+    (('volume', 'failover-failed'), ['volume.replication.failover.error']),
+    (('replication', 'breached'), ['replication.objective.error']),
+    (('replication_operation', 'end-partly'), ['replication_operation.error']),
+    (('replication_operation_member', 'member-done'), ['replication_operation.member.end']),
     (('unheard-of', 'insert'), []),
 ])
 def test_names_of_a_change(change, names):
@@ -42,7 +46,24 @@ def test_every_named_event_exists(kind, machine):
     known = {row.event for row in machine} | {'insert', 'deleted', 'update', 'unmanaged',
                                                    'insert-managing',
                                                    'revert', 'reverted', 'revert-failed'}
+    if kind == 'volume':
+        known |= {row.event for row in replication.VOLUME}
     assert set(notifications._STARTS_AND_ENDS[kind]) <= known
+
+
+@pytest.mark.parametrize(('kind', 'machine', 'besides'), [
+    ('replication', replication.MACHINE, {'insert', 'insert-failed-over', 'insert-error', 'condition',
+                                          'breached', 'healed'}),
+    ('replication_operation', replication.OPERATION, {'insert'}),
+    ('replication_operation_member', replication.MEMBER, set()),
+    ('volume', replication.VOLUME, set(notifications._STARTS_AND_ENDS['volume'])),
+], ids=['replication', 'operation', 'member', 'volume'])
+def test_every_change_of_replication_is_told(kind, machine, besides):
+    assert {row.event for row in machine} | besides == set(notifications._STARTS_AND_ENDS[kind])
+
+
+def test_the_two_statuses_of_a_volume_have_no_event_in_common():
+    assert not {row.event for row in replication.VOLUME} & {row.event for row in volume.MACHINE}
 
 
 def test_every_migration_that_is_told_to_begin_is_told_to_end():

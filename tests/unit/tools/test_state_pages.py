@@ -6,23 +6,23 @@ import xml.etree.ElementTree as xml
 import pytest
 import state_pages
 
-from cinder_ext.states import group, migration, volume
+from cinder_ext.states import group, migration, replication, volume
 from cinder_ext.states.table import Machine, Row
 
 SVG = '{http://www.w3.org/2000/svg}'
-TABLES = [group, migration, volume]
+TABLES = [group.MACHINE, migration.MACHINE, volume.MACHINE, replication.MACHINE, replication.OPERATION]
 
 
 def test_files_of_the_manual_are_as_generated():
     assert state_pages.main(['--check']) == 0, 'run python tools/state_pages.py'
 
 
-@pytest.mark.parametrize('module', TABLES, ids=['group', 'migration', 'volume'])
-def test_drawing_has_every_state_and_every_way_between_two(module):
-    drawing = xml.fromstring(state_pages.svg(module.MACHINE))
+@pytest.mark.parametrize('machine', TABLES, ids=lambda machine: machine.kind)
+def test_drawing_has_every_state_and_every_way_between_two(machine):
+    drawing = xml.fromstring(state_pages.svg(machine))
     words = [text.text for text in drawing.iter(f'{SVG}text')]
-    ways = [row.event for row in module.MACHINE for source in row.sources if source != row.target]
-    assert sorted(words) == sorted([*module.MACHINE.states, *ways])
+    ways = [row.event for row in machine for source in row.sources if source != row.target]
+    assert sorted(words) == sorted([*machine.states, *ways])
     assert len(list(drawing.findall(f'{SVG}path'))) == len(ways)
 
 

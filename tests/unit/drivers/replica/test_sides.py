@@ -1,14 +1,18 @@
-"""A volume goes to the other side and back, with its snapshot."""
+"""What is special about the sides of the file driver; the contract is tested by the conformance."""
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
 import os
+import pathlib
+import shutil
+import time
 import uuid
 
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.drivers import values
-from cinder_ext.drivers.conformance import workbench
+from cinder_ext.drivers import capabilities, values
+from cinder_ext.drivers.conformance import media, workbench
 
 MIB = values.MIB
 
@@ -99,3 +103,230 @@ def test_a_target_that_is_cut_off_is_down(driver, member, tmp_path):
         driver.pair([member], None, 'dr', 1)
     os.unlink(tmp_path / 'control')
     driver.pair([member], None, 'dr', 1)
+
+
+@pytest.fixture(params=['off', 'auto'], ids=['plain', 'shared'])
+def active(request, tmp_path, xfs):
+    """A driver whose new volumes are made on the target, while home is gone."""
+    directory = xfs if request.param == 'auto' else tmp_path / 'arrays'
+    for name in ('home', 'dr'):
+        os.makedirs(directory / name)
+    driver = workbench.started(
+        'file', file_path=directory / 'home', file_reflink=request.param,
+        replication_device=f'backend_id:dr,path:{directory}/dr')
+    shutil.rmtree(directory / 'home')
+    settings = dataclasses.replace(driver.settings, active_backend_id='dr')
+    again = type(driver)(settings)
+    again.start()
+    return again
+
+
+@pytest.fixture
+def xfs(tmp_path_factory):
+    with media.mounted_xfs(str(tmp_path_factory.mktemp('xfs'))) as point:
+        yield pathlib.Path(point)
+
+
+def test_every_method_works_on_the_side_of_its_resource(active):
+    volume = values.Volume(str(uuid.uuid4()), 64 * MIB)
+    volume = dataclasses.replace(volume, location=active.create_volume(volume))
+    assert volume.location == 'side:dr'
+    write(active, volume, MIB, b'first')
+    snapshot = values.Snapshot(str(uuid.uuid4()), volume.name_id, 64 * MIB)
+    snapshot = dataclasses.replace(snapshot, location=active.create_snapshot(snapshot))
+    write(active, volume, MIB, b'later')
+    made = [values.Volume(str(uuid.uuid4()), 64 * MIB) for _each in range(3)]
+    places = [active.create_volume_from_snapshot(made[0], snapshot),
+              active.clone_volume(made[1], volume),
+              active.supersede([(volume, made[2])])[0], snapshot.location]
+    assert set(places) == {'side:dr'}
+    made = [dataclasses.replace(each, location='side:dr') for each in made]
+    assert [read(active, each, MIB, 5) for each in (snapshot, *made)] == [
+        b'first', b'first', b'later', b'later']
+    assert values.Range(MIB, 4096) in active.allocated_ranges(volume)
+    active.revert_to_snapshot(volume, snapshot)
+    active.extend_volume(volume, 128 * MIB)
+    assert read(active, volume, MIB, 5) == b'first'
+    assert read(active, volume, 128 * MIB - 1, 2) == b'\0'
+    found = {each.name_id for each in active.manageable_volumes()}
+    assert found == {each.name_id for each in (volume, *made)}
+    if capabilities.has(active, capabilities.ChangedRanges):
+        write(active, volume, 2 * MIB, b'changed')
+        changed = active.changed_ranges(snapshot, dataclasses.replace(volume, size_bytes=128 * MIB))
+        assert changed == [values.Range(2 * MIB, 4096)]
+        members = [values.Snapshot(str(uuid.uuid4()), each.name_id, each.size_bytes,
+                                   volume_location=each.location) for each in (volume, made[0])]
+        assert active.create_group_snapshot(members) == ['side:dr', 'side:dr']
+        for each in members:
+            active.delete_snapshot(dataclasses.replace(each, location='side:dr'))
+    again = values.Volume(str(uuid.uuid4()), 64 * MIB)
+    reference = {'source-name': f'volume-{made[0].name_id}.raw'}
+    active.unmanage_volume(made[0])
+    assert active.manage_volume(again, reference) == 'side:dr'
+    for each in (volume, again, *made):
+        active.delete_volume(dataclasses.replace(each, location='side:dr'))
+    active.delete_snapshot(snapshot)
+    assert active.manageable_volumes() == active.manageable_snapshots() == []
+    assert active.report()[0].provisioned_bytes == 0
+
+
+def test_what_lies_at_home_is_down_with_it(active):
+    volume = values.Volume(str(uuid.uuid4()), 64 * MIB)
+    snapshot = values.Snapshot(str(uuid.uuid4()), volume.name_id, 64 * MIB)
+    for call in (lambda: active.connect_volume(volume, {}), lambda: active.delete_volume(volume),
+                 lambda: active.connect_snapshot(snapshot, {}), lambda: active.side(volume, None),
+                 lambda: active.extend_volume(volume, 128 * MIB), lambda: active.replicas(None)):
+        with pytest.raises(exceptions.BackendDown):
+            call()
+    active.activate(None)
+    with pytest.raises(exceptions.BackendDown):
+        active.report()
+
+
+def test_a_side_that_is_configured_no_more_is_down(driver):
+    volume = values.Volume(str(uuid.uuid4()), 64 * MIB, 'side:gone')
+    for call in (lambda: driver.connect_volume(volume, {}), lambda: driver.side(volume, 'gone'),
+                 lambda: driver.activate('gone'), lambda: driver.replication_interval('gone', 60)):
+        with pytest.raises(exceptions.BackendDown, match='gone'):
+            call()
+
+
+def test_a_report_says_what_can_be_replicated_to(driver, tmp_path):
+    said = driver.report()[0].capabilities
+    assert {key: said[key] for key in said if key.startswith('replication')} == {
+        'replication': True, 'replication_enabled': True, 'replication_type': ['async'],
+        'replication_count': 1, 'replication_targets': ['dr']}
+    (tmp_path / 'alone').mkdir()
+    alone = workbench.started('file', file_path=tmp_path / 'alone').report()[0].capabilities
+    assert not any(key.startswith('replication') for key in alone)
+
+
+def test_points_are_not_asked_for_too_often(driver):
+    assert driver.replication_interval('dr', 10) == 10
+    assert driver.replication_interval('dr', None) == 60
+    with pytest.raises(exceptions.NotCapable, match='at most every'):
+        driver.replication_interval('dr', 0.5)
+
+
+def test_the_target_of_one_cloud_is_home_of_another(driver, member, tmp_path):
+    other = workbench.started('file', file_path=tmp_path / 'dr', file_reflink='off',
+                              replication_device=f'backend_id:west,path:{tmp_path}/home')
+    driver.pair([member], None, 'dr', 1)
+    point_id = driver.ship([member], None, 'dr', point(), 2,
+                           {member.volume.name_id: b'manifest'}).id
+    (tmp_path / 'control').write_text('{"cut": true}')
+    side, size_bytes, group, manifest = other.replicas(None)[member.volume.name_id]
+    assert (side.role, [each.id for each in side.points]) == ('secondary', [point_id])
+    assert (size_bytes, group, manifest) == (64 * MIB, [member.volume.name_id], b'manifest')
+    with pytest.raises(exceptions.ResourceBusy, match='secondary'):
+        other.connect_volume(member.volume, {})
+    promoted = other.promote(member, None, 2)
+    assert (promoted.location, promoted.snapshots) == (None, {member.snapshots[0].name_id: None})
+    write(other, member.volume, MIB, b'adopted')
+    os.unlink(tmp_path / 'control')
+    with pytest.raises(exceptions.SplitBrain):
+        driver.ship([member], None, 'dr', point(), 2)
+    other.resync([member], None, 'west', 2)
+    other.ship([member], None, 'west', point(), 2)
+    assert driver.side(member.volume, None).role == 'secondary'
+    with pytest.raises(exceptions.ResourceBusy):
+        driver.connect_volume(member.volume, {})
+
+
+def test_two_targets_have_their_own_points(tmp_path):
+    for name in ('home', 'near', 'far'):
+        (tmp_path / name).mkdir()
+    driver = workbench.started('file', file_path=tmp_path / 'home', file_reflink='off')
+    options = driver.settings.options
+    devices = [{'backend_id': name, 'path': str(tmp_path / name)} for name in ('near', 'far')]
+    settings = dataclasses.replace(driver.settings, options=_With(options, devices))
+    driver = type(driver)(settings)
+    member = values.Member(values.Volume(str(uuid.uuid4()), 64 * MIB))
+    driver.create_volume(member.volume)
+    for name in ('near', 'far'):
+        driver.pair([member], None, name, 1)
+        driver.ship([member], None, name, point(), 3)
+    for _turn in range(3):
+        write(driver, member.volume, 0, os.urandom(MIB))
+        driver.ship([member], None, 'near', point(), 3)
+    write(driver, member.volume, 8 * MIB, b'x')
+    assert driver.ship([member], None, 'near', point(), 3).bytes_shipped < MIB
+    # The far one has its own base still: only what changed since is moved.
+    assert driver.ship([member], None, 'far', point(), 3).bytes_shipped < 2 * MIB
+    assert len(driver.side(member.volume, None).points) == 2
+    driver.promote(member, 'near', 2)
+    there = values.Member(dataclasses.replace(member.volume, location='side:near'))
+    driver.pair([there], 'near', 'far', 2)
+    driver.ship([there], 'near', 'far', point(), 3)
+    assert driver.unpair([there], 'near', 'far') == []
+    assert read(driver, there.volume, 8 * MIB, 1) == b'x'
+
+
+class _With:
+    """Options with other targets."""
+
+    def __init__(self, options, devices):
+        self._options, self.replication_device = options, devices
+
+    def __getattr__(self, name):
+        return getattr(self._options, name)
+
+
+def test_a_point_fails_as_its_arrays_do(driver, member, tmp_path):
+    driver.pair([member], None, 'dr', 1)
+    before = driver.ship([member], None, 'dr', point(), 2)
+    write(driver, member.volume, 0, os.urandom(8 * MIB))
+    control, name_id = tmp_path / 'control', member.volume.name_id
+    for said, fault in (('{"cut": true}', exceptions.BackendDown),
+                        ('{"full": true}', exceptions.NoSpace),
+                        (f'{{"fail": ["{name_id}"]}}', exceptions.DriverError)):
+        control.write_text(said)
+        with pytest.raises(fault):
+            driver.ship([member], None, 'dr', point(), 2)
+    control.unlink()
+    assert driver.side(member.volume, 'dr').points == (before,)
+    control.write_text(f'{{"bytes_per_second": {32 * MIB}}}')
+    began = time.monotonic()
+    driver.ship([member], None, 'dr', point(), 2)
+    assert time.monotonic() - began > 0.1
+
+
+def test_ending_with_a_side_that_is_down_names_it(driver, member, tmp_path):
+    driver.pair([member], None, 'dr', 1)
+    driver.ship([member], None, 'dr', point(), 2)
+    (tmp_path / 'control').write_text('{"cut": true}')
+    assert driver.unpair([member], None, 'dr') == ['dr']
+    assert driver.side(member.volume, None) == values.Side(exists=True)
+    write(driver, member.volume, 0, b'plain')
+    (tmp_path / 'control').unlink()
+    driver.pair([member], None, 'dr', 1)
+    driver.ship([member], None, 'dr', point(), 2)
+    driver.promote(member, 'dr', 2)
+    assert read(driver, values.Volume(member.volume.name_id, 64 * MIB, 'side:dr'), 0, 5) == b'plain'
+
+
+def test_a_replication_is_not_ended_in_the_middle_of_a_failover(driver, member):
+    driver.pair([member], None, 'dr', 1)
+    driver.demote(member, None, 1)
+    with pytest.raises(exceptions.ResourceBusy, match='neither'):
+        driver.unpair([member], None, 'dr')
+    driver.ship([member], None, 'dr', point(), 2)
+    assert driver.promote(member, 'dr', 2).snapshots
+
+
+def test_a_fenced_source_gets_its_volume_back_at_the_end(driver, member):
+    driver.pair([member], None, 'dr', 1)
+    driver.fence(member, None, 1)
+    assert driver.unpair([member], None, 'dr') == []
+    assert read(driver, member.volume, 0, 6) == b'after!'
+
+
+def test_a_volume_of_that_name_is_never_overwritten(driver, member, tmp_path):
+    other = workbench.started('file', file_path=tmp_path / 'dr')
+    other.create_volume(member.volume)
+    write(other, member.volume, 0, b'its own')
+    with pytest.raises(exceptions.SplitBrain, match='its own'):
+        driver.pair([member], None, 'dr', 1)
+    with pytest.raises(exceptions.SplitBrain):
+        driver.resync([member], None, 'dr', 1)
+    assert read(other, member.volume, 0, 7) == b'its own'
