@@ -110,13 +110,13 @@ class Replications(client.Requests):
         """An operation with its members."""
         return self._ask('GET', f'/replication-operations/{operation_id}')['operation']
 
-    def export(self, volume_id, **options):
-        """Hand a volume to another cloud; returns its manifest, role and whether it was released."""
+    def export_replica(self, volume_id, **options):
+        """A manifest of a volume for another cloud; returns the whole answer."""
         return self._ask('POST', f'/volumes/{volume_id}/export-replica',
                          json={'export-replica': _said(options)})['export-replica']
 
-    def take(self, **options):
-        """Take volumes from another cloud; returns what was done for each."""
+    def import_replica(self, **options):
+        """Take volumes from another cloud; returns the whole answer."""
         return self._ask('POST', '/volumes/import-replica',
                          json={'import-replica': _said(options)})['import-replica']
 

@@ -20,7 +20,7 @@ from cinder_ext.drivers.conformance import media, workbench
 MIB = values.MIB
 SIZE_BYTES = 8 * MIB
 LONG = bool(os.environ.get('CINDER_EXT_LONG'))
-STRIDE = 3 if LONG else 61
+STRIDE = 3 if LONG else 43
 """Every so-manieth event kills; the first of them moves with each test."""
 TARGET = 'away'
 

@@ -28,7 +28,7 @@ from cinder_ext.drivers.replica import hooks, targets
 
 NAME_ID = re.compile(r'[0-9A-Za-z][0-9A-Za-z-]{0,63}')
 ROOMS = ('volumes', 'snapshots')
-_LOCK_SECONDS = 60
+_LOCK_SECONDS = 10
 _LOCK_PAUSE_SECONDS = 0.005
 
 
@@ -153,17 +153,22 @@ class Array:
         """One caller at a time for the replication of some volumes, of all processes.
 
         :param make: make their rooms; else one that is not there is not held
-        :raises ResourceBusy: another one has held it for a minute
+        :raises ResourceBusy: another one has held it for long
         """
+        if make:
+            self._make_rooms(name_ids)
         with contextlib.ExitStack() as locks:
             for name_id in sorted(set(name_ids)):
-                if make:
-                    with self.mapped(f'making the room of {name_id}'):
-                        if not os.path.isdir(self.room(name_id)):
-                            os.makedirs(self.room(name_id), mode=0o700, exist_ok=True)
-                            directories.sync(self.volumes_room)
                 locks.enter_context(self._held(self.room(name_id)))
             yield
+
+    def _make_rooms(self, name_ids):
+        with self.mapped('making rooms'):
+            missing = [room for room in map(self.room, name_ids) if not os.path.isdir(room)]
+            for room in missing:
+                os.makedirs(room, mode=0o700, exist_ok=True)
+            if missing:
+                directories.sync(self.volumes_room)
 
     @contextlib.contextmanager
     def _held(self, room):

@@ -4,7 +4,7 @@
 import contextlib
 import os
 
-from cinder_ext.drivers.generic import partials
+from cinder_ext.drivers.generic import directories, partials
 from cinder_ext.drivers.replica import looking, moments, moving, points, taking
 
 _CANDIDATES = 3
@@ -62,22 +62,28 @@ class Cargo:
     def _bring_file(self, source_path, target_path):
         with contextlib.ExitStack() as opened:
             source = opened.enter_context(moments.opened(source_path))
-            base, ranges = self._nearest(source, opened)
+            base_path, ranges = self._nearest(source, opened)
+            size_bytes = os.fstat(source).st_size
+            if base_path and not ranges and os.stat(base_path).st_size == size_bytes:
+                # What is kept is never written again: what is equal may be the same file.
+                os.link(base_path, target_path, follow_symlinks=False)
+                directories.sync(os.path.dirname(target_path))
+                return
             new = opened.enter_context(partials.replacing(target_path))
-            if base is not None:
-                self.destination.fill(base, new.descriptor)
-            os.ftruncate(new.descriptor, os.fstat(source).st_size)
+            if base_path:
+                self.destination.fill(opened.enter_context(moments.opened(base_path)),
+                                      new.descriptor)
+            os.ftruncate(new.descriptor, size_bytes)
             moving.move(source, new.descriptor, ranges, self.pace)
 
     def _nearest(self, source, opened):
         """Of the files that both sides have, the one from which least must be moved.
 
-        :returns: (its descriptor at the destination or None, values.Range that differ)
+        :returns: (its path at the destination or None, values.Range that differ)
         """
         found = [(None, moving.changed(self.source, None, source))]
         # To compare without shared blocks is to read both: one must do.
         for here, there in self._bases[:_CANDIDATES if self.source.shares_blocks else 1]:
             base = opened.enter_context(moments.opened(here))
-            found.append((opened.enter_context(moments.opened(there)),
-                          moving.changed(self.source, base, source)))
+            found.append((there, moving.changed(self.source, base, source)))
         return min(reversed(found), key=lambda pair: moving.length(pair[1]))

@@ -3,11 +3,14 @@
 
 import errno
 import os
+import threading
 import time
 
 from cinder_ext.drivers.generic import blockio, extents, units
 from cinder_ext.drivers.replica import moments
 
+_SLEEP_SECONDS = 0.25
+"""Of a throttle; then it is looked whether both arrays answer still."""
 _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 
@@ -21,6 +24,7 @@ class Pace:
         self._arrays = arrays
         self._rate = rate
         self._free_at = time.monotonic()
+        self._lock = threading.Lock()
         self.moved = 0
 
     def check(self, length):
@@ -28,17 +32,24 @@ class Pace:
 
         :raises BackendDown, NoSpace: of either array
         """
-        source, destination = self._arrays
-        while True:
-            source.check()
-            destination.check(is_write=True)
-            rate = self._rate()
-            now = time.monotonic()
-            if not rate or self._free_at <= now:
+        self._look()
+        rate = self._rate()
+        with self._lock:
+            turn = max(self._free_at, time.monotonic())
+            self._free_at = turn + (length / rate if rate else 0)
+            self.moved += length
+        while (left := turn - time.monotonic()) > 0:
+            time.sleep(min(left, _SLEEP_SECONDS))
+            self._look()
+            if self._rate() != rate:
+                with self._lock:
+                    self._free_at = time.monotonic()
                 break
-            time.sleep(min(self._free_at - now, 0.25))
-        self._free_at = max(self._free_at, now) + (length / rate if rate else 0)
-        self.moved += length
+
+    def _look(self):
+        source, destination = self._arrays
+        source.check()
+        destination.check(is_write=True)
 
 
 def changed(array, base, newer):

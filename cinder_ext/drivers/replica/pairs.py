@@ -3,11 +3,12 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 
 from cinder_ext import exceptions
 from cinder_ext.drivers.generic import directories
-from cinder_ext.drivers.replica import points, roles, turns
+from cinder_ext.drivers.replica import points, roles, several, turns
 
 
 def pair(members, source, destination, epoch):
@@ -22,12 +23,12 @@ def pair(members, source, destination, epoch):
     with destination.held(name_ids, make=True):
         for member in members:
             _check_destination(destination, member, epoch)
-        for name_id in name_ids:
-            _note(destination, name_id, roles.SECONDARY, epoch)
+        several.each_of(lambda name_id: _note(destination, name_id, roles.SECONDARY, epoch), name_ids)
     with source.held(name_ids, make=True):
         for member in members:
             _check_source(source, member, epoch)
-            _note(source, member.volume.name_id, roles.PRIMARY, epoch, destination)
+        several.each_of(lambda name_id: _note(source, name_id, roles.PRIMARY, epoch, destination),
+                        name_ids)
 
 
 def unpair(members, source, destination):
@@ -40,7 +41,7 @@ def unpair(members, source, destination):
             array.check()
             for member in members:
                 array.check(member.volume.name_id)
-                end(array, member, destination)
+            several.each_of(functools.partial(end, array, destination), members)
         except exceptions.BackendDown:
             silent.append(array.side)
     return silent
@@ -99,7 +100,7 @@ def _note(array, name_id, wanted, epoch, peer=None):
     role = roles.read(array, name_id)
     new = dataclasses.replace(role, role=wanted, epoch=epoch)
     if peer is not None and peer.identity not in role.peers:
-        new = new.with_peer(peer, None)
+        new = dataclasses.replace(new, peers={**role.peers, peer.identity: roles.title(peer)})
     if new != role:
         roles.write(array, name_id, new)
 
@@ -128,7 +129,7 @@ def _check_one_is_used(name_id, source, destination):
         raise exceptions.ResourceBusy(reason=f'volume {name_id} is used on neither side now')
 
 
-def _release(array, member, destination):
+def _release(array, destination, member):
     """The volume is a plain one again, unless it is shipped elsewhere too."""
     volume = member.volume
     with _ending(array, volume):
@@ -136,7 +137,7 @@ def _release(array, member, destination):
         if role.role not in (roles.PRIMARY, roles.FENCED):
             return
         name = roles.title(destination)
-        others = {identity: peer for identity, peer in role.peers.items() if peer['name'] != name}
+        others = {identity: peer for identity, peer in role.peers.items() if peer != name}
         if others:
             roles.write(array, volume.name_id, dataclasses.replace(role, peers=others))
             return
@@ -145,7 +146,7 @@ def _release(array, member, destination):
         _empty(array, volume.name_id)
 
 
-def _remove(array, member, _destination):
+def _remove(array, _destination, member):
     """What was received goes, also what was kept aside there."""
     volume = member.volume
     with _ending(array, volume):

@@ -11,7 +11,7 @@ import json
 import os
 
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import directories, partials
+from cinder_ext.drivers.generic import partials
 from cinder_ext.drivers.replica import arrays
 
 
@@ -46,14 +46,33 @@ def read(array, point_id):
     with array.mapped(f'reading point {point_id}'):
         try:
             with open(_path(array, point_id), encoding='utf-8') as stream:
-                found = Mark(**json.load(stream))
-                return dataclasses.replace(found, receivers=tuple(found.receivers))
+                status = os.fstat(stream.fileno())
+                # It is replaced by another file, never written again.
+                return _parsed(stream.name, status.st_ino, status.st_mtime_ns, stream)
         except FileNotFoundError:
             return None
 
 
+_recent = {}
+"""Marks that were read last, by their files: that of a large group is read once per member."""
+_MOST_RECENT = 64
+
+
+def _parsed(path, number, changed_ns, stream):
+    key = path, number, changed_ns
+    found = _recent.get(key)
+    if found is None:
+        read_now = Mark(**json.load(stream))
+        found = dataclasses.replace(read_now, receivers=tuple(read_now.receivers))
+        if len(_recent) >= _MOST_RECENT:
+            _recent.clear()
+        _recent[key] = found
+    return found
+
+
 def write(array, mark):
     """From now on the point counts for all its members."""
+    _recent.clear()
     with (array.mapped(f'writing point {mark.id}'),
           partials.replacing(_path(array, mark.id)) as new):
         content = memoryview(json.dumps(dataclasses.asdict(mark)).encode())
@@ -104,16 +123,15 @@ def remove(array, name_id, marks):
     """A volume has these points no more; other members keep them.
 
     Who is the last removes the mark first; of two at once the later one sees that it is the last.
+    A point that comes back because the power failed is as whole as it was.
     """
     with array.mapped(f'removing points of {name_id}'):
         for mark in marks:
-            others = [content(array, other, mark.id) for other in mark.members if other != name_id]
+            others = _others(mark, name_id)
             _drop_unless_needed(array, mark, others)
             for path in (content(array, name_id, mark.id), manifest(array, name_id, mark.id)):
                 _drop(path)
             _drop_unless_needed(array, mark, others)
-        if marks:
-            directories.sync(array.room(name_id))
 
 
 def sweep(array, name_id):
@@ -132,8 +150,15 @@ def sweep(array, name_id):
         partials.sweep(room)
 
 
-def _drop_unless_needed(array, mark, contents):
-    if not any(os.path.lexists(path) for path in contents):
+def _others(mark, name_id):
+    """The other members, those after this one first: these lose their points last, mostly."""
+    names = list(mark.members)
+    at = names.index(name_id)
+    return [*names[at + 1:], *names[:at]]
+
+
+def _drop_unless_needed(array, mark, others):
+    if not any(os.path.lexists(content(array, other, mark.id)) for other in others):
         _drop(_path(array, mark.id))
 
 

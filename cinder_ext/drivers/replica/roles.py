@@ -5,6 +5,7 @@ old or the new after a kill.  Who changes it holds the volume's room (arrays.Arr
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -21,24 +22,13 @@ class Role:
 
     :ivar role: PRIMARY, SECONDARY, FENCED, or None when there is no record
     :ivar stands_at: the point that it was promoted at, as points.Mark has it, of this member
-    :ivar peers: identity of each array that it ships to -> {'name': what that is called by who
-        ships, 'point': id of the point common to both, or None}
+    :ivar peers: identity of each array that it ships to -> what that is called by who ships
     """
 
     role: str | None = None
     epoch: int = 0
     stands_at: dict | None = None
     peers: dict = dataclasses.field(default_factory=dict)
-
-    def with_peer(self, array, point_id):
-        """The same with a point that another array has."""
-        peer = {'name': title(array), 'point': point_id}
-        return dataclasses.replace(self, peers={**self.peers, array.identity: peer})
-
-    @property
-    def bases(self):
-        """The ids of the points that others have in common with this side, a set."""
-        return {peer['point'] for peer in self.peers.values()}
 
 
 def read(array, name_id):
@@ -58,8 +48,40 @@ def write(array, name_id, role):
         os.write(new.descriptor, json.dumps(dataclasses.asdict(role)).encode())
 
 
+def bases(array, name_id):
+    """Which point each other array has in common with this side: identity -> id of the point.
+
+    It is not put on the medium: what is missing costs a longer way, what is too much some room.
+    """
+    try:
+        with open(_bases_path(array, name_id), encoding='utf-8') as stream:
+            return json.load(stream)
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def note_base(array, name_id, identity, point_id):
+    """Another array has a point in common with this side now."""
+    found = bases(array, name_id)
+    if found.get(identity) != point_id:
+        path = _bases_path(array, name_id)
+        new = partials.new_name(path)
+        with open(new, 'w', encoding='utf-8') as stream:
+            json.dump({**found, identity: point_id}, stream)
+        os.rename(new, path)
+
+
+def forget_bases(array, name_id):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_bases_path(array, name_id))
+
+
 def _path(array, name_id):
     return os.path.join(array.room(name_id), 'role.json')
+
+
+def _bases_path(array, name_id):
+    return os.path.join(array.room(name_id), 'bases.json')
 
 
 def split(name_id, reason, here, array, epoch, other=None):

@@ -5,7 +5,7 @@ import dataclasses
 import os
 
 from cinder_ext import exceptions
-from cinder_ext.drivers.replica import carrying, moving, points, roles, taking
+from cinder_ext.drivers.replica import carrying, moving, points, roles, several, taking
 
 
 class Shipment:
@@ -54,12 +54,13 @@ class Shipment:
 
     def _carried(self, mark, manifests):
         """Bring the point across; its Mark there."""
-        found = {}
-        for member in self.members:
+        def carry(member):
             name_id = member.volume.name_id
             with self.destination.mapped(f'receiving {name_id}'):
                 cargo = carrying.Cargo(self.source, self.destination, name_id, self.pace)
-                found[name_id] = cargo.bring(member, mark, manifests.get(name_id))
+                return cargo.bring(member, mark, manifests.get(name_id))
+
+        found = dict(zip(self.names, several.each_of(carry, self.members), strict=True))
         with self.destination.held(self.names):
             self._check_roles()
             numbers = [each.number for name_id in self.names
@@ -75,9 +76,11 @@ class Shipment:
 
     def _tidy(self, retention):
         """Remove what neither side needs any more, and note what both have."""
-        for name_id in self.names:
+        def tidy(name_id):
             _tidy_destination(self.destination, name_id, retention)
             self._tidy_source(name_id)
+
+        several.each_of(tidy, self.names)
 
     def _tidy_source(self, name_id):
         """Of the points taken here those stay that some array has in common, or is to receive."""
@@ -87,14 +90,12 @@ class Shipment:
             mine = [mark for mark in marks if mark.id == self.point_id]
             if not mine or role.role is None:
                 return
-            if role.peers.get(receiver, {}).get('point') != self.point_id:
-                role = role.with_peer(self.destination, self.point_id)
-                roles.write(here, name_id, role)
-            waiting = {identity for identity, peer in role.peers.items()
-                       if identity != receiver and peer['point'] is None}
+            roles.note_base(here, name_id, receiver, self.point_id)
+            bases = roles.bases(here, name_id)
             others = set(role.peers) - {receiver}
+            waiting = others - set(bases)
             gone = [mark for mark in marks
-                    if mark.number < mine[0].number and mark.id not in role.bases
+                    if mark.number < mine[0].number and mark.id not in bases.values()
                     and not others.intersection(mark.receivers)
                     and not (waiting and not mark.receivers)]
             points.remove(here, name_id, gone)

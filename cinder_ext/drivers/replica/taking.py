@@ -8,7 +8,7 @@ import time
 
 from cinder_ext import exceptions
 from cinder_ext.drivers.generic import directories, partials
-from cinder_ext.drivers.replica import looking, moments, points, roles
+from cinder_ext.drivers.replica import looking, moments, points, roles, several
 
 _ATTEMPTS = 5
 
@@ -51,12 +51,15 @@ def _take(shipment):
     taken_at = time.time()
     with contextlib.ExitStack() as held:
         with contextlib.ExitStack() as opened, source.mapped('taking a point'):
-            members = _freeze(shipment, opened)
+            stacks = [opened.enter_context(contextlib.ExitStack()) for _name in shipment.names]
+            members = _freeze(shipment, stacks)
             held.enter_context(source.held(shipment.names))
             now = [roles.read(source, name_id).role for name_id in shipment.names]
             if now != before or points.has(source, points.read(source, shipment.point_id),
                                            shipment.names):
                 raise _Overtaken
+            # Each puts its file on the medium and gives it its name.
+            several.each_of(contextlib.ExitStack.close, stacks)
         mark = points.Mark(shipment.point_id, taken_at, _next_number(shipment), members,
                            receivers=(shipment.destination.identity,))
         points.write(source, mark)
@@ -67,17 +70,17 @@ def _take(shipment):
 def _drop_superseded(source, mark):
     """What was taken for the same receiver before, and never arrived there, never will."""
     for name_id in mark.members:
-        bases = roles.read(source, name_id).bases
+        bases = roles.bases(source, name_id).values()
         points.remove(source, name_id, [
             each for each in points.of(source, name_id)
             if each.number < mark.number and each.receivers == mark.receivers
             and each.id not in bases])
 
 
-def _freeze(shipment, opened):
-    """Freeze all members into files that get their names when ``opened`` ends; what they are."""
+def _freeze(shipment, stacks):
+    """Freeze all members into files that get their names when their stacks end; what they are."""
     source, found, pairs = shipment.source, {}, []
-    for member in shipment.members:
+    for member, opened in zip(shipment.members, stacks, strict=True):
         name_id = member.volume.name_id
         path = looking.head(source, member.volume)
         target = points.content(source, name_id, shipment.point_id)

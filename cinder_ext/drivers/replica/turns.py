@@ -71,8 +71,9 @@ def demote(array, member, epoch, seconds):
         _refuse_larger(array, member, role, epoch)
         if role.role != roles.SECONDARY:
             _fence(array, member.volume, role, seconds)
+        shared = set(roles.bases(array, member.volume.name_id).values())
         _become_secondary(array, member, role, epoch,
-                          lambda mark: not role.peers or mark.id in role.bases)
+                          lambda mark: not role.peers or mark.id in shared)
 
 
 def discard(array, member, role, epoch, common):
@@ -186,6 +187,7 @@ def _become_secondary(array, member, role, epoch, is_kept):
         points.remove(array, name_id, [mark for mark in marks if not is_kept(mark)])
     if role.role != roles.SECONDARY or role.epoch != epoch:
         roles.write(array, name_id, roles.Role(roles.SECONDARY, epoch))
+        roles.forget_bases(array, name_id)
     names = {each.name_id for each in member.snapshots}.union(
         *(mark.snapshots(name_id) for mark in marks))
     _rename_all([(array.path(values.Snapshot(each, name_id, 0)),
