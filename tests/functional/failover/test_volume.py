@@ -222,7 +222,8 @@ def test_an_attached_volume_is_left_out_unless_that_is_allowed(stage):
     said, = done.members[volume_id].attachments
     assert (said['server_id'], said['attachment_id'], said['connection']) == (
         'a-server', attachment_id, 'renewed')
-    assert 'eboot' in said['to_do']
+    assert 'attach it again' in said['to_do']
+    assert said['is_reattached'] is False
     info = attachments.get(stage.context, attachment_id).connection_info
     assert info['device_path'].startswith(f'{stage.directory}/dr/')
     assert (info['access_mode'], info['qos_specs']) == ('rw', None)
