@@ -71,6 +71,11 @@ function _cinder_ext_configure_backend {
     iniset "$CINDER_EXT_CONF" "$1" volume_driver file
     iniset "$CINDER_EXT_CONF" "$1" volume_backend_name "$1"
     iniset "$CINDER_EXT_CONF" "$1" file_path "$CINDER_EXT_BACKEND_DIR/$1"
+    if [[ ,$CINDER_EXT_REPLICATED_BACKENDS, == *,$1,* ]]; then
+        _cinder_ext_directory "$CINDER_EXT_BACKEND_DIR/$1-remote"
+        iniset "$CINDER_EXT_CONF" "$1" replication_device \
+            "backend_id:$1-remote,path:$CINDER_EXT_BACKEND_DIR/$1-remote,modes:async"
+    fi
 }
 
 # Nova looks for volumes under the first type of the endpoint.
@@ -135,6 +140,9 @@ function configure_cinder_ext_tempest {
     iniset "$TEMPEST_CONFIG" volume-feature-enabled backup False
     if [[ $CINDER_EXT_ENABLED_BACKENDS == *,* ]]; then
         iniset "$TEMPEST_CONFIG" volume-feature-enabled multi_backend True
+    fi
+    if [[ -n $CINDER_EXT_REPLICATED_BACKENDS ]]; then
+        iniset "$TEMPEST_CONFIG" volume-feature-enabled replication True
     fi
 }
 

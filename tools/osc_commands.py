@@ -126,13 +126,16 @@ class Cloud:
     """The service, stand-ins of what is beside it, and a client for each user.
 
     ``admin`` of the project operators is an administrator, ``user`` of the project others is not.
+    The backend alpha replicates to ``far``.
 
     :param state_dir: of the service
     :ivar admin: the client of ``admin``
     """
 
     def __init__(self, state_dir):
-        self.service = embedded.EmbeddedService(state_dir)
+        (state_dir / 'far').mkdir(parents=True, exist_ok=True)
+        self.service = embedded.EmbeddedService(state_dir, options={'alpha': {
+            'replication_device': f'backend_id:far,path:{state_dir}/far,modes:async'}})
         self.api = self.service.api
         self._stack = contextlib.ExitStack()
 

@@ -9,6 +9,7 @@ from oslo_utils import timeutils, uuidutils
 from cinder_ext import exceptions
 from cinder_ext.db import (
     assisted_snapshots,
+    migration_refusals,
     models,
     quotas,
     server_moves,
@@ -49,7 +50,8 @@ def start(context, volume_id, values, lock):
     # Read after the row is locked: before, it may be stale where reads do not wait.
     volume = volumes.get(context, volume_id)
     services.refuse_frozen(context, volume.host)
-    _refuse_grouped(context, volume_id, _ACTIONS[values['operation']])
+    migration_refusals.refuse_bound(context, volume_id, _ACTIONS[values['operation']],
+                                    values['operation'] == 'migrate')
     _refuse_busy_snapshots(context, volume_id)
     server_moves.refuse_between_hosts(context, volume_id, _ACTIONS[values['operation']])
     assisted_snapshots.refuse_open(context, volume_id, _ACTIONS[values['operation']])
@@ -83,26 +85,6 @@ def admission(context, volume, type_id):
     return {quotas.of_type('volumes', type_id): 1,
             quotas.of_type('snapshots', type_id): len(sizes),
             quotas.of_type('gigabytes', type_id): gib}
-
-
-def _refuse_grouped(context, volume_id, action):
-    """A group and its snapshots are on one backend: their members do not leave it."""
-    volume, snapshot = models.Volume, models.Snapshot
-    group_id = context.session.execute(
-        sa.select(volume.group_id).where(volume.id == volume_id).with_for_update(read=True)).scalar()
-    member = context.session.execute(
-        sa.select(snapshot.group_snapshot_id)
-        .where(snapshot.volume_id == volume_id, snapshot.deleted_at.is_(None),
-               snapshot.group_snapshot_id.is_not(None))
-        .limit(1).with_for_update(read=True)).scalar()
-    reason = None
-    if group_id is not None:
-        reason = f'it belongs to group {group_id}'
-    elif member is not None:
-        reason = f'a snapshot of it belongs to group snapshot {member}'
-    if reason is not None:
-        raise exceptions.InvalidState(
-            kind='volume', reason=f'volume {volume_id} cannot {action}: {reason}.')
 
 
 def _refuse_busy_snapshots(context, volume_id):

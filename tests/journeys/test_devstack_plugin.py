@@ -193,6 +193,18 @@ def test_stacking_again_keeps_nothing_of_the_configuration_before(make):
     assert (stack.directory / 'data' / 'cinder_ext' / 'backends' / 'gamma').is_dir()
 
 
+def test_backend_that_replicates_has_a_target_and_tempest_knows(make):
+    stack = make(CINDER_EXT_REPLICATED_BACKENDS='beta')
+    stack.run('stack install', 'stack post-config', 'stack test-config')
+    found, remote = _ini(stack.conf_file), '/backends/beta-remote,modes:async'
+    assert not found.has_option('alpha', 'replication_device')
+    assert found['beta']['replication_device'].startswith('backend_id:beta-remote,path:/')
+    assert found['beta']['replication_device'].endswith(remote)
+    assert (stack.directory / 'data' / 'cinder_ext' / 'backends' / 'beta-remote').is_dir()
+    tempest = _ini(stack.directory / 'tempest.conf')
+    assert tempest['volume-feature-enabled']['replication'] == 'True'
+
+
 def test_host_with_a_volume_service_alone_registers_nothing(make):
     stack = make('cext-vol')
     stack.run(*STACK)

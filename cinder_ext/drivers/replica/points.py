@@ -12,7 +12,7 @@ import os
 
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import partials
-from cinder_ext.drivers.replica import arrays
+from cinder_ext.drivers.replica import arrays, staging
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +148,7 @@ def sweep(array, name_id):
                 if mark is None or name_id not in mark.members:
                     _drop(os.path.join(room, name))
         partials.sweep(room)
+        staging.sweep(room)
 
 
 def _others(mark, name_id):

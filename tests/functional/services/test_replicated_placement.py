@@ -183,3 +183,12 @@ def test_replicated_volume_is_not_migrated_and_the_check_says_so(cloud, type_of)
 def test_backend_that_is_failed_over_is_disabled_and_replicates_nothing_new(cloud, type_of):
     services.set_disabled(cloud.context, 'cinder-volume', 'node@alpha', True, 'failed-over')
     assert 'its volume service is disabled' in why(cloud, cloud.volume('error'))
+
+
+def test_migration_of_a_replicated_volume_is_not_begun(cloud, type_of):
+    volume_id = cloud.volume(volume_type_id=type_of())
+    cloud.until(lambda: cloud.row(volume_id).replication_status == 'enabled')
+    with pytest.raises(exceptions.InvalidState) as caught:
+        cloud.migrate(volume_id, lock=None, operation='migrate', destination_host=BETA)
+    assert 'it is replicated (replication_status enabled)' in caught.value.message
+    assert cloud.row(volume_id).migration_status is None

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+import threading
 import time
 import uuid
 
@@ -330,3 +331,37 @@ def test_a_volume_of_that_name_is_never_overwritten(driver, member, tmp_path):
     with pytest.raises(exceptions.SplitBrain):
         driver.resync([member], None, 'dr', 1)
     assert read(other, member.volume, 0, 7) == b'its own'
+
+
+def test_a_large_shipment_goes_on_where_it_was_cut_off(driver, tmp_path):
+    size_bytes = 80 * MIB
+    member = values.Member(values.Volume(str(uuid.uuid4()), size_bytes))
+    driver.create_volume(member.volume)
+    write(driver, member.volume, 0, os.urandom(4 * MIB) * 20)
+    driver.pair([member], None, 'dr', 1)
+    control, point_id = tmp_path / 'control', point()
+    control.write_text(f'{{"bytes_per_second": {100 * MIB}}}')
+    failed = []
+
+    def ship():
+        try:
+            driver.ship([member], None, 'dr', point_id, 1)
+        except exceptions.BackendDown as fault:
+            failed.append(fault)
+
+    thread = threading.Thread(target=ship)
+    thread.start()
+    room = tmp_path / 'dr' / 'replication' / 'volumes' / member.volume.name_id
+    while thread.is_alive() and not (room / f'{point_id}.raw.staged.json').exists():
+        time.sleep(0.001)
+    control.write_text('{"cut": true}')
+    thread.join()
+    assert failed
+    taken_at = driver.side(member.volume, None).points[-1].taken_at
+    control.unlink()
+    found = driver.ship([member], None, 'dr', point_id, 1)
+    assert found.taken_at == taken_at
+    assert 0 < found.bytes_shipped <= size_bytes - 64 * MIB
+    driver.promote(member, 'dr', 2)
+    there = dataclasses.replace(member.volume, location='side:dr')
+    assert read(driver, there, 0, size_bytes) == read(driver, member.volume, 0, size_bytes)
