@@ -309,9 +309,12 @@ def settle(context, operation_id, replication_id, is_home, values=None):
 
 
 def _settled(context, operation, replication_id, is_home):
-    members = [each for each in replication_operations.members(context, operation.id)
-               if each.result != 'skipped' and replication_id in (
-                   each.replication_id, operation.replication_id)]
+    # Only these are read: of a backend each of many replications is settled.
+    query = sa.select(_Member.result, _Member.volume_id).where(
+        _Member.operation_id == operation.id, _Member.result != 'skipped')
+    if replication_id != operation.replication_id:
+        query = query.where(_Member.replication_id == replication_id)
+    members = context.session.execute(query).all()
     if all(each.result == 'done' for each in members):
         return 'failed-back' if is_home else 'failed-over'
     ids = [each.volume_id for each in members]

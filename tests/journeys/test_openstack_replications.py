@@ -137,12 +137,12 @@ def test_a_volume_is_shown_to_another_cloud_and_looked_at_there(service, opensta
         assert 'is not replicated to another cloud' in replica.refused('export travelling')
         openstack('enable --scope volume --target beta-of-b travelling')
         rest.wait_for(lambda: openstack('show travelling')['state'] == 'enabled', 'the first point')
-        shown = replica(f'export --target beta-of-b --file {tmp_path}/manifest travelling')
+        shown = replica(f'export --target beta-of-b --output {tmp_path}/manifest travelling')
         assert (shown['role'], shown['released']) == ('secondary', False)
         assert json.loads(replica('export travelling')['manifest'])['volume']['name'] == 'travelling'
         # The backend here has the other cloud's array for its own, and is another cloud to nobody.
         for named in (f'--manifest {tmp_path}/manifest', f"--handle {_id(service, 'travelling')}"):
-            said = replica.refused(f'import --backend host@beta --dry-run --type alpha=beta {named}')
+            said = replica.refused(f'import host@beta --dry-run --type alpha=beta {named}')
             assert 'HTTP 4' in said, said
     finally:
         replica.close()
