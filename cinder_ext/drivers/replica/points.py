@@ -21,7 +21,8 @@ class Mark:
 
     :ivar number: grows from point to point of a volume, whatever the clocks say
     :ivar bytes_shipped: what it added here
-    :ivar members: name_id -> {'snapshots': [name_id ...]}
+    :ivar members: name_id -> {'snapshots': [name_id ...]}, and where it was taken 'head': what
+        looking.state said of the volume before
     :ivar receivers: identities of the arrays that it was taken for, when it was taken here
     """
 

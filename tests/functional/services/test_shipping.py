@@ -50,13 +50,15 @@ def test_paused_replication_ships_nothing_and_goes_on_when_resumed(replicated):
     replicated.cloud.until(lambda: replicated.get(replication_id).last_consistent_at > before, 10)
 
 
-def test_cut_link_is_said_once_and_healed_when_a_point_arrives_in_time(replicated):
+def test_cut_link_is_said_once_also_by_a_successor_and_healed_when_a_point_arrives_in_time(replicated):
     volume_id, replication_id = replicated.volume()
     replicated.control(cut=True)
     row = replicated.cloud.until(
         lambda: (row := replicated.get(replication_id)).breached_at and row, 15)
     assert row.state == 'enabled'
     assert replicated.condition(replication_id, 'degraded') is True
+    replicated.cloud.stop()
+    replicated.cloud.start()
     # It is looked at in each period, of one second.
     time.sleep(1.2)
     assert len(replicated.told(volume_id)) == 1

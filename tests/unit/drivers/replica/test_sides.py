@@ -365,3 +365,31 @@ def test_a_large_shipment_goes_on_where_it_was_cut_off(driver, tmp_path):
     driver.promote(member, 'dr', 2)
     there = dataclasses.replace(member.volume, location='side:dr')
     assert read(driver, there, 0, size_bytes) == read(driver, member.volume, 0, size_bytes)
+
+
+def test_without_shared_blocks_it_is_known_that_nothing_is_pending(driver, member):
+    driver.pair([member], None, 'dr', 1)
+    assert driver.pending_bytes([member], None, 'dr') > 0
+    driver.ship([member], None, 'dr', point(), 2)
+    assert driver.pending_bytes([member], None, 'dr') == 0
+    driver.create_snapshot(values.Snapshot(str(uuid.uuid4()), member.volume.name_id, 64 * MIB))
+    assert driver.pending_bytes([member], None, 'dr') == 0
+    write(driver, member.volume, 0, b'more')
+    assert driver.pending_bytes([member], None, 'dr') is None
+    driver.ship([member], None, 'dr', point(), 2)
+    driver.fence(member, None, 1)
+    assert driver.pending_bytes([member], None, 'dr') in (0, None)
+
+
+def test_of_a_fenced_destination_only_what_is_nowhere_else_is_left(driver, member, tmp_path):
+    driver.pair([member], None, 'dr', 1)
+    driver.ship([member], None, 'dr', point(), 2)
+    alone = values.Snapshot(str(uuid.uuid4()), member.volume.name_id, 64 * MIB)
+    driver.create_snapshot(alone)
+    before = member
+    driver.promote(member, 'dr', 2)
+    driver.fence(before, None, 2)
+    assert driver.unpair([values.Member(member.volume)], 'dr', None) == []
+    left = [path.name for path in (tmp_path / 'home').rglob('*.*') if path.is_file()]
+    assert left == [f'snapshot-{alone.name_id}.raw']
+    assert read(driver, dataclasses.replace(member.volume, location='side:dr'), 0, 6) == b'after!'
