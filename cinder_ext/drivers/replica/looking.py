@@ -34,20 +34,30 @@ def replicas(array):
 
 def pending_bytes(members, source, destination):
     """See replication.Replication.pending_bytes."""
-    total = 0
-    for member in members:
-        name_id = member.volume.name_id
-        common = points.common(source, destination, name_id)
-        if common and not source.shares_blocks:
-            return None
-        base = points.content(source, name_id, common[-1].id) if common else None
-        there = set(common[-1].snapshots(name_id)) if common else set()
-        missing = [source.path(each) for each in member.snapshots if each.name_id not in there]
-        with source.mapped(f'comparing {name_id}'):
-            total += sum(_differing_bytes(source, base, path) for path in missing
-                         if os.path.lexists(path))
-            total += _differing_bytes(source, base, head(source, member.volume))
-    return total
+    found = [_pending(member, source, destination) for member in members]
+    return None if None in found else sum(found)
+
+
+def _pending(member, source, destination):
+    name_id, path = member.volume.name_id, head(source, member.volume)
+    common = points.common(source, destination, name_id)
+    base = points.content(source, name_id, common[-1].id) if common else None
+    there = set(common[-1].snapshots(name_id)) if common else set()
+    missing = [source.path(each) for each in member.snapshots if each.name_id not in there]
+    with source.mapped(f'comparing {name_id}'):
+        missing = [each for each in missing if os.path.lexists(each)]
+        if base is None or source.shares_blocks:
+            return sum(_differing_bytes(source, base, each) for each in (*missing, path))
+        # Without shared blocks it would take reading all to tell how much it is.
+        mark = points.read(source, common[-1].id)
+        is_unchanged = mark.members[name_id].get('head') == state(path)
+        return sum(_differing_bytes(source, None, each) for each in missing) if is_unchanged else None
+
+
+def state(path):
+    """What changes when a file is written to, or is another file: a list of JSON values."""
+    status = os.stat(path)
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
 
 
 def head(array, volume):

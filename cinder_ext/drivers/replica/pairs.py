@@ -7,6 +7,7 @@ import functools
 import os
 
 from cinder_ext import exceptions
+from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import directories
 from cinder_ext.drivers.replica import points, roles, several, turns
 
@@ -156,7 +157,17 @@ def _remove(array, _destination, member):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(array.path(volume))
                 directories.sync(os.path.dirname(array.path(volume)))
+            _remove_shipped(array, volume.name_id)
             _empty(array, volume.name_id)
+
+
+def _remove_shipped(array, name_id):
+    """Snapshots of a side that was fenced and never demoted, as far as the other side has them."""
+    shared = set(roles.bases(array, name_id).values())
+    for mark in points.of(array, name_id):
+        for snapshot in mark.snapshots(name_id) if mark.id in shared else ():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(array.path(values.Snapshot(snapshot, name_id, 0)))
 
 
 @contextlib.contextmanager

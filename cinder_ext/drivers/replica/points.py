@@ -12,7 +12,7 @@ import os
 
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import partials
-from cinder_ext.drivers.replica import arrays
+from cinder_ext.drivers.replica import arrays, staging
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Mark:
 
     :ivar number: grows from point to point of a volume, whatever the clocks say
     :ivar bytes_shipped: what it added here
-    :ivar members: name_id -> {'snapshots': [name_id ...]}
+    :ivar members: name_id -> {'snapshots': [name_id ...]}, and where it was taken 'head': what
+        looking.state said of the volume before
     :ivar receivers: identities of the arrays that it was taken for, when it was taken here
     """
 
@@ -148,6 +149,7 @@ def sweep(array, name_id):
                 if mark is None or name_id not in mark.members:
                     _drop(os.path.join(room, name))
         partials.sweep(room)
+        staging.sweep(room)
 
 
 def _others(mark, name_id):
