@@ -6,7 +6,7 @@ import os
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.replica import moments, moving, points, roles
+from cinder_ext.drivers.replica import arrays, moments, moving, points, roles
 
 
 def side(array, name_id):
@@ -23,7 +23,7 @@ def replicas(array):
     found = {}
     with array.mapped('listing replicas'):
         names = os.listdir(array.volumes_room) if os.path.isdir(array.volumes_room) else []
-        for name_id in names:
+        for name_id in filter(arrays.NAME_ID.fullmatch, names):
             if roles.read(array, name_id).role is not None:
                 marks = points.of(array, name_id)
                 found[name_id] = (side(array, name_id), _size(array, name_id, marks),
@@ -81,7 +81,7 @@ def content(array, name_id):
 
 def snapshot(array, name_id, snapshot_name_id):
     """Where a snapshot lies of a volume that is not primary."""
-    return os.path.join(array.room(name_id), f'snapshot-{snapshot_name_id}.raw')
+    return os.path.join(array.room(name_id), f'snapshot-{arrays.checked(snapshot_name_id)}.raw')
 
 
 def _heads(array, name_id):

@@ -19,6 +19,7 @@ def pair(members, source, destination, epoch):
         array.prepare()
         for name_id in name_ids:
             array.check(name_id, is_write=True)
+    _check_two(source, destination)
     for member in members:
         _check_source(source, member, epoch)
     with destination.held(name_ids, make=True):
@@ -55,6 +56,7 @@ def resync(members, source, discard, epoch):
     for array in (source, discard):
         for name_id in name_ids:
             array.check(name_id, is_write=True)
+    _check_two(source, discard)
     for name_id in name_ids:
         _check_winner(source, name_id, epoch)
     with source.held(name_ids):
@@ -64,6 +66,13 @@ def resync(members, source, discard, epoch):
     with discard.held(name_ids, make=True):
         for member in members:
             _give_up(member, source, discard, epoch)
+
+
+def _check_two(first, second):
+    """One directory under two names, or a copy of one, is no pair."""
+    if first.identity == second.identity:
+        raise exceptions.DriverError(
+            reason=f'{roles.title(first)} and {roles.title(second)} are the same array')
 
 
 def _check_source(array, member, epoch):

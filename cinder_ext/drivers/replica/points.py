@@ -10,9 +10,13 @@ import dataclasses
 import json
 import os
 
+from oslo_log import log as logging
+
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import partials
 from cinder_ext.drivers.replica import arrays, staging
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,10 @@ def read(array, point_id):
                 # It is replaced by another file, never written again.
                 return _parsed(stream.name, status.st_ino, status.st_mtime_ns, stream)
         except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as fault:
+            LOG.warning('%s: point %s cannot be read and counts for nothing: %s', array.title,
+                        point_id, fault)
             return None
 
 

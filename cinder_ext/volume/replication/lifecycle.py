@@ -228,10 +228,12 @@ class Lifecycle:
 def choose_target(driver, policy, backend):
     """The target that a policy names, or the first one that can do what it asks for.
 
+    Another cloud's comes last: its failover is an export and an import, which must be meant.
+
     :returns: values.ReplicationTarget
     :raises NotCapable: there is none
     """
-    for target in driver.replication_targets():
+    for target in sorted(driver.replication_targets(), key=lambda each: each.cross_os):
         if policy.target in (None, target.backend_id) and policy.mode in target.modes:
             return target
     raise exceptions.NotCapable(

@@ -1,6 +1,6 @@
 """Where what is to be replicated is placed, with a backend that replicates and one that does not.
 
-Alpha has a target, which serves the mode async; beta has none.
+Alpha has two targets, which serve the mode async; the first one is another cloud's.  Beta has none.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -23,9 +23,12 @@ ALPHA, BETA = 'node@alpha#alpha', 'node@beta#beta'
 
 @pytest.fixture
 def cloud(make_cloud, tmp_path):
-    (tmp_path / 'far').mkdir()
-    found = make_cloud(more='[alpha]\nreplication_device = '
-                            f'backend_id:far,path:{tmp_path}/far,modes:async,cross_os:true\n')
+    devices = []
+    for name, cross_os in (('sky', 'true'), ('far', 'false')):
+        (tmp_path / name).mkdir()
+        devices.append(f'replication_device = backend_id:{name},path:{tmp_path}/{name},modes:async,'
+                       f'cross_os:{cross_os},peer:b\n')
+    found = make_cloud(more='[alpha]\n' + ''.join(devices))
     found.start()
     return found
 
@@ -59,21 +62,22 @@ def test_pools_say_how_they_replicate_and_name_no_path(cloud):
     alpha = shown[ALPHA]
     assert (alpha['replication_enabled'], alpha['replication_type'], alpha['replication_count'],
             alpha['replication_targets'], alpha['cross_os']) == (
-                True, ['async'], 1, ['far'], True)
+                True, ['async'], 2, ['sky', 'far'], True)
     assert alpha['replication_target_details'] == [
-        {'backend_id': 'far', 'modes': ['async'], 'cross_os': True, 'availability_zone': None}]
-    assert str(cloud.directory / 'far') not in str(shown)
+        {'backend_id': name, 'modes': ['async'], 'cross_os': cross_os, 'availability_zone': None}
+        for name, cross_os in (('sky', True), ('far', False))]
+    assert str(cloud.directory) not in str(shown)
 
 
 @pytest.mark.parametrize('specs', [
-    {}, {'replication_type': '<in> async'}, {'replication_count': '>= 1'},
+    {}, {'replication_type': '<in> async'}, {'replication_count': '>= 2'},
     {'replication_mode': 'async'}, {'replication__target': 'far', 'replication__mode': 'async'}],
     ids=lambda specs: '-'.join(specs).replace(':', '-') or 'plain')
 def test_volume_that_is_to_be_replicated_goes_where_that_is_possible(cloud, type_of, specs):
     volume_id = cloud.volume(volume_type_id=type_of(**specs))
     assert cloud.row(volume_id).host == ALPHA
     [row] = replications.of_thing(cloud.context, 'volume', volume_id)
-    assert (row.home, row.target, row.mode, row.cross_os) == ('node@alpha', 'far', 'async', True)
+    assert (row.home, row.target, row.mode, row.cross_os) == ('node@alpha', 'far', 'async', False)
     with pytest.raises(exceptions.ReplicationConflict) as caught:
         replication_claims.claim(cloud.context, 'pool', ALPHA, ALPHA)
     assert volume_id in caught.value.message

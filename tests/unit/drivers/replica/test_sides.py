@@ -393,3 +393,15 @@ def test_of_a_fenced_destination_only_what_is_nowhere_else_is_left(driver, membe
     left = [path.name for path in (tmp_path / 'home').rglob('*.*') if path.is_file()]
     assert left == [f'snapshot-{alone.name_id}.raw']
     assert read(driver, dataclasses.replace(member.volume, location='side:dr'), 0, 6) == b'after!'
+
+
+def test_one_directory_under_two_names_is_no_pair(tmp_path):
+    (tmp_path / 'home').mkdir()
+    (tmp_path / 'same').symlink_to('home')
+    driver = workbench.started('file', file_path=tmp_path / 'home',
+                               replication_device=f'backend_id:dr,path:{tmp_path}/same')
+    volume = values.Volume(str(uuid.uuid4()), 64 * MIB)
+    driver.create_volume(volume)
+    with pytest.raises(exceptions.DriverError, match='same array'):
+        driver.pair([values.Member(volume)], None, 'dr', 1)
+    assert driver.side(volume, None) == values.Side(exists=True)
