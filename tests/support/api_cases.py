@@ -334,6 +334,8 @@ def _groups():
         act.format(one, 'disable_replication'): Case(('<group>',), {}, answer=400),
         act.format(one, 'failover_replication'): Case(
             ('<group>',), {'secondary_backend_id': 'x', 'allow_attached_volume': True}, answer=400),
+        act.format(one, 'modify_body_for_action'): Case(
+            ('<group>',), {'secondary_backend_id': 'x', 'allow_attached_volume': True}, answer=400),
         act.format(one, 'list_replication_targets'): Case(('<group>',), {}, answer=400),
         'GET /group_snapshots': Case(), 'GET /group_snapshots/detail': Case(),
         'POST /group_snapshots': Case(body={'group_snapshot': {
