@@ -15,6 +15,7 @@ from cinder_ext.db import (
     replication_failover,
     replication_models,
     replication_operations,
+    replications,
     services,
     session,
     transition,
@@ -142,17 +143,41 @@ def give_back(context, operation_id, failed):
 
 
 @session.writer
-def stop_shipping(context, volume_ids, but):
-    """Other replications of volumes that were moved away from their source ship no more.
+def settle(context, operation_id, is_home, settled):
+    """Say where replications stand after their members, and why one is not where it should be.
 
-    :param but: ids of the replications by which they were moved
+    :param settled: a list of (replication id, columns where all are done, row of the first member
+        that failed or None)
+    """
+    for replication_id, values, failed in settled:
+        row = replication_failover.settle(context, operation_id, replication_id, is_home, values)
+        if row is None:
+            continue
+        said = failed if row.state == states.FAILOVER_ERROR else None
+        replications.update(context, replication_id, {
+            'error': said and said.error, 'error_code': said and said.error_code,
+            'remedy': said and 'See the members of the operation; then ask for it again.'})
+
+
+@session.writer
+def tell_others(context, moved, is_home):
+    """Replications of moved volumes to further targets ship no more, and again when they are home.
+
+    Those targets have not seen the promotion: they are shipped to anew, with its epoch.
+
+    :param moved: rows of members
     """
     protected = replication_models.ReplicationMember
-    others = (sa.select(protected.replication_id)
-              .where(protected.volume_id.in_(volume_ids), protected.replication_id.not_in(but)))
-    context.session.execute(
-        sa.update(_Replication).where(_Replication.id.in_(others)).values(is_shipping=False)
-        .execution_options(synchronize_session=False))
+    epochs = {}
+    for replication_id, volume_id in context.session.execute(
+            sa.select(protected.replication_id, protected.volume_id)
+            .where(protected.volume_id.in_([each.volume_id for each in moved]),
+                   protected.replication_id.not_in({each.replication_id for each in moved}))):
+        epoch = next(each.epoch for each in moved if each.volume_id == volume_id)
+        epochs[replication_id] = max(epoch, epochs.get(replication_id, 0))
+    for replication_id, epoch in epochs.items():
+        values = {'is_shipping': True, 'epoch': epoch} if is_home else {'is_shipping': False}
+        replications.update(context, replication_id, values)
 
 
 @session.writer

@@ -205,4 +205,5 @@ def _adopt_one(context, each):
             context.session.add(models.SnapshotMetadata(snapshot_id=row.id, key=key, value=value))
         if volume.bootable:
             volume_properties.keep_for_snapshot(context, volume.id, row.id)
+    transition.note(context, 'volume', volume.id, 'adopted', states.AVAILABLE)
     context.session.flush()

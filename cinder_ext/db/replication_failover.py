@@ -18,6 +18,7 @@ from cinder_ext.db import (
     replication_operations,
     session,
     transition,
+    volume_migrations,
     volumes,
 )
 from cinder_ext.states import replication as states
@@ -81,7 +82,7 @@ def _take(context, operation, volume_id):
         transition.refuse_failing_over(context, volume_id, action)
     _refuse_status(operation, volume_id, row)
     if not operation.force:
-        _refuse_busy_snapshots(context, volume_id)
+        _refuse_busy(context, volume_id)
     try:
         transition.move(context, states.VOLUME, volume_id, 'fail-over')
     except exceptions.TransitionRefused as refusal:
@@ -107,8 +108,8 @@ def _refuse_status(operation, volume_id, row):
             kind='volume', reason=f'volume {volume_id} cannot be failed over or back: {reason}.')
 
 
-def _refuse_busy_snapshots(context, volume_id):
-    """Whoever records a snapshot locks the volume's row first: none is missed."""
+def _refuse_busy(context, volume_id):
+    """Whoever records a snapshot or a clone locks the volume's row first: none is missed."""
     busy = context.session.execute(
         sa.select(_Snapshot.id, _Snapshot.status)
         .where(_Snapshot.volume_id == volume_id, _Snapshot.deleted_at.is_(None),
@@ -116,6 +117,10 @@ def _refuse_busy_snapshots(context, volume_id):
     if busy is not None:
         raise exceptions.InvalidState(
             kind='snapshot', reason=f'snapshot {busy.id} of volume {volume_id} is {busy.status}.')
+    clones = volume_migrations.being_cloned(context, volume_id)
+    if clones:
+        raise exceptions.InvalidState(
+            kind='volume', reason=f'volume {clones[0]} is being created from volume {volume_id}.')
 
 
 @session.writer
@@ -304,9 +309,12 @@ def settle(context, operation_id, replication_id, is_home, values=None):
 
 
 def _settled(context, operation, replication_id, is_home):
-    members = [each for each in replication_operations.members(context, operation.id)
-               if each.result != 'skipped' and replication_id in (
-                   each.replication_id, operation.replication_id)]
+    # Only these are read: of a backend each of many replications is settled.
+    query = sa.select(_Member.result, _Member.volume_id).where(
+        _Member.operation_id == operation.id, _Member.result != 'skipped')
+    if replication_id != operation.replication_id:
+        query = query.where(_Member.replication_id == replication_id)
+    members = context.session.execute(query).all()
     if all(each.result == 'done' for each in members):
         return 'failed-back' if is_home else 'failed-over'
     ids = [each.volume_id for each in members]

@@ -179,6 +179,9 @@ def reset_status(context, volume_id, status, also=None):
                                               states.ERROR_DELETING):
         raise exceptions.InvalidInput(
             reason=f'volume {volume_id} has no backend: it can be creating or in error only.')
+    if volume.previous_status is not None:
+        # A failback has nothing to restore any more.
+        volumes.update(context, volume_id, {'previous_status': None})
     transition.force(context, states.MACHINE, volume_id, status, also)
 
 

@@ -39,7 +39,7 @@ def _how(parser):
     parser.add_argument('--allow-attached', action='store_true', default=None,
                         help='Volumes that are attached too: each gets a new connection')
     parser.add_argument('--reattach', action='store_true', default=None,
-                        help='Have the compute service attach them anew')
+                        help='Wish that the compute service attaches them anew: recorded, not served')
     parser.add_argument('--consistency', choices=('strict', 'best-effort'),
                         help='Whether volumes may end at different moments')
 

@@ -110,6 +110,16 @@ class Replications(client.Requests):
         """An operation with its members."""
         return self._ask('GET', f'/replication-operations/{operation_id}')['operation']
 
+    def export_replica(self, volume_id, **options):
+        """A manifest of a volume for another cloud; returns the whole answer."""
+        return self._ask('POST', f'/volumes/{volume_id}/export-replica',
+                         json={'export-replica': _said(options)})['export-replica']
+
+    def import_replica(self, **options):
+        """Take volumes from another cloud; returns the whole answer."""
+        return self._ask('POST', '/volumes/import-replica',
+                         json={'import-replica': _said(options)})['import-replica']
+
     def _ask(self, method, path, **kwargs):
         return self._request(method, path, VERSION, **kwargs)
 

@@ -189,7 +189,7 @@ def test_killed_while_it_ships(world, record_property):
         kills += killed
         if not killed:
             break
-    assert kills >= (50 if LONG else 3)
+    assert kills >= (15 if LONG else 2)
     record_property('kills', kills)
     world.nothing_is_left()
 
@@ -210,7 +210,7 @@ def test_killed_while_it_fails_over_and_back(world, record_property):
         kills += killed
         if not killed:
             break
-    assert kills >= (50 if LONG else 3)
+    assert kills >= (15 if LONG else 2)
     record_property('kills', kills)
     world.nothing_is_left()
 
@@ -239,7 +239,7 @@ def test_killed_while_two_contents_become_one(world, record_property):
         kills += killed
         if not killed:
             break
-    assert kills >= (50 if LONG else 3)
+    assert kills >= (15 if LONG else 2)
     record_property('kills', kills)
     world.nothing_is_left()
 
@@ -271,6 +271,6 @@ def test_killed_while_it_is_taken_back(world, record_property):
         kills += killed
         if not killed:
             break
-    assert kills >= (50 if LONG else 3)
+    assert kills >= (15 if LONG else 2)
     record_property('kills', kills)
     world.nothing_is_left()

@@ -3,6 +3,8 @@ over and back.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import json
+
 import embedded
 import osc_commands
 import pytest
@@ -15,9 +17,14 @@ POOL = 'host@alpha#alpha'
 def service(tmp_path_factory):
     state = tmp_path_factory.mktemp('embedded')
     (state / 'dr').mkdir()
-    made = embedded.EmbeddedService(state / 'state', options={'alpha': {
-        'replication_device': f'backend_id:alpha-dr,path:{state}/dr,modes:async,'
-                              'availability_zone:elsewhere'}})
+    made = embedded.EmbeddedService(state / 'state', options={
+        'replication': {'cloud': 'a', 'peer_keys': 'b:a key that both clouds have'}})
+    made.write_files()
+    # An option that is repeated is beyond configparser.
+    made.config_file.write_text(made.config_file.read_text().replace('[alpha]\n', f"""[alpha]
+replication_device = backend_id:alpha-dr,path:{state}/dr,modes:async,availability_zone:elsewhere
+replication_device = backend_id:beta-of-b,path:{state}/state/beta,modes:async,cross_os:true,peer:b
+"""))
     with made:
         made.create_types()
         yield made
@@ -121,3 +128,26 @@ def test_a_volume_is_paused_synced_and_tested(service, openstack):
     said = openstack.refused('failover --volume alone --host host@beta')
     assert 'is not replicated by itself, or not as the selector says' in said
     openstack(f'failover --volume alone --host {POOL} --dry-run --wait')
+
+
+def test_a_volume_is_shown_to_another_cloud_and_looked_at_there(service, openstack, tmp_path):
+    _volume(service, 'travelling')
+    replica = osc_commands.Openstack(service.client_environment(), ['volume', 'replica'])
+    try:
+        assert 'is not replicated to another cloud' in replica.refused('export travelling')
+        openstack('enable --scope volume --target beta-of-b travelling')
+        rest.wait_for(lambda: openstack('show travelling')['state'] == 'enabled', 'the first point')
+        shown = replica(f'export --target beta-of-b --output {tmp_path}/manifest travelling')
+        assert (shown['role'], shown['released']) == ('secondary', False)
+        assert json.loads(replica('export travelling')['manifest'])['volume']['name'] == 'travelling'
+        # The backend here has the other cloud's array for its own, and is another cloud to nobody.
+        for named in (f'--manifest {tmp_path}/manifest', f"--handle {_id(service, 'travelling')}"):
+            said = replica.refused(f'import host@beta --dry-run --type alpha=beta {named}')
+            assert 'HTTP 4' in said, said
+    finally:
+        replica.close()
+
+
+def _id(service, name):
+    found, = service.api.get(f'/volumes?name={name}')['volumes']
+    return found['id']

@@ -4,6 +4,7 @@
 import datetime
 import os
 
+import embedded
 import pytest
 import servers
 import sites
@@ -98,6 +99,23 @@ def test_a_site_burns_and_comes_back_with_its_database(clouds, is_long):
     _hand_back(a, b, group_id, volumes)
 
 
+def test_a_volume_whose_type_is_replicated_moves_there_and_back(clouds, is_long):
+    if not is_long:
+        pytest.skip('one of the long variants')
+    a, b = clouds
+    for site in (a, b):
+        site.api.create_type('copied', {
+            'volume_backend_name': site.backend, 'replication_enabled': '<is> True',
+            'replication:rpo_seconds': '2'})
+    volume_id = a.api.create_volume(sites.SIZE_GIB, name='alone', volume_type='copied')['id']
+    for epoch, (source, destination) in enumerate(((a, b), (b, a)), 1):
+        replication = source.until(
+            lambda site=source: site.api.get(f'/replications?protected_id={volume_id}')[
+                'replications'], 'the replication')[0]['id']
+        source.becomes(replication, 'enabled')
+        _handed_over(source, destination, replication, None, [volume_id], epoch)
+
+
 def _burnt_and_taken_over(a, b):
     group_id, volumes = _group(a)
     attached = [a.api.attach(volume_id) for volume_id in volumes]
@@ -111,10 +129,42 @@ def _burnt_and_taken_over(a, b):
         expected=409, handle=volumes[0])['conflictingRequest']['message']
     assert 'which answers' in b.take(
         expected=409, handle=volumes[0], promote=True)['conflictingRequest']['message']
+    _refused(a, b, replication, volumes)
     _burn(a)
     writer.stop()
     _take_over(b, group_id, volumes, writer)
     return group_id, volumes, attached
+
+
+def _refused(a, b, replication, volumes):
+    """What cloud b does not take, while nothing is shipped: nothing is changed by it."""
+    other = b.api.create_volume(sites.SIZE_GIB, name='of b', volume_type='gold')['id']
+    a.ask(f'/replications/{replication}/action', {'pause': {}}, 202)
+    document = b.until(lambda: b.newest_manifest(volumes[0], a.replication(replication)),
+                       'the manifest of the newest point')
+    before = b.state()
+    for status, reason, body in (
+            (400, 'its signature is not right', {**document, 'epoch': 9}),
+            (400, 'its signature is not right', {**document, 'signature': None}),
+            (400, 'it is for cloud c', sites.signed({**document, 'to_cloud': 'c'})),
+            (400, 'no key of cloud x', sites.signed({**document, 'from_cloud': 'x'})),
+            (400, 'its version is 2', {**document, 'version': 2}),
+            (400, 'no volume type none here', sites.signed(document, type__name='none')),
+            (409, 'it is encrypted', sites.signed(document, volume__encrypted=True)),
+            (409, 'has that id', sites.signed(document, volume__id=other)),
+            (409, 'epoch 7, and the array is at epoch 0', sites.signed({**document, 'epoch': 7})),
+            (409, 'older than what lies there', sites.signed(document, point__id=other))):
+        said = b.take(expected=status, manifest=body, promote=True)
+        assert reason in next(iter(said.values()))['message'], said
+    assert 'no replica' in b.take(expected=404, handle=other)['itemNotFound']['message']
+    b.take(expected=400, handle='../../a/alpha/volumes')
+    answer = b.api.request('POST', '/volumes/import-replica', {'import-replica': {
+        'backend': b.host, 'manifest': document}}, token=f'member:{embedded.PROJECT_ID}')
+    assert answer.status_code == 403
+    assert b.state() == before
+    a.ask(f'/replications/{replication}/action', {'resume': {}}, 202)
+    a.next_point(replication)
+    b.api.delete_volume(other)
 
 
 def _take_over(b, group_id, volumes, writer):
@@ -204,7 +254,8 @@ def _handed_over(source, destination, replication, group_id, volumes, epoch):
             'primary', epoch, True)
         manifests[volume_id] = given['manifest']
     assert source.api.get('/volumes')['volumes'] == []
-    assert source.api.request('GET', f'/groups/{group_id}').status_code == 404
+    if group_id is not None:
+        assert source.api.request('GET', f'/groups/{group_id}').status_code == 404
     taken = destination.take(manifest=manifests[volumes[0]])
     assert {each['result'] for each in taken['volumes']} == {'imported'}
     assert {volume_id: sites.digest(destination.path(volume_id)) for volume_id in volumes} == contents

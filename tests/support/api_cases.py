@@ -205,6 +205,10 @@ def _replications():
         f'POST {one}/action sync_now': Case(('<replication>',), {}),
         f'POST {one}/action test': Case(('<replication>',), {
             'point_id': UNKNOWN, 'expires_in_seconds': 60}),
+        'POST /volumes/{volume_id}/export-replica': Case(('<volume>',), {'export-replica': {
+            'clear_existing': False, 'target': 'dr'}}),
+        'POST /volumes/import-replica': Case(body={'import-replica': {
+            'backend': 'node@alpha', 'handle': UNKNOWN, 'promote': False, 'volume_types': {'a': 'b'}}}),
         'GET /replication-operations': Case(),
         'GET /replication-operations/{operation_id}': Case(('<operation>',)),
     }
@@ -334,8 +338,7 @@ def _groups():
         act.format(one, 'disable_replication'): Case(('<group>',), {}, answer=400),
         act.format(one, 'failover_replication'): Case(
             ('<group>',), {'secondary_backend_id': 'x', 'allow_attached_volume': True}, answer=400),
-        act.format(one, 'modify_body_for_action'): Case(
-            ('<group>',), {'secondary_backend_id': 'x', 'allow_attached_volume': True}, answer=400),
+        act.format(one, 'modify_body_for_action'): Case(('<group>',), {}, answer=400),
         act.format(one, 'list_replication_targets'): Case(('<group>',), {}, answer=400),
         'GET /group_snapshots': Case(), 'GET /group_snapshots/detail': Case(),
         'POST /group_snapshots': Case(body={'group_snapshot': {

@@ -14,6 +14,7 @@ import types
 import uuid
 
 import oslo_messaging
+import replica_answers
 import webob
 from api_rows import GLOBAL, HOST, Rows
 
@@ -110,6 +111,7 @@ class Stage:
         for backend in ('alpha', 'beta'):
             self._serve(transport.VOLUME_TOPIC, f'node@{backend}',
                         _taking(_Backend(), volume.VolumeAPI))
+        self._serve(transport.REPLICATION_TOPIC, 'node@alpha', replica_answers.Replicas())
         self.application = app.build(self.conf, rpc)
         self._inner = dispatch.Dispatcher(self.conf, rpc, policy.Enforcer(self.conf))
         self._seed()

@@ -5,6 +5,7 @@ service; in the long form it is daemons on a broker and a database server.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import copy
 import hashlib
 import json
 import os
@@ -18,6 +19,10 @@ import daemons
 import embedded
 import rest
 import servers
+import sqlalchemy as sa
+import two_clouds
+
+from cinder_ext.objects import manifest
 
 KEY = 'only these two clouds know it'
 SIZE_GIB = 1
@@ -59,6 +64,18 @@ class _Settled:
 
     def path(self, volume_id):
         return self.array / 'volumes' / f'volume-{volume_id}.raw'
+
+    def newest_manifest(self, volume_id, replication):
+        """What lies on its array beside the newest point of a replication; None until it is there."""
+        path = (self.array / 'replication' / 'volumes' / volume_id
+                / f"{replication['last_consistent_point']}.manifest")
+        points = self.array / 'replication' / 'points'
+        newest = max(points.glob('*.json'), key=lambda each: each.stat().st_mtime)
+        return json.loads(path.read_text()) if newest.stem == path.stem else None
+
+    def state(self):
+        """All rows of its database but signs of life, and its whole array."""
+        return self.rows(), two_clouds.tree(self.array)
 
     # the API
 
@@ -137,6 +154,10 @@ class Embedded(_Settled, embedded.EmbeddedService):
         super().__init__(directory / cloud, backends=(self.backend,),
                          options=_options(self, cloud, directory / other, self.target))
 
+    def rows(self):
+        return {name: rows for name, rows in two_clouds.rows(self.state_dir / 'cinder-ext.db').items()
+                if name != 'services'}
+
     def lose_database(self):
         for pattern in ('cinder-ext.db*', 'flows.db*'):
             for path in self.state_dir.glob(pattern):
@@ -153,8 +174,27 @@ class OnServers(_Settled, daemons.Daemons):
                          transport_url, _options(self, cloud, directory / other, self.target))
         self.backends = (self.backend,)
 
+    def rows(self):
+        engine = sa.create_engine(self.database_url, poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            return {name: sorted(map(repr, connection.exec_driver_sql(f'SELECT * FROM {name}')))
+                    for name in sa.inspect(engine).get_table_names() if name not in _UNSTEADY}
+
     def lose_database(self):
         self.prepare()
+
+
+_UNSTEADY = ('services', 'groups')
+"""Tables with signs of life, and one whose name the server keeps for itself."""
+
+
+def signed(document, **changes):
+    """A manifest with another word in it, signed by who knows the key; ``room__name=value``."""
+    made = copy.deepcopy(document)
+    for path, value in changes.items():
+        room, name = path.split('__')
+        made[room][name] = value
+    return json.loads(manifest.signed(made, KEY.encode()))
 
 
 class Writer:

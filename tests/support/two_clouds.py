@@ -135,10 +135,11 @@ class Cloud:
 
     def state(self):
         """Everything that its database and its array hold, for comparison."""
-        return _rows(self.directory / 'test.db'), tree(self.array)
+        return rows(self.directory / 'test.db'), tree(self.array)
 
 
-def _rows(path):
+def rows(path):
+    """Table -> all its rows, of an SQLite file."""
     found = {}
     with contextlib.closing(sqlite3.connect(path)) as live:
         tables = [name for name, in live.execute(

@@ -5,7 +5,7 @@ import contextlib
 import os
 
 from cinder_ext.drivers.generic import directories, partials
-from cinder_ext.drivers.replica import looking, moments, moving, points, taking
+from cinder_ext.drivers.replica import looking, moments, moving, points, staging, taking
 
 _CANDIDATES = 3
 """Files that both sides have, of which the nearest is looked for: so many at most."""
@@ -63,18 +63,29 @@ class Cargo:
         with contextlib.ExitStack() as opened:
             source = opened.enter_context(moments.opened(source_path))
             base_path, ranges = self._nearest(source, opened)
-            size_bytes = os.fstat(source).st_size
+            status = os.fstat(source)
+            size_bytes = status.st_size
             if base_path and not ranges and os.stat(base_path).st_size == size_bytes:
                 # What is kept is never written again: what is equal may be the same file.
                 os.link(base_path, target_path, follow_symlinks=False)
                 directories.sync(os.path.dirname(target_path))
                 return
-            new = opened.enter_context(partials.replacing(target_path))
-            if base_path:
-                self.destination.fill(opened.enter_context(moments.opened(base_path)),
-                                      new.descriptor)
-            os.ftruncate(new.descriptor, size_bytes)
-            moving.move(source, new.descriptor, ranges, self.pace)
+
+            def begin(target):
+                if base_path:
+                    self.destination.fill(opened.enter_context(moments.opened(base_path)), target)
+                os.ftruncate(target, size_bytes)
+
+            if moving.length(ranges) > staging.CHECKPOINT_BYTES:
+                # Another file of the same name is another state of the volume.
+                key = [os.path.basename(base_path or ''), size_bytes, status.st_ino,
+                       status.st_mtime_ns]
+                with staging.staged(target_path, key, begin) as new:
+                    moving.move(source, new.descriptor, ranges, self.pace, new.done, new.moved)
+            else:
+                with partials.replacing(target_path) as new:
+                    begin(new.descriptor)
+                    moving.move(source, new.descriptor, ranges, self.pace)
 
     def _nearest(self, source, opened):
         """Of the files that both sides have, the one from which least must be moved.

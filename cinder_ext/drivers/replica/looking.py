@@ -6,7 +6,7 @@ import os
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.replica import moments, moving, points, roles
+from cinder_ext.drivers.replica import arrays, moments, moving, points, roles
 
 
 def side(array, name_id):
@@ -23,7 +23,7 @@ def replicas(array):
     found = {}
     with array.mapped('listing replicas'):
         names = os.listdir(array.volumes_room) if os.path.isdir(array.volumes_room) else []
-        for name_id in names:
+        for name_id in filter(arrays.NAME_ID.fullmatch, names):
             if roles.read(array, name_id).role is not None:
                 marks = points.of(array, name_id)
                 found[name_id] = (side(array, name_id), _size(array, name_id, marks),
@@ -34,20 +34,30 @@ def replicas(array):
 
 def pending_bytes(members, source, destination):
     """See replication.Replication.pending_bytes."""
-    total = 0
-    for member in members:
-        name_id = member.volume.name_id
-        common = points.common(source, destination, name_id)
-        if common and not source.shares_blocks:
-            return None
-        base = points.content(source, name_id, common[-1].id) if common else None
-        there = set(common[-1].snapshots(name_id)) if common else set()
-        missing = [source.path(each) for each in member.snapshots if each.name_id not in there]
-        with source.mapped(f'comparing {name_id}'):
-            total += sum(_differing_bytes(source, base, path) for path in missing
-                         if os.path.lexists(path))
-            total += _differing_bytes(source, base, head(source, member.volume))
-    return total
+    found = [_pending(member, source, destination) for member in members]
+    return None if None in found else sum(found)
+
+
+def _pending(member, source, destination):
+    name_id, path = member.volume.name_id, head(source, member.volume)
+    common = points.common(source, destination, name_id)
+    base = points.content(source, name_id, common[-1].id) if common else None
+    there = set(common[-1].snapshots(name_id)) if common else set()
+    missing = [source.path(each) for each in member.snapshots if each.name_id not in there]
+    with source.mapped(f'comparing {name_id}'):
+        missing = [each for each in missing if os.path.lexists(each)]
+        if base is None or source.shares_blocks:
+            return sum(_differing_bytes(source, base, each) for each in (*missing, path))
+        # Without shared blocks it would take reading all to tell how much it is.
+        mark = points.read(source, common[-1].id)
+        is_unchanged = mark.members[name_id].get('head') == state(path)
+        return sum(_differing_bytes(source, None, each) for each in missing) if is_unchanged else None
+
+
+def state(path):
+    """What changes when a file is written to, or is another file: a list of JSON values."""
+    status = os.stat(path)
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
 
 
 def head(array, volume):
@@ -71,7 +81,7 @@ def content(array, name_id):
 
 def snapshot(array, name_id, snapshot_name_id):
     """Where a snapshot lies of a volume that is not primary."""
-    return os.path.join(array.room(name_id), f'snapshot-{snapshot_name_id}.raw')
+    return os.path.join(array.room(name_id), f'snapshot-{arrays.checked(snapshot_name_id)}.raw')
 
 
 def _heads(array, name_id):

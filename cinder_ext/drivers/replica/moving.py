@@ -75,22 +75,26 @@ def changed(array, base, newer):
                            size_bytes)
 
 
-def move(source, target, ranges, pace):
+def move(source, target, ranges, pace, start_offset=0, moved=None):
     """Make ranges of a target equal to a source.
 
     :param source: descriptor open for reading
     :param target: descriptor open for writing, as large
     :param ranges: values.Range, ascending
     :param pace: Pace
+    :param start_offset: what lies below it is left out
+    :param moved: function(values.Range) called after each unit
     """
     view = blockio.buffer(units.UNIT_BYTES)
-    for part in units.cut(ranges):
+    for part in units.cut(ranges, start_offset=start_offset):
         pace.check(part.length)
         count = blockio.read_into(source, view[:part.length], part.offset)
         for offset, length, is_zero in _pieces(view[:count]):
             at = part.offset + offset
             if not is_zero or not blockio.punch_hole(target, at, length):
                 blockio.write_from(target, view[offset:offset + length], at)
+        if moved is not None:
+            moved(part)
 
 
 def _pieces(view):

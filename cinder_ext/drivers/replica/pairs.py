@@ -7,6 +7,7 @@ import functools
 import os
 
 from cinder_ext import exceptions
+from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import directories
 from cinder_ext.drivers.replica import points, roles, several, turns
 
@@ -18,6 +19,7 @@ def pair(members, source, destination, epoch):
         array.prepare()
         for name_id in name_ids:
             array.check(name_id, is_write=True)
+    _check_two(source, destination)
     for member in members:
         _check_source(source, member, epoch)
     with destination.held(name_ids, make=True):
@@ -54,6 +56,7 @@ def resync(members, source, discard, epoch):
     for array in (source, discard):
         for name_id in name_ids:
             array.check(name_id, is_write=True)
+    _check_two(source, discard)
     for name_id in name_ids:
         _check_winner(source, name_id, epoch)
     with source.held(name_ids):
@@ -63,6 +66,13 @@ def resync(members, source, discard, epoch):
     with discard.held(name_ids, make=True):
         for member in members:
             _give_up(member, source, discard, epoch)
+
+
+def _check_two(first, second):
+    """One directory under two names, or a copy of one, is no pair."""
+    if first.identity == second.identity:
+        raise exceptions.DriverError(
+            reason=f'{roles.title(first)} and {roles.title(second)} are the same array')
 
 
 def _check_source(array, member, epoch):
@@ -156,7 +166,17 @@ def _remove(array, _destination, member):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(array.path(volume))
                 directories.sync(os.path.dirname(array.path(volume)))
+            _remove_shipped(array, volume.name_id)
             _empty(array, volume.name_id)
+
+
+def _remove_shipped(array, name_id):
+    """Snapshots of a side that was fenced and never demoted, as far as the other side has them."""
+    shared = set(roles.bases(array, name_id).values())
+    for mark in points.of(array, name_id):
+        for snapshot in mark.snapshots(name_id) if mark.id in shared else ():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(array.path(values.Snapshot(snapshot, name_id, 0)))
 
 
 @contextlib.contextmanager

@@ -10,9 +10,13 @@ import dataclasses
 import json
 import os
 
+from oslo_log import log as logging
+
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import partials
-from cinder_ext.drivers.replica import arrays
+from cinder_ext.drivers.replica import arrays, staging
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Mark:
 
     :ivar number: grows from point to point of a volume, whatever the clocks say
     :ivar bytes_shipped: what it added here
-    :ivar members: name_id -> {'snapshots': [name_id ...]}
+    :ivar members: name_id -> {'snapshots': [name_id ...]}, and where it was taken 'head': what
+        looking.state said of the volume before
     :ivar receivers: identities of the arrays that it was taken for, when it was taken here
     """
 
@@ -50,6 +55,10 @@ def read(array, point_id):
                 # It is replaced by another file, never written again.
                 return _parsed(stream.name, status.st_ino, status.st_mtime_ns, stream)
         except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as fault:
+            LOG.warning('%s: point %s cannot be read and counts for nothing: %s', array.title,
+                        point_id, fault)
             return None
 
 
@@ -148,6 +157,7 @@ def sweep(array, name_id):
                 if mark is None or name_id not in mark.members:
                     _drop(os.path.join(room, name))
         partials.sweep(room)
+        staging.sweep(room)
 
 
 def _others(mark, name_id):

@@ -39,6 +39,9 @@ def read(array, name_id):
                 return Role(**json.load(stream))
         except FileNotFoundError:
             return Role()
+        except (ValueError, TypeError) as fault:
+            raise exceptions.DriverError(
+                reason=f'{array.title}: the role of {name_id} cannot be read: {fault}')
 
 
 def write(array, name_id, role):

@@ -29,7 +29,8 @@ class Sides(replication.Replication):
     def __init__(self, settings):
         super().__init__(settings)
         options = settings.options
-        self._entries = targets.parse(settings.name, options.replication_device or [])
+        self._entries = targets.parse(
+            settings.name, options.replication_device or [], options.file_path)
         may_share = options.file_reflink == 'auto'
         self._arrays = {None: arrays.Array(settings.name, None, options.file_path or '', may_share,
                                            options.file_control_file)}

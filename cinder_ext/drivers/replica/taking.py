@@ -90,7 +90,7 @@ def _freeze(shipment, stacks):
         else:
             pairs.append((opened.enter_context(moments.opened(path)),
                           opened.enter_context(partials.replacing(target)).descriptor))
-        found[name_id] = {'snapshots': [
+        found[name_id] = {'head': looking.state(path), 'snapshots': [
             each.name_id for each in member.snapshots if snapshot_path(source, name_id, each)]}
     if pairs:
         origins, targets = zip(*pairs, strict=True)

@@ -50,13 +50,14 @@ class Entry:
     control_file: str | None = None
 
 
-def parse(backend, devices):
+def parse(backend, devices, home=None):
     """The targets of a backend: backend_id -> Entry.
 
     :param devices: what ``replication_device`` holds, a list of dicts
+    :param home: path of the backend's own directory
     :raises Misconfigured: an entry is wrong; no value of it is in the message
     """
-    found = {}
+    found, paths = {}, {os.path.normpath(home or '/')}
     for number, device in enumerate(devices, 1):
         try:
             entry = _entry({key.strip(): (value or '').strip() for key, value in device.items()})
@@ -67,6 +68,10 @@ def parse(backend, devices):
         if name in found:
             raise exceptions.Misconfigured(
                 backend=backend, reason=f'two of replication_device have the backend_id {name}')
+        if os.path.normpath(entry.path) in paths:
+            raise exceptions.Misconfigured(
+                backend=backend, reason=f'the path of {name} is that of another array')
+        paths.add(os.path.normpath(entry.path))
         found[name] = entry
     return found
 

@@ -228,8 +228,16 @@ class DemoteSource(Step):
             driver.pair([mate.member], None, unit.source, mate.row.epoch)
 
 
+_TO_DO = ('Detach the volume from the server and attach it again. What the server has open is the '
+          'volume of the side that was left, and a restart of the server does not change that.')
+
+
 class ConnectServers(Step):
-    """Give each attachment the way to where its volume is now, and say what is left to be done."""
+    """Give each attachment the way to where its volume is now, and say what is left to be done.
+
+    The compute service is asked nothing: a server keeps the connection that it has stored until the
+    volume is attached anew, which takes a volume that nobody is failing over.
+    """
 
     def do(self):
         work = self.work
@@ -245,22 +253,21 @@ class ConnectServers(Step):
     def _connect(self, unit, mate, attachment):
         said = {'attachment_id': attachment.id, 'server_id': attachment.instance_id,
                 'host': attachment.attached_host, 'connection': 'none',
-                'to_do': 'Nothing: no host was connected.'}
+                'is_reattached': False, 'to_do': 'Nothing: no host was connected.'}
         if not attachment.connector:
             return said
         try:
             found = self.work.driver(unit).connect_volume(mate.member.volume, attachment.connector)
         except (exceptions.DriverError, OSError) as fault:
             return {**said, 'connection': 'failed', 'error': outcome.text(fault),
-                    'to_do': 'Detach the volume from the server, and attach it again.'}
+                    'to_do': _TO_DO}
         # What was added to it for its consumer (limits, mode) holds on.
         before = attachment.connection_info or {}
         mode = {'access_mode': before['access_mode']} if 'access_mode' in before else {}
         failovers.keep_connection(self.work.context, attachment.id, {
             **before, **found.data, 'driver_volume_type': found.driver_volume_type, **mode})
         return {**said, 'connection': 'renewed',
-                'to_do': 'Reboot the server hard, or detach the volume and attach it again: what '
-                         'the server has open is not used any more.'}
+                'to_do': _TO_DO}
 
 
 class CloseMembers(Step):
@@ -284,8 +291,8 @@ class CloseMembers(Step):
         operation_members.note_facts(
             self.work.context, self.work.id, loss_seconds=max(seconds, default=None),
             oldest_consistent_at=min(points).isoformat() if points else None)
-        failovers.stop_shipping(self.work.context, [row.volume_id for row in rows],
-                                [row.replication_id for row in rows])
+        if rows:
+            failovers.tell_others(self.work.context, rows, self.work.is_home)
 
     def _end_backend(self):
         work, asked = self.work, self.work.operation()

@@ -10,7 +10,6 @@ from cinder_ext.db import (
     operation_members,
     replication_failover,
     replication_operations,
-    replications,
 )
 from cinder_ext.states import replication as states
 
@@ -152,17 +151,18 @@ def close(work, fault=None):
 def settle_replications(work):
     """Each replication that was begun gets the state that follows from its members.  Idempotent."""
     rows = replication_operations.members(work.context, work.id)
-    for row in replication_failover.replications_of(work.context, work.id):
-        moved = [each for each in rows if each.replication_id == row.id and each.step == 'promoted']
-        failed = [each for each in rows if each.replication_id == row.id and each.result == 'failed']
-        values = _moved(work, row, moved) if moved else {}
-        settled = replication_failover.settle(work.context, work.id, row.id, work.is_home, values)
-        if settled is None:
-            continue
-        first = failed[0] if failed and settled.state == states.FAILOVER_ERROR else None
-        replications.update(work.context, row.id, {
-            'error': first and first.error, 'error_code': first and first.error_code,
-            'remedy': first and 'See the members of the operation; then ask for it again.'})
+    of_replication = {}
+    for each in rows:
+        of_replication.setdefault(each.replication_id, []).append(each)
+    for some in chunks(replication_failover.replications_of(work.context, work.id)):
+        settled = []
+        for row in some:
+            members = of_replication.get(row.id, [])
+            moved = [each for each in members if each.step == 'promoted']
+            failed = [each for each in members if each.result == 'failed']
+            settled.append((row.id, _moved(work, row, moved) if moved else {},
+                            failed[0] if failed else None))
+        failovers.settle(work.context, work.id, work.is_home, settled)
 
 
 def _moved(work, row, moved):

@@ -111,7 +111,8 @@ class Shipper:
         shipment = Shipment(self._tools, context, row, parts, self._point_id(unit, parts),
                             self._manifests)
         try:
-            point = shipment.go()
+            with self._tools.turn(unit.volume_ids):
+                point = shipment.go()
         except exceptions.SplitBrain as fault:
             return self._settle_split(context, shipment.row, unit, shipment, fault)
         except (exceptions.DriverError, OSError) as fault:
@@ -189,7 +190,9 @@ class Shipper:
             if split.is_lost(sides, row):
                 LOG.warning('replication %s: %s has no replica of %s any more, it is made anew',
                             row.id, row.destination_side or 'home', ', '.join(unit.volume_ids))
-                return self._arrived(context, row, unit, shipment, shipment.go(is_new=True))
+                with self._tools.turn(unit.volume_ids):
+                    point = shipment.go(is_new=True)
+                return self._arrived(context, row, unit, shipment, point)
         except exceptions.SplitBrain as again:
             fault, sides = again, split.look(shipment.driver, row, shipment.members)
         except (exceptions.DriverError, OSError) as other:

@@ -49,6 +49,7 @@ def ship(work, unit, name):
     if not unit.mates:
         raise exceptions.DriverError(reason='a point without members')
     point_id = work.point_id(unit.replication.id, name, *(mate.volume.id for mate in unit.mates))
-    return work.driver(unit).ship(
-        unit.members, unit.source, unit.destination, point_id, unit.replication.retention,
-        work.manifests(unit, point_id))
+    with work.tools.turn(mate.volume.id for mate in unit.mates):
+        return work.driver(unit).ship(
+            unit.members, unit.source, unit.destination, point_id, unit.replication.retention,
+            work.manifests(unit, point_id))

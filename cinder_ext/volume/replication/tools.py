@@ -1,6 +1,7 @@
 """What the replication work of one backend's service uses, whoever's work it is."""
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import threading
 import time
 
@@ -10,6 +11,7 @@ from cinder_ext import compute, exceptions
 from cinder_ext.db import services
 from cinder_ext.drivers import capabilities, loader
 from cinder_ext.drivers.replication import Replication
+from cinder_ext.volume import running
 
 LOG = log.getLogger(__name__)
 
@@ -36,8 +38,21 @@ class Tools:
         self.compute = compute.Compute(conf)
         self.stopping = stopping or threading.Event()
         self.manifests = lambda *about: {}
+        self._running = running.Running()
         self._lock = threading.Lock()
         self._drivers = {}
+
+    @contextlib.contextmanager
+    def turn(self, volume_ids):
+        """Ship these volumes while the block runs, and nobody else of this process does.
+
+        A point that the shipper has under way and the last one of a failover would be in each
+        other's way: a driver ships a volume once at a time.
+        """
+        with contextlib.ExitStack() as turns:
+            for volume_id in sorted(set(volume_ids)):
+                turns.enter_context(self._running.turn(volume_id))
+            yield
 
     def serves(self, home):
         """Whether a backend can be worked on here: it is this service's own, or this

@@ -1,6 +1,10 @@
 """A volume of one cloud becomes one of another cloud: its bytes, its snapshots, what it is called."""
 # SPDX-License-Identifier: Apache-2.0
 
+import copy
+from concurrent import futures
+
+from cinder_ext import exceptions
 from cinder_ext.db import (
     groups,
     models,
@@ -185,3 +189,26 @@ def test_a_volume_comes_back_and_its_bytes_with_it(story):
     with story.a.bound():
         assert volumes.get(story.a.context, row.id).status == 'available'
         assert volumes.get(story.a.context, row.id).id == row.id
+
+
+def test_of_two_imports_at_once_one_records_it(story):
+    """The other one finds it there, or is told that somebody was first."""
+    rows = story.make(2)
+    story.ship(rows)
+    story.a.control(cut=True)
+    with story.b.bound():
+        def take(row):
+            ctxt = copy.copy(story.b.context)
+            try:
+                return story.b.endpoint.import_replica(ctxt, {
+                    'name_id': row.id, 'promote': True, 'with_group': True})
+            except exceptions.ReplicaRefused as refusal:
+                return refusal
+        with futures.ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(take, rows))
+        told = [{each['result'] for each in answer['volumes']} for answer in answers
+                if isinstance(answer, dict)]
+        assert told.count({'imported'}) == 1
+        assert all(each in ({'imported'}, {'present'}) for each in told)
+        for row in rows:
+            assert volumes.get(story.b.context, row.id).status == 'available'

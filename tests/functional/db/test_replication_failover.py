@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import pytest
+from oslo_utils import timeutils
 from replication_rows import BACKEND, ON_SQLITE, POOL, make_group, protect, ship, word
 
 from cinder_ext import exceptions
@@ -120,6 +121,15 @@ def test_a_planned_failover_waits_for_snapshots_that_are_being_made(enabled, ctx
     operations.close(ctxt, operation.id)
     forced = _begin(ctxt, row, force=True)
     assert replication_failover.take_members(ctxt, forced.id) == [row.protected_id]
+
+
+def test_a_planned_failover_waits_for_clones_that_are_being_made(enabled, make_volume, ctxt):
+    row = enabled()
+    clone = make_volume(status='creating', source_volid=row.protected_id)
+    operation = _begin(ctxt, row)
+    assert replication_failover.take_members(ctxt, operation.id) == []
+    assert clone in _member(ctxt, operation).error
+    assert word(ctxt, row.protected_id) == 'enabled'
 
 
 # What is refused meanwhile
@@ -354,6 +364,14 @@ def test_volumes_that_are_not_replicated_come_back_as_they_were(enabled, make_vo
     kept[attachment_of] = 'available'
     assert {each: volumes.get(ctxt, each).status for each in kept} == kept
     assert volumes.get(ctxt, in_use[0]).status == 'reserved'
+
+
+def test_what_an_administrator_has_reset_is_not_restored(make_volume, ctxt):
+    volume_id = make_volume(launched_at=timeutils.utcnow())
+    replication_failover.strand(ctxt, [volume_id])
+    volume_requests.reset_status(ctxt, volume_id, 'error')
+    assert replication_failover.restore(ctxt, BACKEND) == []
+    assert volumes.get(ctxt, volume_id).status == 'error'
 
 
 def test_a_volume_that_was_in_error_before_stays_so(make_volume, ctxt):

@@ -1,6 +1,7 @@
 """One volume, there and back again, by every verb."""
 # SPDX-License-Identifier: Apache-2.0
 
+import pathlib
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import attachments, replication_changes, snapshots
+from cinder_ext.drivers.conformance import media
 from cinder_ext.volume.replication import trials
 
 A, B, C = b'a' * 4096, b'b' * 4096, b'c' * 4096
@@ -220,7 +222,8 @@ def test_an_attached_volume_is_left_out_unless_that_is_allowed(stage):
     said, = done.members[volume_id].attachments
     assert (said['server_id'], said['attachment_id'], said['connection']) == (
         'a-server', attachment_id, 'renewed')
-    assert 'eboot' in said['to_do']
+    assert 'attach it again' in said['to_do']
+    assert said['is_reattached'] is False
     info = attachments.get(stage.context, attachment_id).connection_info
     assert info['device_path'].startswith(f'{stage.directory}/dr/')
     assert (info['access_mode'], info['qos_specs']) == ('rw', None)
@@ -278,3 +281,73 @@ def test_what_failed_over_is_not_failed_over_again(stage):
     done = stage.operate('failover', scope='volume', protected_id=volume_id)
     assert (done.state, done.members[volume_id].error_code) == (
         'failed', 'cinder_ext.replication_action_refused')
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A stage whose arrays can tell cheaply what was written since a point."""
+    with media.mounted_xfs(tmp_path) as directory:
+        made = two_sides.Stage(pathlib.Path(directory))
+        yield made
+        made.stop()
+
+
+def test_a_home_that_comes_back_without_writes_of_its_own_is_taken_back(shared):
+    stage = shared
+    volume_id = stage.volume(A)
+    replication = stage.protect(volume_id)
+    stage.control(cut=True)
+    assert stage.operate('failover', replication.id, force=True).state == 'succeeded'
+    stage.control()
+    stage.write(volume_id, B)
+    for verb in ('reprotect', 'failback'):
+        done = stage.operate(verb, replication.id)
+        assert done.state == 'succeeded', done
+    assert (stage.words(volume_id), stage.read(volume_id, 4096)) == (
+        ('available', 'enabled', None), B)
+
+
+def test_a_reprotect_never_discards_what_home_has_written(stage):
+    volume_id = stage.volume(A)
+    replication = stage.protect(volume_id)
+    stage.write(volume_id, B)
+    stage.control(cut=True)
+    stage.operate('failover', replication.id, force=True)
+    stage.control()
+    done = stage.operate('reprotect', replication.id)
+    assert (done.state, done.members[volume_id].error_code) == ('failed', 'cinder_ext.split_brain')
+    home = stage.directory / 'alpha' / 'volumes' / f'volume-{volume_id}.raw'
+    assert home.read_bytes()[:4096] == B
+
+
+def test_a_second_target_waits_while_the_volume_is_at_the_first(tmp_path):
+    stage = two_sides.Stage(tmp_path, more_targets=('far',))
+    volume_id = stage.volume(A)
+    near, far = stage.protect(volume_id), stage.protect(volume_id, target='far')
+    assert stage.operate('failover', near.id).state == 'succeeded'
+    assert stage.replication(far.id).is_shipping is False
+    stage.write(volume_id, B)
+    assert stage.operate('failback', near.id).state == 'succeeded'
+    row = stage.replication(far.id)
+    assert (row.is_shipping, row.state, row.epoch) == (
+        True, 'enabled', stage.replication(near.id).epoch)
+    stage.ship(far.id)
+    done = stage.operate('failover', far.id)
+    assert done.state == 'succeeded', done
+    assert (stage.words(volume_id)[2], stage.read(volume_id, 4096)) == ('side:far', B)
+    stage.stop()
+
+
+def test_a_target_that_burnt_is_left_for_a_home_that_was_demoted(stage):
+    volume_id = stage.volume(A)
+    replication = stage.protect(volume_id)
+    stage.operate('failover', replication.id)
+    stage.write(volume_id, B)
+    stage.control('dr', lost=True)
+    planned = stage.operate('failback', replication.id)
+    assert (planned.state, stage.words(volume_id)[1]) == ('failed', 'failed-over')
+    done = stage.operate('failback', replication.id, force=True)
+    assert done.state == 'succeeded', done
+    assert (stage.words(volume_id), stage.read(volume_id, 4096)) == (
+        ('available', 'enabled', None), A)
+    assert done.members[volume_id].loss_seconds > 0

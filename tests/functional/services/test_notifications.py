@@ -1,6 +1,7 @@
 """What listeners are told of while volumes and snapshots come and go."""
 # SPDX-License-Identifier: Apache-2.0
 
+import datetime
 import threading
 import uuid
 
@@ -12,6 +13,7 @@ from oslo_messaging.notify import notifier
 from cinder_ext.db import (
     migration_actions,
     qos_specs,
+    replica_handover,
     replication_failover,
     replication_operations,
     session,
@@ -211,3 +213,16 @@ def test_a_failover_is_told_by_resource_by_operation_and_by_volume(cloud, told):
                           'replication_operation.node@alpha',
                           'replication_operation.member.node@alpha'}
     assert 'side:secret' not in str(told.heard)
+
+
+def test_a_volume_that_goes_to_another_cloud_and_comes_back_is_told(cloud, told):
+    volume_id = cloud.volume()
+    replica_handover.release(cloud.context, volume_id, 2, 'other', {'name_id': volume_id})
+    replica_handover.adopt(cloud.context, [{
+        'values': {'id': volume_id, 'project_id': 'project', 'user_id': 'user', 'size': 1,
+                   'host': 'node@alpha#alpha'},
+        'metadata': {}, 'admin_metadata': {}, 'image_metadata': {}, 'epoch': 3, 'snapshots': [],
+        'created_at': datetime.datetime(2026, 1, 2)}])
+    cloud.until(lambda: 'volume.import_replica.end' in told.names())
+    assert told.names()[2:] == [
+        'volume.unmanage.start', 'volume.unmanage.end', 'volume.import_replica.end']

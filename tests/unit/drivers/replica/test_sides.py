@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+import threading
 import time
 import uuid
 
@@ -330,3 +331,77 @@ def test_a_volume_of_that_name_is_never_overwritten(driver, member, tmp_path):
     with pytest.raises(exceptions.SplitBrain):
         driver.resync([member], None, 'dr', 1)
     assert read(other, member.volume, 0, 7) == b'its own'
+
+
+def test_a_large_shipment_goes_on_where_it_was_cut_off(driver, tmp_path):
+    size_bytes = 80 * MIB
+    member = values.Member(values.Volume(str(uuid.uuid4()), size_bytes))
+    driver.create_volume(member.volume)
+    write(driver, member.volume, 0, os.urandom(4 * MIB) * 20)
+    driver.pair([member], None, 'dr', 1)
+    control, point_id = tmp_path / 'control', point()
+    control.write_text(f'{{"bytes_per_second": {100 * MIB}}}')
+    failed = []
+
+    def ship():
+        try:
+            driver.ship([member], None, 'dr', point_id, 1)
+        except exceptions.BackendDown as fault:
+            failed.append(fault)
+
+    thread = threading.Thread(target=ship)
+    thread.start()
+    room = tmp_path / 'dr' / 'replication' / 'volumes' / member.volume.name_id
+    while thread.is_alive() and not (room / f'{point_id}.raw.staged.json').exists():
+        time.sleep(0.001)
+    control.write_text('{"cut": true}')
+    thread.join()
+    assert failed
+    taken_at = driver.side(member.volume, None).points[-1].taken_at
+    control.unlink()
+    found = driver.ship([member], None, 'dr', point_id, 1)
+    assert found.taken_at == taken_at
+    assert 0 < found.bytes_shipped <= size_bytes - 64 * MIB
+    driver.promote(member, 'dr', 2)
+    there = dataclasses.replace(member.volume, location='side:dr')
+    assert read(driver, there, 0, size_bytes) == read(driver, member.volume, 0, size_bytes)
+
+
+def test_without_shared_blocks_it_is_known_that_nothing_is_pending(driver, member):
+    driver.pair([member], None, 'dr', 1)
+    assert driver.pending_bytes([member], None, 'dr') > 0
+    driver.ship([member], None, 'dr', point(), 2)
+    assert driver.pending_bytes([member], None, 'dr') == 0
+    driver.create_snapshot(values.Snapshot(str(uuid.uuid4()), member.volume.name_id, 64 * MIB))
+    assert driver.pending_bytes([member], None, 'dr') == 0
+    write(driver, member.volume, 0, b'more')
+    assert driver.pending_bytes([member], None, 'dr') is None
+    driver.ship([member], None, 'dr', point(), 2)
+    driver.fence(member, None, 1)
+    assert driver.pending_bytes([member], None, 'dr') in (0, None)
+
+
+def test_of_a_fenced_destination_only_what_is_nowhere_else_is_left(driver, member, tmp_path):
+    driver.pair([member], None, 'dr', 1)
+    driver.ship([member], None, 'dr', point(), 2)
+    alone = values.Snapshot(str(uuid.uuid4()), member.volume.name_id, 64 * MIB)
+    driver.create_snapshot(alone)
+    before = member
+    driver.promote(member, 'dr', 2)
+    driver.fence(before, None, 2)
+    assert driver.unpair([values.Member(member.volume)], 'dr', None) == []
+    left = [path.name for path in (tmp_path / 'home').rglob('*.*') if path.is_file()]
+    assert left == [f'snapshot-{alone.name_id}.raw']
+    assert read(driver, dataclasses.replace(member.volume, location='side:dr'), 0, 6) == b'after!'
+
+
+def test_one_directory_under_two_names_is_no_pair(tmp_path):
+    (tmp_path / 'home').mkdir()
+    (tmp_path / 'same').symlink_to('home')
+    driver = workbench.started('file', file_path=tmp_path / 'home',
+                               replication_device=f'backend_id:dr,path:{tmp_path}/same')
+    volume = values.Volume(str(uuid.uuid4()), 64 * MIB)
+    driver.create_volume(volume)
+    with pytest.raises(exceptions.DriverError, match='same array'):
+        driver.pair([values.Member(volume)], None, 'dr', 1)
+    assert driver.side(volume, None) == values.Side(exists=True)

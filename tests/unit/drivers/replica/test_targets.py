@@ -64,3 +64,11 @@ def test_layers_are_not_replicated(tmp_path):
     with pytest.raises(exceptions.Misconfigured, match='format raw'):
         workbench.started('file', file_path=tmp_path, file_format='qcow2',
                           replication_device=f'backend_id:dr,path:{tmp_path}')
+
+
+@pytest.mark.parametrize('paths', [('/srv/alpha/', '/srv/beta'), ('/srv/beta', '/srv//beta')],
+                         ids=['home', 'another'])
+def test_a_directory_is_one_array(paths):
+    devices = [{'backend_id': f'dr{number}', 'path': path} for number, path in enumerate(paths)]
+    with pytest.raises(exceptions.Misconfigured, match='another array'):
+        targets.parse('alpha', devices, '/srv/alpha')

@@ -1,6 +1,8 @@
 """Which backends a service can work on, and with which driver."""
 # SPDX-License-Identifier: Apache-2.0
 
+import threading
+
 import blank
 import pytest
 
@@ -59,3 +61,20 @@ def test_section_that_is_not_there_is_misconfigured(tools):
 def test_driver_that_does_not_replicate_is_not_capable(tools):
     with pytest.raises(exceptions.NotCapable, match='replicate'):
         tools.driver_of(request_context.admin_context(), 'there@gamma')
+
+
+def test_volumes_are_shipped_by_one_at_a_time_in_whatever_order_they_are_named(tools):
+    inside, seen = threading.Semaphore(1), []
+
+    def ship(names):
+        for _ in range(50):
+            with tools.turn(names):
+                seen.append(inside.acquire(blocking=False))
+                inside.release()
+
+    threads = [threading.Thread(target=ship, args=(names,)) for names in (['a', 'b'], ['b', 'a'])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert seen == [True] * 100
