@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import pytest
-from replication_rows import BACKEND, POOL, make_group, protect, ship, word
+from replication_rows import BACKEND, ON_SQLITE, POOL, make_group, protect, ship, word
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
@@ -65,6 +65,7 @@ def test_volumes_are_placed_and_arrive_together_and_the_replication_follows(seve
     assert (now.state, now.source_side, now.error) == ('failed-over', 'dr', None)
 
 
+@ON_SQLITE
 def test_what_failed_is_said_of_the_replication(several, ctxt):
     ids, row = several
     operation_id = _taken(ctxt, row)
@@ -77,6 +78,7 @@ def test_what_failed_is_said_of_the_replication(several, ctxt):
     assert [word(ctxt, each) for each in ids] == ['failover-error', 'failed-over']
 
 
+@ON_SQLITE
 def test_what_is_given_back_is_what_it_was(several, ctxt):
     ids, row = several
     operation_id = _taken(ctxt, row)
@@ -124,6 +126,7 @@ def test_a_backend_that_is_failed_over_gets_nothing_new_until_somebody_says_so(m
     assert volumes.get(ctxt, kept).status == 'available'
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(('before', 'is_away', 'after'), [
     ('error', False, 'enabled'), ('failover-error', False, 'enabled'),
     ('failed-over', False, 'enabled'), ('enabled', False, 'enabled'),
@@ -159,6 +162,7 @@ def test_further_targets_wait_and_begin_anew_with_the_epoch_of_the_way_back(make
         True, 4)
 
 
+@ON_SQLITE
 def test_members_are_completed_once(several, make_volume, ctxt):
     ids, row = several
     late = make_volume()
@@ -173,6 +177,7 @@ def test_members_are_completed_once(several, make_volume, ctxt):
                      late: (None, 'skipped')}
 
 
+@ON_SQLITE
 def test_a_scope_has_its_volumes_and_no_temporary_ones(make_volume, ctxt):
     group_id = make_group(ctxt)
     inside = make_volume(group_id=group_id)
@@ -184,6 +189,7 @@ def test_a_scope_has_its_volumes_and_no_temporary_ones(make_volume, ctxt):
     assert operation_members.of_project(ctxt, 'another', BACKEND) == []
 
 
+@ON_SQLITE
 def test_volumes_of_a_test_are_recorded_once_and_use_no_quota(several, ctxt):
     ids, row = several
     operation = operations.create(ctxt, {'verb': 'test', 'replication_id': row.id})
