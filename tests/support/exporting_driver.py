@@ -44,16 +44,17 @@ class ExportingDriver(file.FileDriver):
     def connect_volume(self, volume, connector):
         super().connect_volume(volume, connector)
         export = self._export(volume, connector['host'])
-        with self._mapped(f'exporting {volume.name_id}'):
+        array = self._array_of(volume)
+        with array.mapped(f'exporting {volume.name_id}'):
             os.makedirs(os.path.dirname(export), exist_ok=True)
             with contextlib.suppress(FileExistsError):
-                os.link(self._path(volume), export)
+                os.link(array.path(volume), export)
                 self._note('connect', volume, connector['host'])
         return values.ConnectionInfo('local', {'device_path': export, 'access_mode': 'rw'})
 
     def disconnect_volume(self, volume, connector):
         host = connector.get('host')
-        with self._mapped(f'taking back {volume.name_id}'):
+        with self._array_of(volume).mapped(f'taking back {volume.name_id}'):
             os.stat(os.path.join(self._base, 'volumes'))
             for each in [host] if host else self._hosts():
                 with contextlib.suppress(FileNotFoundError):
