@@ -25,7 +25,7 @@ class Spoils(FileDriver):
     def create_snapshot(self, snapshot):
         super().create_snapshot(snapshot)
         if len(os.listdir(os.path.join(self._base, 'snapshots'))) == 1:
-            with open(self._path(snapshot), 'r+b') as stream:
+            with open(self._array_of(snapshot).path(snapshot), 'r+b') as stream:
                 stream.seek(self.block * MIB + 77)
                 found = stream.read(1)
                 stream.seek(self.block * MIB + 77)
@@ -38,7 +38,8 @@ class Names(FileDriver):
 
     def create_snapshot(self, snapshot):
         volume = values.Volume(snapshot.volume_name_id, snapshot.size_bytes)
-        os.link(self._path(volume), self._path(snapshot))
+        array = self._array_of(volume)
+        os.link(array.path(volume), array.path(snapshot))
 
 
 @pytest.fixture

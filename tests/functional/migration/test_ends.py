@@ -1,6 +1,8 @@
 """Backends that cannot attach a snapshot: it is read through a temporary volume, which goes."""
 # SPDX-License-Identifier: Apache-2.0
 
+import dataclasses
+
 import pytest
 
 from cinder_ext import exceptions
@@ -81,25 +83,31 @@ class ChangesOnly(NoSnapshotConnect):
 class Located(FileDriver):
     """Finds things by the locations that it gave out, and only by them."""
 
-    def _path(self, resource):
-        path = super()._path(resource)
-        assert resource.location in (None, path)
-        return path
+    def _array_of(self, resource):
+        array = super()._array_of(dataclasses.replace(resource, location=None))
+        assert resource.location in (None, array.path(resource))
+        return array
+
+    def _array_for(self, resource):
+        return self._array_of(resource)
+
+    def _where(self, resource):
+        return self._array_of(resource).path(resource)
 
     def create_volume(self, volume):
         super().create_volume(volume)
-        return self._path(volume)
+        return self._where(volume)
 
     def create_snapshot(self, snapshot):
         super().create_snapshot(snapshot)
-        return self._path(snapshot)
+        return self._where(snapshot)
 
     def _connect(self, resource, access_mode):
-        assert resource.location == self._path(resource)
+        assert resource.location == self._where(resource)
         return super()._connect(resource, access_mode)
 
     def _delete(self, resource):
-        assert resource.location == self._path(resource)
+        assert resource.location == self._where(resource)
         super()._delete(resource)
 
 

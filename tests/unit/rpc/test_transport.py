@@ -105,7 +105,8 @@ def test_text_of_a_returned_error_has_the_remote_traceback_and_message_has_not()
 
 def test_every_process_with_a_transport_can_rebuild_every_object():
     """A scheduler on its own loads none of the modules that make the objects."""
-    modules = {f'cinder_ext.objects.{path.stem}' for path in pathlib.Path(objects.__path__[0]).glob('*.py')
+    modules = {f'cinder_ext.objects.{path.stem}'
+               for path in pathlib.Path(objects.__path__[0]).glob('*.py')
                if '.register' in path.read_text()}
     assert len(modules) > 1
     code = 'import sys; from cinder_ext.rpc import transport; print(*sys.modules)'
