@@ -53,7 +53,7 @@ def rebuild_records(conf):
     rows = [{'name_id': each.name_id,
              'volume_id': each.manifest and each.manifest['volume']['id'],
              'name': each.manifest and each.manifest['volume']['name'],
-             'result': each.result, 'detail': each.detail} for each in found]
+             'result': each.verdict, 'detail': each.detail} for each in found]
     silent = {side or 'home': reason for side, reason in work.silent.items()}
     if conf.command.json:
         print(json.dumps({'volumes': rows, 'silent': silent}, indent=2))

@@ -37,7 +37,7 @@ class Replica:
 
     :ivar sides: backend_id (None: home) -> values.Side, of those that answer
     :ivar manifest: the newest that could be verified, or None
-    :ivar result: one of the words above
+    :ivar verdict: one of the words above
     :ivar side: where it is to be used
     """
 
@@ -45,7 +45,7 @@ class Replica:
     sides: dict
     size_bytes: int = 0
     manifest: dict | None = None
-    result: str = UNKNOWN
+    verdict: str = UNKNOWN
     detail: str = ''
     side: str | None = None
     facts: dict | None = None
@@ -100,13 +100,13 @@ class Rebuilding:
         """Do it: a list of Replica, each with its result.  What is here already stays as it is."""
         replicas = self.look()
         for each in replicas:
-            if each.result == TOMBSTONED:
+            if each.verdict == TOMBSTONED:
                 side = self.sides_of_other(each)
                 replication_tombstones.put(
                     self.context, each.manifest['volume']['id'], each.sides[side].epoch,
                     self.targets[side].peer, each.manifest['volume']['project_id'],
                     {'backend_id': side, 'name_id': each.name_id})
-        for unit in self._units([each for each in replicas if each.result in (REBUILT, BROKEN)]):
+        for unit in self._units([each for each in replicas if each.verdict in (REBUILT, BROKEN)]):
             self._rebuild(unit)
         return replicas
 
@@ -163,33 +163,33 @@ class Rebuilding:
         if target is not None and target.peer == each.manifest['from_cloud'] and not is_home:
             self._judge_unused(each)
         elif target is not None and target.cross_os:
-            each.result = TOMBSTONED
+            each.verdict = TOMBSTONED
             each.detail = f'promoted by cloud {target.peer} on {side} at epoch {epoch}'
         elif len(each.primaries) > 1:
-            each.result, each.side = BROKEN, side
+            each.verdict, each.side = BROKEN, side
             each.detail = ', '.join(f'{name or "home"} is primary at epoch {number}'
                                     for number, name in each.primaries)
         elif missing := [name for name in self.targets
                          if name in self.silent and not self.trusts_home]:
-            each.result, each.side = BROKEN, side
+            each.verdict, each.side = BROKEN, side
             each.detail = f'{", ".join(missing)} does not answer: it may have been promoted there'
         else:
-            each.result, each.side = REBUILT, side
+            each.verdict, each.side = REBUILT, side
             each.detail = f'used at {side or "home"}, epoch {epoch}'
 
     def _judge_unused(self, each):
         if each.manifest['from_cloud'] != self.conf.replication.cloud:
-            each.result = FOREIGN
+            each.verdict = FOREIGN
             each.detail = f"replicated to here by cloud {each.manifest['from_cloud']}: import it"
             return
-        each.result = BROKEN
+        each.verdict = BROKEN
         each.side = None if None in each.sides else next(iter(each.sides), None)
         each.detail = 'no array that answers says that it is primary'
 
     def _mark_present(self, replicas):
         told = {each.manifest['volume']['id']: each for each in replicas if each.manifest}
         for volume_id in replica_rebuilding.present(self.context, told):
-            told[volume_id].result, told[volume_id].detail = PRESENT, 'its record is there'
+            told[volume_id].verdict, told[volume_id].detail = PRESENT, 'its record is there'
 
     # records
 
@@ -209,11 +209,11 @@ class Rebuilding:
             replica_rebuilding.rebuild(self.context, adopted, self._group(unit[0]),
                                        self._replication(unit),
                                        {each.manifest['volume']['id'] for each in unit
-                                        if each.result == BROKEN})
+                                        if each.verdict == BROKEN})
         except (exceptions.BadRequest, exceptions.NotFound, exceptions.Conflict,
                 exceptions.OverLimit, exceptions.DriverError) as fault:
             for each in unit:
-                each.result, each.detail = UNKNOWN, fault.message
+                each.verdict, each.detail = UNKNOWN, fault.message
 
     def _volume(self, each):
         said, kind = each.manifest['volume'], each.manifest['type']
@@ -297,7 +297,7 @@ class Rebuilding:
         policy = replication_policy.merge(replication_policy.Policy(
             is_enabled=True, scope=said['scope'], mode=said['mode'],
             rpo_seconds=said['rpo_seconds']), None)
-        state = _STATES[first.result == BROKEN, first.side is not None]
+        state = _STATES[first.verdict == BROKEN, first.side is not None]
         away = first.side is not None
         columns = {
             'cross_os': target.cross_os, 'epoch': max(each.epoch for each in unit),

@@ -31,7 +31,7 @@ def _rebuild(cloud, is_dry=False, **options):
     with cloud.bound():
         work = rebuild.Rebuilding(cloud.conf, cloud.context, cloud.host, cloud.driver, **options)
         found = work.look() if is_dry else work.go()
-    return {each.name_id: (each.result, each.detail) for each in found}
+    return {each.name_id: (each.verdict, each.detail) for each in found}
 
 
 def test_volumes_snapshots_and_the_group_come_back(story):
