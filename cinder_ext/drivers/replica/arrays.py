@@ -73,28 +73,30 @@ class Array:
                 directories.sync(os.path.join(self.base, room))
 
     def probe(self):
-        """Find out anew whether blocks can be shared."""
-        self._shares = self._together = None
+        """Find out anew whether blocks can be shared.
+
+        :raises OSError: the directory cannot be written
+        """
+        self._together = None
+        self._shares = self._may_share and reflink.is_served_by(self._rooms('volumes'))
         return self.shares_together
 
     @property
     def shares_blocks(self):
-        """Whether files here can share blocks; found out once.
-
-        Of an array that is not there it is asked too, by who has not started it: no, for now.
-        """
-        if self._shares is None and not os.path.isdir(self._rooms('volumes')):
-            return False
+        """Whether files here can share blocks; found out once, and not while it does not answer."""
         if self._shares is None:
-            self._shares = self._may_share and reflink.is_served_by(self._rooms('volumes'))
-        return self._shares
+            with contextlib.suppress(OSError):
+                self._shares = self._may_share and reflink.is_served_by(self._rooms('volumes'))
+        return bool(self._shares)
 
     @property
     def shares_together(self):
         """Whether several files can be shared as of one moment; found out once."""
         if self._together is None:
-            self._together = self.shares_blocks and together.is_served_by(self._rooms('snapshots'))
-        return self._together
+            with contextlib.suppress(OSError):
+                self._together = (self.shares_blocks
+                                  and together.is_served_by(self._rooms('snapshots')))
+        return bool(self._together)
 
     @property
     def identity(self):

@@ -86,9 +86,8 @@ class Sides(replication.Replication):
         self._active = backend_id
 
     def replication_interval(self, target, interval_seconds):
-        least = self._entries[target].min_interval_seconds if target in self._entries else None
-        if least is None:
-            self._array(target)
+        self._array(target)
+        least = self._entries[target].min_interval_seconds if target is not None else 1
         if interval_seconds is None:
             return max(least, 60)
         if interval_seconds < least:

@@ -205,6 +205,7 @@ def test_a_report_says_what_can_be_replicated_to(driver, tmp_path):
 def test_points_are_not_asked_for_too_often(driver):
     assert driver.replication_interval('dr', 10) == 10
     assert driver.replication_interval('dr', None) == 60
+    assert driver.replication_interval(None, 5) == 5
     with pytest.raises(exceptions.NotCapable, match='at most every'):
         driver.replication_interval('dr', 0.5)
 
@@ -405,3 +406,31 @@ def test_one_directory_under_two_names_is_no_pair(tmp_path):
     with pytest.raises(exceptions.DriverError, match='same array'):
         driver.pair([values.Member(volume)], None, 'dr', 1)
     assert driver.side(volume, None) == values.Side(exists=True)
+
+
+def test_what_was_never_started_says_what_it_can_do(driver, tmp_path):
+    again = type(driver)(driver.settings)
+    shutil.rmtree(tmp_path / 'home')
+    for _twice in range(2):
+        assert capabilities.has(again, capabilities.Replication)
+        assert not capabilities.has(again, capabilities.ChangedRanges)
+    (tmp_path / 'home').mkdir()
+    again.start()
+    assert capabilities.of(again) == capabilities.of(driver)
+
+
+def test_what_a_killed_promotion_brought_out_goes_back(driver, member, tmp_path):
+    driver.pair([member], None, 'dr', 1)
+    driver.ship([member], None, 'dr', point(), 2)
+    name_id, snapshot = member.volume.name_id, member.snapshots[0]
+    room, there = tmp_path / f'dr/replication/volumes/{name_id}', tmp_path / 'dr'
+    head = there / f'volumes/volume-{name_id}.raw'
+    head.write_bytes(b'half')
+    os.rename(room / f'snapshot-{snapshot.name_id}.raw',
+              there / f'snapshots/snapshot-{snapshot.name_id}.raw')
+    assert driver.ship([member], None, 'dr', point(), 2).bytes_shipped == 0
+    assert not head.exists()
+    assert list((there / 'snapshots').iterdir()) == []
+    promoted = driver.promote(member, 'dr', 2)
+    there = dataclasses.replace(snapshot, location=promoted.snapshots[snapshot.name_id])
+    assert read(driver, there, 0, 6) == b'before'
