@@ -61,11 +61,13 @@ def _side(row, name):
 
 
 def _refuse_attached(call, row, values):
-    """What is moved as one, or not at all, is refused here; of wider things each volume by itself.
+    """What is moved as one, or not at all, is refused here; of wider things, and with force, each
+    volume by itself.
 
     :raises ReplicationActionRefused: a volume has attachments and the request does not allow that
     """
-    if row.scope not in ('volume', 'group') or values.get('allow_attached') or values.get('dry_run'):
+    if row.scope not in ('volume', 'group') or any(
+            values.get(word) for word in ('allow_attached', 'dry_run', 'force')):
         return
     members = [each.volume_id for each in replications.members(call.context, row.id)]
     for volume_id, found in sorted(attachments.of_volumes(call.context, members).items()):

@@ -44,7 +44,7 @@ class Cargo:
         """Whether it is there now; one that was deleted meanwhile is not."""
         source = taking.snapshot_path(self.source, self.name_id, snapshot)
         target = looking.snapshot(self.destination, self.name_id, snapshot.name_id)
-        if not os.path.lexists(target):
+        if not os.path.lexists(target) and not self._is_back(snapshot, target):
             if source is None:
                 return False
             try:
@@ -57,6 +57,15 @@ class Cargo:
             self._bases.insert(0, (source, target))
         elif source is not None:
             self._bases.append((source, target))
+        return True
+
+    def _is_back(self, snapshot, target):
+        """A promotion that was killed had brought it out already."""
+        try:
+            os.rename(self.destination.path(snapshot), target)
+        except FileNotFoundError:
+            return False
+        directories.sync(os.path.dirname(target))
         return True
 
     def _bring_file(self, source_path, target_path):

@@ -5,7 +5,8 @@ import dataclasses
 import os
 
 from cinder_ext import exceptions
-from cinder_ext.drivers.replica import carrying, moving, points, roles, several, taking
+from cinder_ext.drivers import values
+from cinder_ext.drivers.replica import carrying, looking, moving, points, roles, several, taking
 
 
 class Shipment:
@@ -113,7 +114,9 @@ def _tidy_destination(array, name_id, retention):
         points.remove(array, name_id, marks[:-retention])
         _remove_snapshots(array, name_id, {
             snapshot for mark in marks[-retention:] for snapshot in mark.snapshots(name_id)})
-        _remove(os.path.join(array.room(name_id), 'content.raw'))
+        _remove(looking.content(array, name_id))
+        # Of a promotion that was killed before its role was written.
+        _remove(array.path(values.Volume(name_id, 0)))
         points.sweep(array, name_id)
 
 

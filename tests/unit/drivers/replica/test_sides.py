@@ -417,3 +417,20 @@ def test_what_was_never_started_says_what_it_can_do(driver, tmp_path):
     (tmp_path / 'home').mkdir()
     again.start()
     assert capabilities.of(again) == capabilities.of(driver)
+
+
+def test_what_a_killed_promotion_brought_out_goes_back(driver, member, tmp_path):
+    driver.pair([member], None, 'dr', 1)
+    driver.ship([member], None, 'dr', point(), 2)
+    name_id, snapshot = member.volume.name_id, member.snapshots[0]
+    room, there = tmp_path / f'dr/replication/volumes/{name_id}', tmp_path / 'dr'
+    head = there / f'volumes/volume-{name_id}.raw'
+    head.write_bytes(b'half')
+    os.rename(room / f'snapshot-{snapshot.name_id}.raw',
+              there / f'snapshots/snapshot-{snapshot.name_id}.raw')
+    assert driver.ship([member], None, 'dr', point(), 2).bytes_shipped == 0
+    assert not head.exists()
+    assert list((there / 'snapshots').iterdir()) == []
+    promoted = driver.promote(member, 'dr', 2)
+    there = dataclasses.replace(snapshot, location=promoted.snapshots[snapshot.name_id])
+    assert read(driver, there, 0, 6) == b'before'
