@@ -6,29 +6,38 @@ A handful of statements, however many the volumes are: this is read with every p
 
 import sqlalchemy as sa
 
-from cinder_ext.db import group_models, group_types, models, qos_specs, session, snapshots
+from cinder_ext.db import (
+    group_models,
+    group_types,
+    models,
+    qos_specs,
+    session,
+    snapshots,
+    volume_properties,
+)
 from cinder_ext.states import snapshot as snapshot_states
 
-_Volume, _Snapshot, _Type = models.Volume, models.Snapshot, models.VolumeType
+_Snapshot, _Type = models.Snapshot, models.VolumeType
 _Group = group_models.Group
-_BESIDE = {'metadata': models.VolumeMetadata, 'admin_metadata': models.VolumeAdminMetadata,
-           'image_metadata': models.VolumeImageMetadata}
 _COPIED = ('id', 'name', 'description', 'size', 'project_id', 'user_id', 'availability_zone',
            'bootable', 'multiattach')
 _OF_SNAPSHOT = ('id', 'name', 'description', 'size')
 
 
 @session.reader
-def of_volumes(context, volume_ids):
+def of_volumes(context, volumes):
     """What can be told of volumes: volume id -> parts of its manifest, as its schema has them.
 
+    :param volumes: models.Volume
     :returns: ``volume``, ``type``, ``snapshots``, ``group`` and ``name_id``, with times as
-        datetime; volumes that are gone are left out.  Snapshots that are whole, oldest first.
+        datetime.  Snapshots that are whole, oldest first.
     """
-    rows = {row.id: row for row in context.session.execute(
-        sa.select(_Volume).where(_Volume.id.in_(list(volume_ids)), _Volume.deleted_at.is_(None))
-        .execution_options(populate_existing=True)).scalars()}
-    beside = {name: _pairs(context, table, rows) for name, table in _BESIDE.items()}
+    rows = {row.id: row for row in volumes}
+    if not rows:
+        return {}
+    noted = volume_properties.beside(context, rows, ())
+    beside = {'metadata': noted.metadata, 'admin_metadata': noted.admin,
+              'image_metadata': noted.image}
     types = _types(context, {row.volume_type_id for row in rows.values()} - {None})
     groups = _groups(context, {row.group_id for row in rows.values()} - {None})
     taken = _snapshots(context, rows)
@@ -39,15 +48,6 @@ def of_volumes(context, volume_ids):
                    **{name: found.get(volume_id, {}) for name, found in beside.items()}},
         'type': types.get(row.volume_type_id), 'group': groups.get(row.group_id),
         'snapshots': taken.get(volume_id, [])} for volume_id, row in rows.items()}
-
-
-def _pairs(context, table, owners):
-    found = {}
-    for owner, key, value in context.session.execute(
-            sa.select(table.volume_id, table.key, table.value)
-            .where(table.volume_id.in_(list(owners)))):
-        found.setdefault(owner, {})[key] = value
-    return found
 
 
 def _types(context, type_ids):
@@ -61,7 +61,8 @@ def _types(context, type_ids):
         specs.setdefault(type_id, {})[key] = value
     rows = context.session.execute(
         sa.select(_Type.id, _Type.name, _Type.qos_specs_id).where(_Type.id.in_(type_ids))).all()
-    limits = qos_specs.described(context, {row.qos_specs_id for row in rows} - {None})
+    limited = {row.qos_specs_id for row in rows} - {None}
+    limits = qos_specs.described(context, limited) if limited else {}
     return {row.id: {'name': row.name, 'extra_specs': specs.get(row.id, {}),
                      'qos': limits.get(row.qos_specs_id)} for row in rows}
 
@@ -93,7 +94,7 @@ def _snapshots(context, volume_ids):
             _Snapshot.volume_id.in_(list(volume_ids)), _Snapshot.deleted_at.is_(None),
             _Snapshot.status.in_((snapshot_states.AVAILABLE, snapshot_states.RESTORING)))
         .order_by(_Snapshot.created_at, _Snapshot.id)).scalars().all()
-    noted = snapshots.metadata_of(context, [row.id for row in rows])
+    noted = snapshots.metadata_of(context, [row.id for row in rows]) if rows else {}
     for row in rows:
         found.setdefault(row.volume_id, []).append({
             **{name: getattr(row, name) for name in _OF_SNAPSHOT},

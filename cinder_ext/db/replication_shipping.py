@@ -195,9 +195,10 @@ def open_operations(context):
 
 
 @session.reader
-def own_volumes(context, home):
+def own_volumes(context, home, volume_ids=None):
     """The volumes of a backend that are, or may have to be, replicated by themselves.
 
+    :param volume_ids: only of these
     :returns: rows of id, volume_type_id, group_id, and of the replication of its own
         replication_id, target, policy and state (all None: there is none), by id
     """
@@ -210,12 +211,14 @@ def own_volumes(context, home):
     of_groups = sa.select(group.id).join(
         group_spec, group_spec.group_type_id == group.group_type_id).where(group_spec.key.in_(keys))
     start = f'{home}#'
+    only = () if volume_ids is None else (_Volume.id.in_(volume_ids),)
     return context.session.execute(
         sa.select(_Volume.id, _Volume.volume_type_id, _Volume.group_id,
                   _Replication.id.label('replication_id'), _Replication.target,
                   _Replication.policy, _Replication.state)
         .outerjoin(_Replication, alone)
-        .where(_Volume.deleted_at.is_(None), _Volume.host.startswith(start, autoescape=True),
+        .where(*only, _Volume.deleted_at.is_(None),
+               _Volume.host.startswith(start, autoescape=True),
                sa.func.substr(_Volume.host, 1, len(start)) == start,
                _Volume.status.in_(PRESENT), _Volume.consumes_quota.is_(True),
                shadow_volumes.is_not_one(),

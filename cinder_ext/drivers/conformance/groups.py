@@ -81,7 +81,7 @@ class GroupSnapshotCases(workbench.Cases):
     def test_no_member_has_what_was_written_after_what_another_lacks(self, bench):
         volumes = [bench.volume() for _ in range(3)]
         with bench.path(volumes[0]) as first, bench.path(volumes[1]) as second, \
-                bench.path(volumes[2]) as third, _Writer([first, second, third]) as writer:
+                bench.path(volumes[2]) as third, Writer([first, second, third]) as writer:
             for turn in range(TIMES):
                 writer.until(2 * turn + 1)
                 members = [bench.new_snapshot(volume) for volume in volumes]
@@ -114,11 +114,11 @@ def _check_refused(bench, members):
             bench.driver.create_volume_from_snapshot(bench.new_volume(), member)
 
 
-class _Writer:
+class Writer:
     """Writes 1, 2, 3 ... to each of some files in turn, with a pause after each number."""
 
-    def __init__(self, paths):
-        self._paths = paths
+    def __init__(self, paths, pause_seconds=PAUSE_SECONDS):
+        self._paths, self._pause_seconds = paths, pause_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write)
         self._count = 0
@@ -140,7 +140,7 @@ class _Writer:
     def _write(self):
         descriptors = [os.open(path, os.O_RDWR) for path in self._paths]
         try:
-            while not self._stop.wait(PAUSE_SECONDS):
+            while not self._stop.wait(self._pause_seconds):
                 self._count += 1
                 for descriptor in descriptors:
                     os.pwrite(descriptor, self._count.to_bytes(8, 'big'), 8192)

@@ -99,6 +99,8 @@ def new_id():
 
 
 class ReplicatedCases(workbench.Cases):
+    """What the cases of replication have in common."""
+
     word = capabilities.Replication.word
 
     @pytest.fixture

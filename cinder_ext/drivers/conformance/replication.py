@@ -8,14 +8,13 @@ and that nobody else uses; the first one serves.
 import contextlib
 import dataclasses
 import os
-import threading
 import time
 
 import pytest
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import capabilities, values
-from cinder_ext.drivers.conformance import failover
+from cinder_ext.drivers.conformance import failover, groups
 from cinder_ext.drivers.conformance import replicated as worlds
 
 MIB = values.MIB
@@ -54,9 +53,11 @@ class PairCases(worlds.ReplicatedCases):
     def test_nobody_gets_the_secondary(self, replicated, bench):
         pair = replicated()
         pair.ship()
-        location = worlds.moved(pair.members[0], values.Promoted(None, f'side:{pair.target}')).volume
-        with pytest.raises(exceptions.DriverError):
-            bench.driver.connect_volume(location, bench.connector)
+        home = pair.volume
+        pair.fail_over()
+        assert [side.role for side in pair.sides()] == ['secondary', 'primary']
+        with pytest.raises(exceptions.ResourceBusy):
+            bench.driver.connect_volume(home, bench.connector)
 
     def test_after_the_end_the_volume_is_a_plain_one(self, replicated, bench):
         pair = replicated()
@@ -217,7 +218,7 @@ class PointCases(worlds.ReplicatedCases):
         pair = replicated(3)
         with contextlib.ExitStack() as opened:
             paths = [opened.enter_context(bench.path(member.volume)) for member in pair.members]
-            writer = opened.enter_context(_InTurn(paths))
+            writer = opened.enter_context(groups.Writer(paths, 0.1))
             for turn in range(3):
                 writer.until(10 * turn + 5)
                 pair.ship()
@@ -228,37 +229,6 @@ class PointCases(worlds.ReplicatedCases):
         assert seen == sorted(seen, reverse=True)
         assert seen[0] - seen[-1] <= 1
         assert seen[-1] >= 20
-
-
-class _InTurn:
-    """Writes 1, 2, 3 ... to each of some files in turn, with a pause after each number."""
-
-    def __init__(self, paths):
-        self._paths = paths
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write)
-        self._count = 0
-
-    def until(self, count):
-        while self._count < count:
-            assert self._thread.is_alive()
-            time.sleep(0.01)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_fault):
-        self._stop.set()
-        self._thread.join()
-
-    def _write(self):
-        with contextlib.ExitStack() as opened:
-            devices = [opened.enter_context(open(path, 'r+b', buffering=0)) for path in self._paths]
-            while not self._stop.wait(0.1):
-                self._count += 1
-                for device in devices:
-                    os.pwrite(device.fileno(), self._count.to_bytes(8, 'big'), 8192)
 
 
 class ReplicationCases(PairCases, PointCases, failover.FailoverCases):

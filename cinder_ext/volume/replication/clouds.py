@@ -99,7 +99,7 @@ class Handing:
         target, side = self._target()
         self._refuse_stale(target, side)
         members = self._members(target)
-        facts = replica_facts.of_volumes(self.context, [self.volume.id])[self.volume.id]
+        facts = replica_facts.of_volumes(self.context, [self.volume])[self.volume.id]
         latest = side.points[-1] if side.points else None
         point = {'id': latest and latest.id, 'taken_at': latest and manifest.timestamp(latest.taken_at)}
         shown = _Shown(scope='group' if len(members) > 1 else 'volume')

@@ -69,12 +69,13 @@ class ReplicationEndpoint:
         self._verbs = pacer.Pacer(
             self._open_operations, lambda: tools.conf.replication.concurrent_operations,
             tools.stopping, f'operations-{section}', tools.now)
-        self._is_to_follow = threading.Event()
+        self._lock = threading.Lock()
+        self._followed = set()
+        self._is_to_follow_all = True
         self._unwatch = None
 
     def start(self):
         """Begin to look."""
-        self._is_to_follow.set()
         self._unwatch = transition.watch(self._notice)
         self._points.start()
         self._verbs.start()
@@ -85,8 +86,7 @@ class ReplicationEndpoint:
 
     def resume(self):
         """Look, also whether the volumes are replicated as their types ask; called periodically."""
-        self._is_to_follow.set()
-        self._points.poke()
+        self._follow()
         self._verbs.poke()
         trials.expire(request_context.admin_context(), self._tools.host)
 
@@ -103,11 +103,26 @@ class ReplicationEndpoint:
 
     def _notice(self, context, kind, entity_id, event, *more):
         """A change was committed by this process."""
+        if not self._tools.replicates:
+            return
         if (kind, event) in FOLLOWED:
-            self._is_to_follow.set()
-            self._points.poke()
+            self._follow({entity_id} if kind == 'volume' else None)
         elif (kind, event) in NOTICED:
             self._points.poke()
+
+    def _follow(self, volume_ids=None):
+        """Look whether volumes are replicated as their types ask; by default all of them."""
+        with self._lock:
+            self._followed.update(volume_ids or ())
+            self._is_to_follow_all = self._is_to_follow_all or volume_ids is None
+        self._points.poke()
+
+    def _taken(self):
+        """Which volumes are to be looked at: a set, None for all; they are not any more."""
+        with self._lock:
+            found = None if self._is_to_follow_all else self._followed
+            self._followed, self._is_to_follow_all = set(), False
+            return found
 
     def _open_operations(self):
         return self._operations.tasks(request_context.admin_context())
@@ -117,9 +132,7 @@ class ReplicationEndpoint:
     def _plan(self):
         """All that is shipped or ended now: a list of pacer.Task."""
         context = request_context.admin_context()
-        if self._is_to_follow.is_set():
-            self._is_to_follow.clear()
-            self._lifecycle.follow(context)
+        self._lifecycle.follow(context, self._taken())
         rows = replications.of_home(context, self._tools.host, replication_shipping.WORKED_ON)
         members = replication_shipping.members_of_home(context, self._tools.host) if rows else {}
         living = {row.id for row in rows}

@@ -142,14 +142,18 @@ class Lifecycle:
 
     # Beginning, and following the types
 
-    def follow(self, context):
-        """Let each volume of the backend be replicated by itself as its type asks, from now on.
+    def follow(self, context, volume_ids=None):
+        """Let volumes of the backend be replicated by itself as its type asks, from now on.
 
         Volumes that were made or retyped begin, those whose new type does not ask for it end,
         unless somebody has asked for it besides.
+
+        :param volume_ids: a set; None for all volumes
         """
+        if not self._tools.replicates or volume_ids == set():
+            return
         asked = {}
-        for row in replication_shipping.own_volumes(context, self._tools.host):
+        for row in replication_shipping.own_volumes(context, self._tools.host, volume_ids):
             key = row.volume_type_id, row.group_id
             if key not in asked:
                 asked[key] = self._asked(context, *key)

@@ -16,11 +16,11 @@ def of(conf, context, replication, volumes, point_id, target=None):
     A handful of statements, however many the volumes are.
 
     :param replication: models.Replication, or what has its scope, mode, rpo_seconds and epoch
-    :param volumes: the members, anything with an ``id``; those that are gone are left out
+    :param volumes: the members, models.Volume
     :param target: values.ReplicationTarget of where it is shipped to; None: home
     :raises Misconfigured: it belongs to another cloud, and there is no key for that one
     """
-    facts = replica_facts.of_volumes(context, [each.id for each in volumes])
+    facts = replica_facts.of_volumes(context, volumes)
     members = sorted(each['name_id'] for each in facts.values())
     point = {'id': point_id, 'taken_at': None}
     return {each['name_id']: document(conf, replication, each, members, point, target)

@@ -3,6 +3,7 @@
 
 from cinder_ext import exceptions
 from cinder_ext.db import operation_members, replication_operations
+from cinder_ext.states import replication as states
 from cinder_ext.volume.replication import scopes
 from cinder_ext.volume.replication import work as works
 
@@ -15,6 +16,7 @@ def find(work):
     if work.facts.get('is_planned'):
         return
     asked = work.operation()
+    _refuse_target(work, asked)
     chosen, refused = _chosen(work, asked)
     used = {each.id: each for each in chosen.values()}
     if scopes.needs_best_effort(asked, used.values()):
@@ -25,6 +27,19 @@ def find(work):
             state=', '.join(sorted({each.state for each in used.values()})))
     _store(work, asked, chosen, refused)
     operation_members.note_facts(work.context, work.id, is_planned=True)
+
+
+def _refuse_target(work, asked):
+    """
+    :raises InvalidInput: the backend has no such target
+    """
+    if asked.verb != 'failover' or asked.target is None:
+        return
+    driver = work.tools.driver_of(work.context, asked.home)
+    names = [each.backend_id for each in driver.replication_targets()]
+    if asked.target not in names:
+        raise exceptions.InvalidInput(
+            reason=f'{asked.home} has no target {asked.target}; it has {", ".join(names)}.')
 
 
 def _chosen(work, asked):
@@ -72,6 +87,11 @@ def _store(work, asked, chosen, refused):
     for row in {row.id: row for row in chosen.values()}.values():
         if fault := refusal(asked, row):
             refused |= {each: fault for each, by in chosen.items() if by.id == row.id}
+    if asked.verb == 'failback':
+        # What has no point yet never left.
+        of_ids = operation_members.volumes(work.context, list(chosen))
+        refused |= {each: None for each, volume in of_ids.items()
+                    if volume.replication_status == states.ENABLING}
     operation_members.complete(work.context, work.id, found, refused)
 
 

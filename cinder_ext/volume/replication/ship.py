@@ -125,7 +125,7 @@ class Shipper:
         if trouble is not None:
             return trouble.retry_at
         times = [unit_rules.seconds(member.last_consistent_at) for _, _, member in parts]
-        since = None if None in times or unit.since is None else min(times)
+        since = None if None in times else min(times)
         return unit_rules.due_at(since, row.interval_seconds,
                                  unit_rules.seconds(row.ship_asked_at), self._tools.now())
 
@@ -154,7 +154,8 @@ class Shipper:
             LOG.info('replication %s: point %s of %s is whole at %s', row.id, point.id,
                      ', '.join(unit.volume_ids), row.destination_side or 'home')
         breach.measure(context, now, self._tools.now())
-        if unit.is_seed or unit.since is None:
+        if unit.is_seed:
+            # It belongs to its group from now on.
             return None
         return point.taken_at + row.interval_seconds
 

@@ -68,6 +68,14 @@ class Tools:
         with self._lock:
             self._drivers[self.host] = driver
 
+    @property
+    def replicates(self):
+        """Whether the own backend has somewhere to replicate to, as far as it is known."""
+        with self._lock:
+            driver = self._drivers.get(self.host)
+        return driver is None or (capabilities.has(driver, Replication)
+                                  and bool(driver.replication_targets()))
+
     def driver_of(self, context, home):
         """The driver of a backend, which replicates; it may not be started.
 

@@ -50,7 +50,8 @@ class Story:
         record = types.SimpleNamespace(scope='group' if len(rows) > 1 else 'volume', mode='async',
                                        rpo_seconds=10, epoch=self.epoch)
         with self.a.bound():
-            manifests = manifest.of(self.a.conf, self.a.context, record, rows, point_id, target)
+            manifests = manifest.of(self.a.conf, self.a.context, record,
+                                    [self.a.row(row.id) for row in rows], point_id, target)
         self.a.driver.pair(members, None, self.a.target, self.epoch)
         self.a.driver.ship(members, None, self.a.target, point_id, 3, manifests)
         self.points.append(point_id)

@@ -71,6 +71,8 @@ def test_volumes_that_a_type_or_a_record_concerns_are_those_of_the_backend(
     make_volume(volume_type_id=asks, status='creating')
     found = {each.id: each for each in replication_shipping.own_volumes(ctxt, BACKEND)}
     assert set(found) == {wanted, retyped}
+    assert [each.id for each in replication_shipping.own_volumes(ctxt, BACKEND, {wanted})] == [
+        wanted]
     assert found[wanted].replication_id is None
     assert (found[retyped].replication_id, found[retyped].target) == (row.id, DR)
 

@@ -4,6 +4,8 @@
 import replication_rows
 import two_sides
 
+from cinder_ext.db import replications
+
 HOST, POOL = two_sides.HOST, two_sides.POOL
 
 
@@ -197,3 +199,24 @@ def test_a_group_is_tested_as_of_one_moment(stage):
     clones = [done.members[each].clone_volume_id for each in ids]
     assert [stage.read(each, 4096) for each in clones] == [content(number) for number in range(3)]
     assert {stage.words(each)[1] for each in ids} == {'enabled'}
+
+
+def test_a_volume_without_a_point_is_left_behind_and_keeps_nobody_from_coming_home(stage):
+    old = stage.volume(content(0))
+    replication = stage.protect(POOL, 'pool')
+    new = stage.volume(content(1))
+    replications.sync_members(stage.context, replication.id)
+    done = stage.operate('failover', replication.id)
+    assert (done.state, done.results) == ('partial', {old: 'done', new: 'failed'})
+    assert stage.words(new)[1] == 'enabling'
+    back = stage.operate('failback', replication.id)
+    assert (back.state, back.results) == ('succeeded', {old: 'done', new: 'skipped'})
+    assert stage.replication(replication.id).state == 'enabled'
+    assert (stage.read(old, 4096), stage.read(new, 4096)) == (content(0), content(1))
+
+
+def test_a_target_that_the_backend_does_not_have_changes_nothing(stage):
+    plain = stage.volume()
+    done = stage.operate('failover', scope='backend', protected_id=HOST, target='nowhere')
+    assert (done.state, done.row.error_code) == ('failed', 'cinder_ext.invalid_input')
+    assert (stage.words(plain)[0], stage.service.active_backend_id) == ('available', None)

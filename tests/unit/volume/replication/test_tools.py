@@ -10,7 +10,7 @@ from cinder_ext import context as request_context
 from cinder_ext import exceptions
 from cinder_ext.conf import options
 from cinder_ext.db import session
-from cinder_ext.drivers import loader
+from cinder_ext.drivers import file, loader
 from cinder_ext.volume.replication import tools as replication_tools
 
 
@@ -44,6 +44,16 @@ def test_own_driver_is_the_one_that_was_handed_over(tools, conf):
     own = loader.load(conf, 'alpha')
     tools.hand_over(own)
     assert tools.loaded(request_context.admin_context(), 'here@alpha') is own
+
+
+def test_backend_without_a_target_does_not_replicate_once_that_is_known(tools, conf):
+    assert tools.replicates
+    tools.hand_over(loader.load(conf, 'alpha'))
+    assert not tools.replicates
+    conf.register_opts(file.FileDriver.options(), group='beta')
+    conf.set_override('replication_device', [{'backend_id': 'dr', 'path': '/srv/dr'}], 'beta')
+    tools.hand_over(loader.load(conf, 'beta'))
+    assert tools.replicates
 
 
 def test_driver_of_another_home_is_loaded_once_and_not_started(tools):
