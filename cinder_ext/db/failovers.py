@@ -5,6 +5,8 @@ whole backend, and what a resync mends.
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+
 import sqlalchemy as sa
 from oslo_utils import timeutils
 
@@ -110,8 +112,18 @@ def place(context, operation_id, placed):
     :param placed: a list of (volume id, location, {snapshot's name_id: location}, columns)
     """
     for volume_id, location, of_snapshots, values in placed:
-        replication_failover.store_location(context, operation_id, volume_id, location,
-                                            of_snapshots, values)
+        with _of_this_member(context, operation_id, volume_id):
+            replication_failover.store_location(context, operation_id, volume_id, location,
+                                                of_snapshots, values)
+
+
+@contextlib.contextmanager
+def _of_this_member(context, operation_id, volume_id):
+    """A volume that somebody has taken out of an operation's hands by force is that member's fault."""
+    try:
+        yield
+    except exceptions.TransitionRefused as refusal:
+        replication_operations.member_failed(context, operation_id, volume_id, refusal)
 
 
 @session.writer
@@ -119,7 +131,8 @@ def arrive(context, operation_id, volume_ids, is_home):
     """Volumes are used where the operation brought them; their members are done."""
     end = replication_failover.failed_back if is_home else replication_failover.failed_over
     for volume_id in volume_ids:
-        end(context, operation_id, volume_id)
+        with _of_this_member(context, operation_id, volume_id):
+            end(context, operation_id, volume_id)
 
 
 @session.writer

@@ -310,7 +310,7 @@ def settle(context, operation_id, replication_id, is_home, values=None):
 
 def _settled(context, operation, replication_id, is_home):
     # Only these are read: of a backend each of many replications is settled.
-    query = sa.select(_Member.result, _Member.volume_id).where(
+    query = sa.select(_Member.result, _Member.volume_id, _Member.step).where(
         _Member.operation_id == operation.id, _Member.result != 'skipped')
     if replication_id != operation.replication_id:
         query = query.where(_Member.replication_id == replication_id)
@@ -322,7 +322,8 @@ def _settled(context, operation, replication_id, is_home):
         sa.select(_Volume.replication_status).where(
             _Volume.id.in_(ids), _Volume.deleted_at.is_(None)).distinct()).scalars())
     former = (operation.facts or {}).get('former_states', {}).get(replication_id)
-    is_untouched = not any(each.result == 'done' for each in members) and not words & {
+    is_untouched = not any(each.result == 'done' or each.step == 'promoted'
+                           for each in members) and not words & {
         states.FAILING_OVER, states.FAILOVER_ERROR}
     return _GIVEN_BACK[former] if is_untouched and former in _GIVEN_BACK else 'failover-failed'
 

@@ -25,6 +25,8 @@ from cinder_ext.volume.replication import ship
 
 DR = 'alpha-dr'
 OFFSITE = 'offsite'
+SELDOM = 'seldom'
+"""A target that takes a point a minute at most."""
 _ENTRY = 'replication_device = backend_id:{name},path:{path},control_file:{path}.json'
 ENABLED = '<is> True'
 
@@ -33,7 +35,9 @@ def configuration(directory, targets=(DR,), more=''):
     """The lines that make alpha replicate; the directories are made."""
     for name in targets:
         (directory / name).mkdir(exist_ok=True)
-    entries = '\n'.join(_ENTRY.format(name=name, path=directory / name) for name in targets)
+    entries = '\n'.join(
+        _ENTRY.format(name=name, path=directory / name)
+        + (',min_interval_seconds:60' if name == SELDOM else '') for name in targets)
     return f'[alpha]\nfile_control_file = {directory}/alpha.json\n{entries}\n{more}'
 
 

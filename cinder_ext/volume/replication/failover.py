@@ -22,6 +22,7 @@ from cinder_ext.volume.replication.steps import Step, UndoableStep
 
 LOG = log.getLogger(__name__)
 
+
 class TakeMembers(UndoableStep):
     """Ask both sides, choose the epochs, and take the volumes: whoever comes second is refused."""
 
@@ -31,8 +32,7 @@ class TakeMembers(UndoableStep):
             failovers.begin_backend(work.context, work.operation().home)
         found, failed = work.each_mate(self._examined, work.units(None))
         outcome.drop_all(work, failed)
-        there = {mate.id for (_, mate), is_there, _ in (
-            (pair, *said) for pair, said in found) if is_there}
+        there = {mate.id for (_, mate), (is_there, _) in found if is_there}
         self._note_epochs([(unit, mate, epoch) for (unit, mate), (_, epoch) in found], there)
         replication_failover.begin(work.context, work.id)
         replication_failover.take_members(work.context, work.id)

@@ -228,12 +228,25 @@ class Shipment:
         self.driver = self._tools.driver_of(self._context, row.home)
         sides = row.source_side, row.destination_side
         if is_new or self._is_new:
-            row = self.row = self._raised(row)
+            row = self.row = self._raised(self._agreed(row))
             self.driver.pair(self.members, *sides, row.epoch)
         return self.driver.ship(
             self.members, *sides, self.point_id, row.retention, self._manifests(
                 self._tools.conf, self._context, row, [volume for volume, _, _ in self.parts],
                 self.point_id, self._target()))
+
+    def _agreed(self, row):
+        """The record, with an interval that the driver serves.
+
+        :raises NotCapable: it cannot ship so often
+        """
+        if row.state != states.ENABLING or row.destination_side != row.target:
+            return row
+        interval = self.driver.replication_interval(row.target, row.interval_seconds)
+        if interval == row.interval_seconds:
+            return row
+        replications.update(self._context, row.id, {'interval_seconds': interval})
+        return replications.get(self._context, row.id)
 
     def _raised(self, row):
         """The record, with an epoch as large as that of each volume that comes into it.

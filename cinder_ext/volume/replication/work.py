@@ -22,10 +22,6 @@ _NAMESPACE = uuid.UUID('0c6a1f0a-3b1e-5b4a-8f57-7d5f3ce10d10')
 AT_ONCE = 8
 """Calls of a driver that an operation has under way: they wait for the medium, not the processor."""
 
-RANK = {None: 0, 'taken': 1, 'fenced': 2, 'synced': 3, 'there': 3, 'promoted': 4}
-"""How far a member's ``step`` is.  ``there``: an operation before this one has promoted it."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Mate:
     """A member that takes part.

@@ -9,8 +9,10 @@ import two_sides
 from oslo_utils import timeutils
 
 from cinder_ext import exceptions
-from cinder_ext.db import attachments, replication_changes, snapshots
+from cinder_ext.db import attachments, replication_changes, snapshots, transition
 from cinder_ext.drivers.conformance import media
+from cinder_ext.states import replication as states
+from cinder_ext.volume import engine
 from cinder_ext.volume.replication import trials
 
 A, B, C = b'a' * 4096, b'b' * 4096, b'c' * 4096
@@ -351,3 +353,37 @@ def test_a_target_that_burnt_is_left_for_a_home_that_was_demoted(stage):
     assert (stage.words(volume_id), stage.read(volume_id, 4096)) == (
         ('available', 'enabled', None), A)
     assert done.members[volume_id].loss_seconds > 0
+
+
+def test_a_volume_that_is_reset_by_force_meanwhile_ends_the_operation_all_the_same(stage):
+    volume_id = stage.volume(A)
+    replication = stage.protect(volume_id)
+
+    def reset(_flow, step, state):
+        if (step, state) == ('close-members', 'RUNNING'):
+            transition.force(stage.context, states.VOLUME, volume_id, 'error')
+
+    stage.watchers.append(reset)
+    done = stage.operate('failover', replication.id)
+    assert (done.state, done.members[volume_id].error_code) == (
+        'failed', 'cinder_ext.transition_refused')
+    assert stage.replication(replication.id).state == 'failover-error'
+    stage.watchers.clear()
+    done = stage.operate('failover', replication.id)
+    assert done.state == 'succeeded', done
+    assert (stage.words(volume_id), stage.read(volume_id, 4096)) == (
+        ('available', 'failed-over', 'side:dr'), A)
+
+
+def test_a_service_that_stops_leaves_an_operation_to_its_successor(stage):
+    volume_id = stage.volume(A)
+    replication = stage.protect(volume_id)
+    stage.watchers.append(lambda _flow, step, state: step == 'sync-members' and stage.stopping.set())
+    operation_id = stage.ask('failover', replication.id)
+    with pytest.raises(engine.Parked):
+        stage.go(operation_id)
+    assert stage.result(operation_id).state == 'running'
+    stage.watchers.clear()
+    stage.restart()
+    assert stage.go(operation_id).state == 'succeeded'
+    assert stage.words(volume_id) == ('available', 'failed-over', 'side:dr')

@@ -309,10 +309,10 @@ def on_xfs(make_cloud, tmp_path):
 
 @pytest.fixture(scope='module')
 def replicating_cloud(tmp_path_factory):
-    """A started Cloud whose backend alpha replicates to alpha-dr and offsite."""
+    """A started Cloud whose backend alpha replicates to three targets."""
     directory = tmp_path_factory.mktemp('replicating')
     made = Cloud(directory, more=replicating.configuration(
-        directory, (replicating.DR, replicating.OFFSITE)))
+        directory, (replicating.DR, replicating.OFFSITE, replicating.SELDOM)))
     made.start()
     yield made
     made.close()

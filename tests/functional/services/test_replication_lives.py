@@ -9,6 +9,8 @@ import replicating
 from cinder_ext import exceptions
 from cinder_ext.db import group_requests, managed, replications, volume_requests
 
+SELDOM = replicating.SELDOM
+
 
 @pytest.fixture
 def group(replicated, replicating_groups):
@@ -143,6 +145,15 @@ def test_pool_replicates_what_is_in_it_and_one_that_fails_keeps_no_other(replica
     assert row.last_consistent_at == lags[second] < lags[first]
     replicated.control()
     replicated.cloud.until(lambda: not replicated.condition(replication_id, 'degraded'), 10)
+
+
+def test_interval_that_the_driver_does_not_serve_is_refused_and_said_so(replicated):
+    replicated.cloud.volume()
+    replication_id = replicated.enable('pool', 'node@alpha#alpha', rpo=2, target=SELDOM)
+    replicated.cloud.until(lambda: replicated.condition(replication_id, 'degraded'), 10)
+    row = replicated.get(replication_id)
+    assert row.state == 'enabling'
+    assert 'at most every 60' in row.conditions['degraded']['reason']
 
 
 def test_empty_backend_is_replicated_from_now_on(replicated):
