@@ -184,7 +184,7 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
             return []
         volumes = [self._volume_of(snapshot) for snapshot in snapshots]
         array = self._array_of(volumes[0])
-        if any(volume.location != array.location for volume in volumes):
+        if any(self._array_of(volume) is not array for volume in volumes):
             raise exceptions.ResourceBusy(reason='the volumes are not on the same side')
         paths = [array.path(snapshot) for snapshot in snapshots]
         with contextlib.ExitStack() as locks:
@@ -220,8 +220,7 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
 
     def revert_to_snapshot(self, volume, snapshot):
         """A new file takes the volume's name: the old content or the new one, never a mixture."""
-        array = self._array_of(volume)
-        path = array.path(volume)
+        array, path = self._array_of(volume), self._path(volume)
         with (array.lock(path), self._opened(volume, os.O_RDONLY),
               self._opened(snapshot, os.O_RDONLY) as origin,
               array.mapped(f'reverting {os.path.basename(path)}'),
@@ -238,13 +237,13 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
         path = array.path(new)
         with array.lock(path), self._opened(old, os.O_RDONLY), array.mapped(f'naming {new.name_id}'):
             with contextlib.suppress(FileExistsError):
-                os.link(array.path(old), path, follow_symlinks=False)
+                os.link(self._path(old), path, follow_symlinks=False)
             directories.sync(os.path.dirname(path))
         return array.location
 
     def extend_volume(self, volume, size_bytes):
         array = self._array_of(volume)
-        with (array.lock(array.path(volume)), self._opened(volume, os.O_RDWR) as descriptor,
+        with (array.lock(self._path(volume)), self._opened(volume, os.O_RDWR) as descriptor,
               array.mapped('extending')):
             _enlarge(descriptor, size_bytes)
             # Also when it is so large already: who made it so may have been killed before.
@@ -263,7 +262,8 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
         """Nothing to take back, as with disconnect_volume."""
 
     def changed_ranges(self, older, newer):
-        if older.location != newer.location or not self._array_of(newer).shares_blocks:
+        array = self._array_of(newer)
+        if self._array_of(older) is not array or not array.shares_blocks:
             raise self._cannot_tell()
         try:
             with (self._opened(older, os.O_RDONLY) as before,
@@ -290,7 +290,7 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
             self._refuse_unless_primary(array, resource)
         with self._opened(resource, os.O_RDONLY):
             return values.ConnectionInfo('local', {
-                'device_path': array.path(resource), 'access_mode': access_mode})
+                'device_path': self._path(resource), 'access_mode': access_mode})
 
     def _volume_of(self, snapshot):
         """The volume of a snapshot that is to be made, on its side."""
@@ -309,8 +309,7 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
         :raises ResourceBusy: it is a volume that is fenced, or that receives
         :raises BackendDown: the directory is gone too
         """
-        array = self._array_of(resource)
-        path = array.path(resource)
+        array, path = self._array_of(resource), self._path(resource)
         name = os.path.basename(path)
         with array.mapped(name):
             try:
@@ -348,8 +347,7 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
 
     def _delete(self, resource):
         """Remove a file, and what creates of it are making.  An absent file is a success."""
-        array = self._array_of(resource)
-        path = array.path(resource)
+        array, path = self._array_of(resource), self._path(resource)
         directory = os.path.dirname(path)
         with array.lock(path), array.mapped(f'deleting {os.path.basename(path)}'):
             os.stat(directory)

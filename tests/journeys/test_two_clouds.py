@@ -116,6 +116,32 @@ def test_a_volume_whose_type_is_replicated_moves_there_and_back(clouds, is_long)
         _handed_over(source, destination, replication, None, [volume_id], epoch)
 
 
+def test_a_database_alone_is_lost(clouds, is_long):
+    """What is rebuilt is replicated on from where it stood, and can be used."""
+    if not is_long:
+        pytest.skip('one of the long variants')
+    a, b = clouds
+    group_id, volumes = _group(a)
+    snapshot = a.api.create_snapshot(volumes[0], name='before')['id']
+    replication = a.protect(group_id, a.target)
+    a.becomes(replication, 'enabled')
+    a.next_point(replication)
+    contents = {volume_id: sites.digest(a.path(volume_id)) for volume_id in volumes}
+    a.kill()
+    a.lose_database()
+    a.start()
+    a.settle()
+    found = a.manage('replication', 'rebuild', 'alpha')
+    assert (found.returncode, found.stdout.count(' rebuilt ')) == (0, 2), found.stdout + found.stderr
+    again = a.api.get(f'/replications?protected_id={group_id}')['replications'][0]['id']
+    assert again != replication
+    a.becomes(again, 'enabled')
+    assert a.api.snapshot(snapshot)['status'] == 'available'
+    a.api.delete_snapshot(snapshot)
+    assert {volume_id: sites.digest(a.path(volume_id)) for volume_id in volumes} == contents
+    _handed_over(a, b, again, group_id, volumes, 1)
+
+
 def _burnt_and_taken_over(a, b):
     group_id, volumes = _group(a)
     attached = [a.api.attach(volume_id) for volume_id in volumes]

@@ -72,6 +72,10 @@ class Sides(replication.Replication):
         hooks.check(array.control_file, array.title)
         return array
 
+    def _path(self, resource):
+        """The file of a volume or snapshot on its side."""
+        return self._array_of(resource).path(resource)
+
     def _replication_capabilities(self):
         """What a report says of the targets; nothing where there are none."""
         names = list(self._entries)
