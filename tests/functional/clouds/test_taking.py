@@ -212,3 +212,13 @@ def test_of_two_imports_at_once_one_records_it(story):
         assert all(each in ({'imported'}, {'present'}) for each in told)
         for row in rows:
             assert volumes.get(story.b.context, row.id).status == 'available'
+
+
+def test_an_export_does_not_need_the_own_array(story):
+    row, = story.make()
+    story.ship([row])
+    story.fail_over([row])
+    story.a.control(cut=True)
+    exported = story.export(row.id, clear_existing=True)
+    assert (exported['role'], exported['released']) == ('primary', True)
+    assert story.take(manifest=exported['manifest'])['volumes'][0]['result'] == 'imported'
