@@ -64,9 +64,12 @@ def _target(asked):
 
 
 def _rank(asked, replication):
-    """The one that was failed over comes first, then the one of just this thing."""
+    """The one that was failed over comes first, then the one of just this thing.
+
+    One that leads to another cloud comes last: there the volumes would be records of nobody.
+    """
     return (asked.verb != 'failover' and replication.source_side is None,
-            not scopes.of(asked).serves(replication, asked.protected_id))
+            not scopes.of(asked).serves(replication, asked.protected_id), replication.cross_os)
 
 
 def _why_not(asked, volume_id, protecting):

@@ -45,7 +45,8 @@ def test_names_of_a_change(change, names):
 def test_every_named_event_exists(kind, machine):
     known = {row.event for row in machine} | {'insert', 'deleted', 'update', 'unmanaged',
                                                    'insert-managing',
-                                                   'revert', 'reverted', 'revert-failed'}
+                                                   'revert', 'reverted', 'revert-failed',
+                                                   'adopted'}
     if kind == 'volume':
         known |= {row.event for row in replication.VOLUME}
     assert set(notifications._STARTS_AND_ENDS[kind]) <= known
