@@ -112,7 +112,7 @@ class ReplicationTarget:
 
     :ivar backend_id: its name, unique within the backend
     :ivar modes: a tuple of ``sync`` and ``async``
-    :ivar cross_os: it belongs to another cloud: failed over by export and import only
+    :ivar cross_os: it belongs to another cloud, which takes what was failed over to it by import
     :ivar peer: the name of that cloud, which the key of their manifests is found by
     :ivar availability_zone: shown to operators; steers nothing
     """

@@ -19,7 +19,7 @@ def asked(verb='failover', **more):
 def replication(scope='volume', state='enabled', source=None, **more):
     return types.SimpleNamespace(**{
         'id': f'of a {scope}', 'scope': scope, 'protected_id': 'a-pool', 'state': state,
-        'source_side': source, 'target': 'dr', **more})
+        'source_side': source, 'target': 'dr', 'cross_os': False, **more})
 
 
 @pytest.mark.parametrize('verb', states.VERBS)
@@ -55,6 +55,11 @@ def test_the_one_that_was_failed_over_is_failed_back():
     for verb in ('failback', 'reprotect', 'resync'):
         operation = asked(verb, scope='volume', protected_id='a-pool')
         assert min([far, near], key=lambda each: participants._rank(operation, each)) is near
+
+
+def test_a_target_of_another_cloud_comes_last():
+    theirs, ours = replication(id='theirs', cross_os=True), replication(id='ours')
+    assert min([theirs, ours], key=lambda each: participants._rank(asked(), each)) is ours
 
 
 @pytest.mark.parametrize(('scope', 'is_named'), [
