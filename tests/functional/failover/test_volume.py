@@ -1,7 +1,6 @@
 """One volume, there and back again, by every verb."""
 # SPDX-License-Identifier: Apache-2.0
 
-import pathlib
 import shutil
 
 import pytest
@@ -10,7 +9,6 @@ from oslo_utils import timeutils
 
 from cinder_ext import exceptions
 from cinder_ext.db import attachments, replication_changes, snapshots, transition
-from cinder_ext.drivers.conformance import media
 from cinder_ext.states import replication as states
 from cinder_ext.volume import engine
 from cinder_ext.volume.replication import trials
@@ -285,17 +283,7 @@ def test_what_failed_over_is_not_failed_over_again(stage):
         'failed', 'cinder_ext.replication_action_refused')
 
 
-@pytest.fixture
-def shared(tmp_path):
-    """A stage whose arrays can tell cheaply what was written since a point."""
-    with media.mounted_xfs(tmp_path) as directory:
-        made = two_sides.Stage(pathlib.Path(directory))
-        yield made
-        made.stop()
-
-
-def test_a_home_that_comes_back_without_writes_of_its_own_is_taken_back(shared):
-    stage = shared
+def test_a_home_that_comes_back_without_writes_of_its_own_is_taken_back(stage):
     volume_id = stage.volume(A)
     replication = stage.protect(volume_id)
     stage.control(cut=True)
