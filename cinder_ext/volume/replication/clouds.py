@@ -32,7 +32,6 @@ class CloudsEndpoint:
     def __init__(self, tools):
         self._tools = tools
 
-    @oslo_messaging.expected_exceptions(exceptions.CinderExtError)
     def export_replica(self, ctxt, request):
         """A signed manifest of a volume; with ``clear_existing`` the record here is released."""
         name = request['volume_id']
@@ -40,13 +39,11 @@ class CloudsEndpoint:
             driver = self._tools.driver_of(ctxt, self._tools.host)
             return Handing(self._tools.conf, ctxt, driver, request).go()
 
-    @oslo_messaging.expected_exceptions(exceptions.CinderExtError)
     def examine_replica(self, ctxt, request):
         """What import_replica would do; nothing is changed."""
         with _refusals(_named(request), 'imported'):
             return self._taking(ctxt, request).examine()
 
-    @oslo_messaging.expected_exceptions(exceptions.CinderExtError)
     def import_replica(self, ctxt, request):
         """Take a volume, or all that share its points, from another cloud."""
         with _refusals(_named(request), 'imported'):
