@@ -52,9 +52,9 @@ def die(kind, count):
         killable.die()
 
 
-def load(conf, section, loaded=loader.load):
+def load(*arguments, loaded=loader.load):
     """As loader.load, but such a driver."""
-    return Temporaries(loaded(conf, section).settings)
+    return Temporaries(loaded(*arguments).settings)
 
 
 if __name__ == '__main__':

@@ -318,7 +318,7 @@ def test_status_says_whether_a_deployment_is_ready(daemon):
     found = {each['check']: each['result'] for each in json.loads(out)['checks']}
     assert code == 1
     assert found == {'Database schema': 0, 'Drivers of the enabled backends': 0, 'Policy file': 0,
-                     'Authentication': 1, 'Services': 0}
+                     'Authentication': 1, 'Services': 0, 'Replication targets': 0}
 
 
 def test_status_names_a_driver_that_is_none_and_a_policy_file_that_is_missing(daemon):
