@@ -124,6 +124,8 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
                 directory = os.path.join(array.base, room)
                 os.makedirs(directory, mode=0o700, exist_ok=True)
                 partials.sweep(directory, _ENDING)
+            if os.path.isdir(array.points_room):
+                partials.sweep(array.points_room)
             directories.sync(array.base)
             array.probe()
 

@@ -144,6 +144,8 @@ def _release(array, destination, member):
     volume = member.volume
     with _ending(array, volume):
         role = roles.read(array, volume.name_id)
+        if role.role is None:
+            _empty_again(array, volume.name_id)
         if role.role not in (roles.PRIMARY, roles.FENCED):
             return
         name = roles.title(destination)
@@ -161,6 +163,8 @@ def _remove(array, _destination, member):
     volume = member.volume
     with _ending(array, volume):
         role = roles.read(array, volume.name_id)
+        if role.role is None:
+            _empty_again(array, volume.name_id)
         if role.role in (roles.SECONDARY, roles.FENCED):
             # A promotion that was killed may have left a file that nobody was given.
             with contextlib.suppress(FileNotFoundError):
@@ -184,6 +188,12 @@ def _ending(array, volume):
     with (array.held([volume.name_id]), array.lock(array.path(volume)),
           array.mapped(f'ending the replication of {volume.name_id}')):
         yield
+
+
+def _empty_again(array, name_id):
+    """A room without a role is what a kill left, of its first moment or its last one."""
+    if os.path.isdir(array.room(name_id)):
+        _empty(array, name_id)
 
 
 def _empty(array, name_id):

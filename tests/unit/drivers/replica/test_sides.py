@@ -14,6 +14,7 @@ import pytest
 from cinder_ext import exceptions
 from cinder_ext.drivers import capabilities, values
 from cinder_ext.drivers.conformance import media, workbench
+from cinder_ext.drivers.generic import partials
 
 MIB = values.MIB
 
@@ -321,6 +322,27 @@ def test_a_fenced_source_gets_its_volume_back_at_the_end(driver, member):
     driver.fence(member, None, 1)
     assert driver.unpair([member], None, 'dr') == []
     assert read(driver, member.volume, 0, 6) == b'after!'
+
+
+def test_an_ending_that_was_killed_is_ended_when_it_is_repeated(driver, member, tmp_path):
+    driver.pair([member], None, 'dr', 1)
+    driver.ship([member], None, 'dr', point(), 2)
+    rooms = [tmp_path / side / 'replication' / 'volumes' for side in ('home', 'dr')]
+    for room in rooms:
+        (room / member.volume.name_id / 'role.json').unlink()
+    assert driver.unpair([member], None, 'dr') == []
+    assert [list(room.iterdir()) for room in rooms] == [[], []]
+    assert read(driver, member.volume, 0, 6) == b'after!'
+
+
+def test_a_start_removes_what_killed_writers_of_points_left(driver, member, tmp_path):
+    driver.pair([member], None, 'dr', 1)
+    shipped = driver.ship([member], None, 'dr', point(), 2)
+    rooms = [tmp_path / side / 'replication' / 'points' for side in ('home', 'dr')]
+    for room in rooms:
+        pathlib.Path(partials.new_name(str(room / f'{point()}.json'))).touch()
+    driver.start()
+    assert [[path.name for path in room.iterdir()] for room in rooms] == 2 * [[f'{shipped.id}.json']]
 
 
 def test_a_volume_of_that_name_is_never_overwritten(driver, member, tmp_path):
