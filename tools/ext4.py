@@ -79,9 +79,14 @@ def check(device):
 
 
 def listing(device):
-    """Names in ``/documents``, sorted, as debugfs lists them."""
+    """Names in ``/documents``, sorted, as debugfs lists them.
+
+    A name without an inode was removed: the first entry of a directory's block stays,
+    empty, as there is none before it that could take its room, and debugfs prints it.
+    """
     lines = _run('debugfs', '-R', f'ls -p /{FOLDER}', device).splitlines()
-    names = [line.split('/')[5] for line in lines if line.startswith('/')]
+    entries = [line.split('/') for line in lines if line.startswith('/')]
+    names = [entry[5] for entry in entries if entry[1] != '0']
     return sorted(name for name in names if name not in ('.', '..'))
 
 

@@ -38,6 +38,15 @@ def test_changes_are_removals_new_contents_and_new_files(device, tmp_path):
     assert sum(before[name] != system.files[name] for name in before.keys() & system.files.keys()) == 3
 
 
+def test_what_was_removed_is_not_listed(device, tmp_path):
+    """Also when it was the first of its block of the directory, where its empty entry stays."""
+    system = ext4.FileSystem(tmp_path / 'files', seed='1')
+    system.make(device, 100)
+    system.change(device, removed=100, rewritten=0, added=3)
+    assert ext4.listing(device) == sorted(system.files)
+    assert len(system.files) == 3
+
+
 def test_a_damaged_file_system_is_not_called_clean(device, tmp_path):
     ext4.FileSystem(tmp_path / 'files', seed='1').make(device, 20)
     with open(device, 'r+b') as stream:
