@@ -17,6 +17,9 @@ NOT_OF_A_MODULE = {'test_house.py', 'test_one_door.py'}
 OF_A_PACKAGE = {'objects/test_objects.py'}
 """Tests of what a package does as one."""
 
+CATCH_ALL = {'api/dispatch.py', 'periodic.py', 'volume/engine.py'}
+"""Where whatever goes wrong is met: a request, a flow, a periodic job."""
+
 SCHEMA_REVISIONS = PACKAGE / 'db' / 'migrations' / 'versions'
 
 
@@ -77,6 +80,19 @@ def test_functions_import_nothing():
     late = [name for path in _sources('cinder_ext', 'tools') for node, name in _functions(path)
             if any(isinstance(inner, ast.Import | ast.ImportFrom) for inner in ast.walk(node))]
     assert late == []
+
+
+def _catches_all(handler):
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(kind is None or isinstance(kind, ast.Name) and kind.id in ('Exception', 'BaseException')
+               for kind in kinds)
+
+
+def test_faults_are_caught_by_their_names():
+    found = {str(path.relative_to(PACKAGE)) for path in _sources('cinder_ext')
+             for node in ast.walk(ast.parse(path.read_text()))
+             if isinstance(node, ast.ExceptHandler) and _catches_all(node)}
+    assert found == CATCH_ALL
 
 
 def test_unit_tests_mirror_the_package():

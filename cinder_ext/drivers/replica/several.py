@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import concurrent.futures
+import contextlib
 import threading
 
 AT_ONCE = 8
@@ -14,16 +15,16 @@ def each_of(function, things):
     """
     if len(things) < 2:
         return [function(thing) for thing in things]
-    failed = threading.Event()
+    has_failed = threading.Event()
 
     def call(thing):
-        if failed.is_set():
+        if has_failed.is_set():
             return None
-        try:
-            return function(thing)
-        except BaseException:
-            failed.set()
-            raise
+        with contextlib.ExitStack() as if_it_fails:
+            if_it_fails.callback(has_failed.set)
+            made = function(thing)
+            if_it_fails.pop_all()
+        return made
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE, 'replica') as pool:
         return [future.result() for future in [pool.submit(call, thing) for thing in things]]
