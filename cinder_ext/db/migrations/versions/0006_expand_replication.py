@@ -16,8 +16,10 @@ depends_on = None
 def upgrade():
     _replication_claims()
     _replication_operations()
+    _indexes_of_replication_operations()
     _replication_tombstones()
     _replications()
+    _indexes_of_replications()
     _replication_operation_members()
     _replication_members()
 
@@ -70,6 +72,9 @@ def _replication_operations():
         sa.Column('updated_at', TIME),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_replication_operations')),
         mysql_engine='InnoDB', mysql_charset='utf8mb4')
+
+
+def _indexes_of_replication_operations():
     op.create_index(op.f('ix_replication_operations_home'), 'replication_operations',
                     ['home'], unique=False)
     op.create_index(op.f('ix_replication_operations_project_id'), 'replication_operations',
@@ -141,6 +146,9 @@ def _replications():
         sa.PrimaryKeyConstraint('id', name=op.f('pk_replications')),
         sa.UniqueConstraint('live_key', name=op.f('uq_replications_live_key')),
         mysql_engine='InnoDB', mysql_charset='utf8mb4')
+
+
+def _indexes_of_replications():
     op.create_index(op.f('ix_replications_deleted_at'), 'replications',
                     ['deleted_at'], unique=False)
     op.create_index(op.f('ix_replications_home'), 'replications',
