@@ -9,6 +9,7 @@ A line of JSON on its standard input is a request, one on its standard output th
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import gc
 import json
 import os
 import runpy
@@ -68,6 +69,8 @@ def begin(request):
 
 
 if __name__ == '__main__':
+    # A collection, as at the end of a process, would copy all pages of what it was forked from.
+    gc.freeze()
     wanted = Zygote().serve()
     if wanted is not None:
         begin(wanted)
