@@ -128,10 +128,15 @@ class Replicated:
         row = self.cloud.until(lambda: next(iter(self.of(protected_id)), None), 20)
         return self.becomes(row.id, 'enabled').id
 
+    def ask_point(self, replication_id):
+        """Have a point shipped without waiting for its interval; returns when that was asked."""
+        asked_at = replication_changes.ask_sync(self.admin, replication_id).ship_asked_at
+        self.api.look(self.context)
+        return asked_at
+
     def next_point(self, replication_id):
         """Wait for a point that is taken from now on."""
-        before = replication_changes.ask_sync(self.admin, replication_id).ship_asked_at
-        self.api.look(self.context)
+        before = self.ask_point(replication_id)
         return self.cloud.until(lambda: (row := self.get(replication_id)).last_consistent_at
                                 and row.last_consistent_at >= before and row, 20)
 

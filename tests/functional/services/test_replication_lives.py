@@ -136,6 +136,7 @@ def test_pool_replicates_what_is_in_it_and_one_that_fails_keeps_no_other(replica
     replicated.cloud.until(lambda: replicated.cloud.row(second).replication_status == 'enabled', 15)
     replicated.control(fail=[second])
     replicated.cloud.write(first, 0, b'goes on')
+    replicated.ask_point(replication_id)
     replicated.cloud.until(lambda: replicated.condition(replication_id, 'degraded'), 10)
     replicated.cloud.until(lambda: replicated.read_replica(first, 0, 7) == b'goes on', 10)
     row = replicated.cloud.until(
