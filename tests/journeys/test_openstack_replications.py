@@ -30,11 +30,37 @@ replication_device = backend_id:beta-of-b,path:{state}/state/beta,modes:async,cr
         yield made
 
 
+class Commands:
+    """Those that begin with one word, of a client that is started once for all of them."""
+
+    def __init__(self, client, word):
+        self._client, self._word = client, word
+
+    def __call__(self, line):
+        return self._client(f'{self._word} {line}')
+
+    def do(self, line):
+        return self._client.do(f'{self._word} {line}')
+
+    def refused(self, line):
+        return self._client.refused(f'{self._word} {line}')
+
+
 @pytest.fixture(scope='module')
-def openstack(service):
-    made = osc_commands.Openstack(service.client_environment(), ['volume', 'replication'])
+def client(service):
+    made = osc_commands.Openstack(service.client_environment(), ['volume'])
     yield made
     made.close()
+
+
+@pytest.fixture
+def openstack(client):
+    return Commands(client, 'replication')
+
+
+@pytest.fixture
+def replica(client):
+    return Commands(client, 'replica')
 
 
 def _volume(service, name):
@@ -130,22 +156,19 @@ def test_a_volume_is_paused_synced_and_tested(service, openstack):
     openstack(f'failover --volume alone --host {POOL} --dry-run --wait')
 
 
-def test_a_volume_is_shown_to_another_cloud_and_looked_at_there(service, openstack, tmp_path):
+def test_a_volume_is_shown_to_another_cloud_and_looked_at_there(
+        service, openstack, replica, tmp_path):
     _volume(service, 'travelling')
-    replica = osc_commands.Openstack(service.client_environment(), ['volume', 'replica'])
-    try:
-        assert 'is not replicated to another cloud' in replica.refused('export travelling')
-        openstack('enable --scope volume --target beta-of-b travelling')
-        rest.wait_for(lambda: openstack('show travelling')['state'] == 'enabled', 'the first point')
-        shown = replica(f'export --target beta-of-b --output {tmp_path}/manifest travelling')
-        assert (shown['role'], shown['released']) == ('secondary', False)
-        assert json.loads(replica('export travelling')['manifest'])['volume']['name'] == 'travelling'
-        # The backend here has the other cloud's array for its own, and is another cloud to nobody.
-        for named in (f'--manifest {tmp_path}/manifest', f"--handle {_id(service, 'travelling')}"):
-            said = replica.refused(f'import host@beta --dry-run --type alpha=beta {named}')
-            assert 'HTTP 4' in said, said
-    finally:
-        replica.close()
+    assert 'is not replicated to another cloud' in replica.refused('export travelling')
+    openstack('enable --scope volume --target beta-of-b travelling')
+    rest.wait_for(lambda: openstack('show travelling')['state'] == 'enabled', 'the first point')
+    shown = replica(f'export --target beta-of-b --output {tmp_path}/manifest travelling')
+    assert (shown['role'], shown['released']) == ('secondary', False)
+    assert json.loads(replica('export travelling')['manifest'])['volume']['name'] == 'travelling'
+    # The backend here has the other cloud's array for its own, and is another cloud to nobody.
+    for named in (f'--manifest {tmp_path}/manifest', f"--handle {_id(service, 'travelling')}"):
+        said = replica.refused(f'import host@beta --dry-run --type alpha=beta {named}')
+        assert 'HTTP 4' in said, said
 
 
 def _id(service, name):
