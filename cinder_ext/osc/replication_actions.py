@@ -14,11 +14,14 @@ _POLL_SECONDS = 0.5
 def waited(client, record, pause_seconds=_POLL_SECONDS):
     """Ask for an operation until it has ended; returns its record.
 
+    :param pause_seconds: between two questions; the first ones come sooner
     :raises CommandError: not all of its members succeeded
     """
+    pause = pause_seconds / 8
     while record['state'] in ('queued', 'running'):
-        time.sleep(pause_seconds)
+        time.sleep(pause)
         record = client.operation(record['id'])
+        pause = min(2 * pause, pause_seconds)
     if record['state'] != 'succeeded':
         raise exceptions.CommandError(
             f"Operation {record['id']} is {record['state']}: "

@@ -1,6 +1,8 @@
 """Waiting for an operation."""
 # SPDX-License-Identifier: Apache-2.0
 
+import time
+
 import pytest
 from osc_lib import exceptions
 
@@ -24,6 +26,12 @@ def _record(state):
 def test_it_is_asked_for_until_it_has_ended():
     found = replication_actions.waited(_Client('running', 'succeeded'), _record('queued'), 0)
     assert found['state'] == 'succeeded'
+
+
+def test_one_that_ends_at_once_is_not_waited_for_as_one_that_does_not():
+    began = time.monotonic()
+    replication_actions.waited(_Client('succeeded'), _record('queued'), 0.8)
+    assert 0.1 <= time.monotonic() - began < 0.6
 
 
 @pytest.mark.parametrize('state', ['partial', 'failed'])
