@@ -220,7 +220,7 @@ class PointCases(worlds.ReplicatedCases):
             paths = [opened.enter_context(bench.path(member.volume)) for member in pair.members]
             writer = opened.enter_context(groups.Writer(paths, 0.1))
             for turn in range(3):
-                writer.until(10 * turn + 5)
+                writer.until(5 * turn + 2)
                 pair.ship()
         assert {len(group) for _side, _size, group, _manifest
                 in pair.driver.replicas(pair.target).values()} == {3}
@@ -228,7 +228,7 @@ class PointCases(worlds.ReplicatedCases):
         seen = [int.from_bytes(bench.read(member.volume, 8192, 8), 'big') for member in pair.members]
         assert seen == sorted(seen, reverse=True)
         assert seen[0] - seen[-1] <= 1
-        assert seen[-1] >= 20
+        assert seen[-1] >= 10
 
 
 class ReplicationCases(PairCases, PointCases, failover.FailoverCases):
