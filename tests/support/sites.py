@@ -21,11 +21,13 @@ import rest
 import servers
 import sqlalchemy as sa
 import two_clouds
+import warm
 
 from cinder_ext.objects import manifest
 
 KEY = 'only these two clouds know it'
 SIZE_GIB = 1
+ALL = pathlib.Path(sys.prefix) / 'bin' / 'cinder-ext-all'
 MANAGE = pathlib.Path(sys.prefix) / 'bin' / 'cinder-ext-manage'
 _DEVICE = ('backend_id:{target},path:{path},modes:async,cross_os:true,peer:{peer},'
            'control_file:{path}.json')
@@ -145,14 +147,15 @@ _BACKENDS = {'a': 'alpha', 'b': 'beta'}
 _TARGETS = {'a': 'alpha-dr', 'b': 'beta-dr'}
 
 
-class Embedded(_Settled, embedded.EmbeddedService):
+class Embedded(_Settled, warm.Spawned, embedded.EmbeddedService):
     """One process, SQLite, messages inside of it."""
 
     def __init__(self, directory, cloud, other):
         self.backend, self.target = _BACKENDS[cloud], _TARGETS[cloud]
         self.state_dir = (directory / cloud).absolute()
-        super().__init__(directory / cloud, backends=(self.backend,),
+        super().__init__(directory / cloud, backends=(self.backend,), binary=sys.executable,
                          options=_options(self, cloud, directory / other, self.target))
+        self.arguments = [str(ALL)]
 
     def rows(self):
         return {name: rows for name, rows in two_clouds.rows(self.state_dir / 'cinder-ext.db').items()
