@@ -80,21 +80,73 @@ def removed(context, replication_id, volume_ids):
 
 
 @session.writer
-def arrived(context, shipped, point_id, taken_at, volume_ids, *, conditions, **more):
-    """A point of some members is whole at the destination.
+def arrived(context, shipped, point_id, taken_at, volume_ids, *, conditions=None, bytes_shipped=0,
+            bytes_pending=None, counts=True):
+    """A point of some members is whole at the destination: it is what a failover would give.
+
+    The record is ``enabled`` from its first point on, and so are the volumes that are part of
+    it.  It is as consistent as the member that is furthest behind.  For volumes that have a newer
+    point already nothing changes.
 
     :param shipped: replication_models.Replication, as it was when the point was taken: what has
         been failed over since is left alone
+    :param taken_at: when it was taken, datetime, UTC without zone
+    :param volume_ids: of those that are part of it
     :param conditions: word -> (status, reason), to be true now
-    :param more: as replications.point_arrived takes them
+    :param bytes_pending: what is still at the source only; None when it is not known
+    :param counts: whether a failover would use it; False of a first copy of a volume whose group
+        ships points in common already: nothing is ``enabled`` by it
     :returns: replication_models.Replication as it is now; None: it has moved on, or ended
     """
     row = _still(context, shipped)
     if row is None:
         return None
-    _tell(context, row, conditions)
-    return replications.point_arrived(context, row.id, point_id, taken_at, volume_ids,
-                                      epoch=shipped.epoch, **more)
+    _tell(context, row, conditions or {})
+    changed = _note_point(context, row, point_id, taken_at, volume_ids)
+    _note_furthest(context, row, bytes_pending, bytes_shipped if changed else 0)
+    if counts:
+        if row.state == states.ENABLING:
+            transition.move(context, states.MACHINE, row.id, 'enabled')
+        _enable_volumes(context, volume_ids)
+    return replications.get(context, row.id)
+
+
+def _note_point(context, row, point_id, taken_at, volume_ids):
+    """Returns how many members have a newer point now."""
+    values = {'point_id': point_id, 'last_consistent_at': taken_at, 'epoch': row.epoch,
+              'updated_at': timeutils.utcnow()}
+    return context.session.execute(
+        sa.update(_Member)
+        .where(_Member.replication_id == row.id, _Member.volume_id.in_(list(volume_ids)),
+               sa.or_(_Member.last_consistent_at.is_(None),
+                      _Member.last_consistent_at < taken_at))
+        .values(values).execution_options(synchronize_session=False)).rowcount
+
+
+def _note_furthest(context, row, bytes_pending, bytes_shipped):
+    """The record says what is true of all members that have a point at all."""
+    furthest = context.session.execute(
+        sa.select(_Member.point_id, _Member.last_consistent_at)
+        .where(_Member.replication_id == row.id, _Member.last_consistent_at.is_not(None))
+        .order_by(_Member.last_consistent_at, _Member.volume_id).limit(1)).first()
+    values = {'bytes_pending': bytes_pending, 'bytes_shipped': row.bytes_shipped + bytes_shipped}
+    if furthest is not None:
+        values |= {'last_consistent_at': furthest.last_consistent_at,
+                   'point_id': furthest.point_id}
+        if row.ship_asked_at is not None and row.ship_asked_at <= furthest.last_consistent_at:
+            values['ship_asked_at'] = None
+    replications.update(context, row.id, values)
+
+
+def _enable_volumes(context, volume_ids):
+    """In the order of their ids, as whoever locks several of them does."""
+    waiting = context.session.execute(
+        sa.select(_Volume.id)
+        .where(_Volume.id.in_(list(volume_ids)), _Volume.replication_status == states.ENABLING)
+        .order_by(_Volume.id)).scalars().all()
+    for volume_id in waiting:
+        transition.try_move(context, states.VOLUME, volume_id, 'replicated',
+                            where=(_Volume.replication_status == states.ENABLING,))
 
 
 def _still(context, shipped):

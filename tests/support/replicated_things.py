@@ -11,6 +11,7 @@ from cinder_ext.db import (
     groups,
     replication_changes,
     replication_operations,
+    replication_shipping,
     replications,
     transition,
     volume_types,
@@ -78,10 +79,11 @@ class Things:
         if not events:
             return
         taken_at = timeutils.utcnow() - datetime.timedelta(seconds=BEHIND_SECONDS)
-        replications.point_arrived(
-            self._ctxt, row.id, POINT, taken_at,
+        replications.update(self._ctxt, row.id, {'epoch': 3})
+        replication_shipping.arrived(
+            self._ctxt, replications.get(self._ctxt, row.id), POINT, taken_at,
             [each.volume_id for each in replications.members(self._ctxt, row.id)],
-            bytes_shipped=4096, bytes_pending=512, epoch=3)
+            bytes_shipped=4096, bytes_pending=512)
         for event in events[1:]:
             transition.move(self._ctxt, states.MACHINE, row.id, event)
 
@@ -143,4 +145,4 @@ class Old:
         policy = replication_policy.merge(
             None, None, replication_policy.Policy(True, 'group', rpo_seconds=10))
         row = replications.create(self._ctxt, policy, number(count), 'dr', {'id': number(count * 10)})
-        replications.point_arrived(self._ctxt, row.id, POINT, timeutils.utcnow(), [number(count + 1)])
+        replication_shipping.arrived(self._ctxt, row, POINT, timeutils.utcnow(), [number(count + 1)])

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from oslo_utils import timeutils
 
-from cinder_ext.db import group_models, replications, session, volumes
+from cinder_ext.db import group_models, replication_shipping, replications, session, volumes
 from cinder_ext.states import replication_policy
 
 BACKEND = 'node@alpha'
@@ -33,10 +33,11 @@ def protect(ctxt, protected_id, scope='volume', target=DR, values=None, **asked)
 def ship(ctxt, replication, *volume_ids, ago=0, **values):
     """A point of some volumes arrives; by default of all members.  Returns its id."""
     point_id = str(uuid.uuid4())
-    replications.point_arrived(
-        ctxt, replication.id, point_id, timeutils.utcnow() - datetime.timedelta(seconds=ago),
+    assert replication_shipping.arrived(
+        ctxt, replications.get(ctxt, replication.id), point_id,
+        timeutils.utcnow() - datetime.timedelta(seconds=ago),
         volume_ids or [each.volume_id for each in replications.members(ctxt, replication.id)],
-        **values)
+        **values) is not None, 'nothing is shipped in its state'
     return point_id
 
 

@@ -21,6 +21,7 @@ from cinder_ext.conf import options
 from cinder_ext.db import (
     attachments,
     replication_operations,
+    replication_shipping,
     replications,
     services,
     session,
@@ -217,8 +218,8 @@ class Stage:
             sides = row.source_side, row.destination_side
             self.driver.pair(some, *sides, row.epoch)
             point = self.driver.ship(some, *sides, point_id, row.retention)
-            replications.point_arrived(
-                self.context, row.id, point.id,
+            replication_shipping.arrived(
+                self.context, row, point.id,
                 datetime.datetime.fromtimestamp(point.taken_at, datetime.UTC).replace(tzinfo=None),
                 [ids[each.volume.name_id] for each in some])
         return point_id

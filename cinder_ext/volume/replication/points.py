@@ -6,7 +6,7 @@ import functools
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import failovers, operation_members, replications, trial_volumes
+from cinder_ext.db import failovers, operation_members, replication_shipping, trial_volumes
 from cinder_ext.drivers import values as drivers
 from cinder_ext.volume import values
 from cinder_ext.volume.replication import outcome, shipments, sides
@@ -60,9 +60,9 @@ class ShipMembers(Step):
             by_point.setdefault(point.id, []).append((unit, mate, point))
         for arrived in by_point.values():
             unit, _, point = arrived[0]
-            replications.point_arrived(
-                work.context, unit.replication.id, point.id, moment(point.taken_at),
-                [mate.volume.id for _, mate, _ in arrived], point.bytes_shipped)
+            replication_shipping.arrived(
+                work.context, unit.replication, point.id, moment(point.taken_at),
+                [mate.volume.id for _, mate, _ in arrived], bytes_shipped=point.bytes_shipped)
         outcome.succeed(work, [(mate, {'point_id': point.id,
                                        'last_consistent_at': moment(point.taken_at)})
                                for (_, mate), point in done])

@@ -26,6 +26,7 @@ from cinder_ext.db import (
     replication_changes,
     replication_claims,
     replication_models,
+    replication_shipping,
     replications,
     session,
     transfers,
@@ -44,18 +45,19 @@ def _members(ctxt, row):
 
 def test_a_volume_is_enabling_until_its_first_point(make_volume, ctxt):
     volume_id = make_volume()
-    row = protect(ctxt, volume_id, rpo_seconds=10)
+    row = protect(ctxt, volume_id, values={'epoch': 1}, rpo_seconds=10)
     assert (row.state, row.scope, row.protected_id, row.home, row.target) == (
         'enabling', 'volume', volume_id, BACKEND, DR)
     assert (row.mode, row.rpo_seconds, row.interval_seconds, row.retention) == ('async', 10, 5, 3)
     assert (row.project_id, row.source_side, row.destination_side) == ('project', None, DR)
     assert _members(ctxt, row) == [volume_id]
     assert word(ctxt, volume_id) == 'enabling'
-    point_id = ship(ctxt, row, bytes_shipped=7, epoch=1)
+    point_id = ship(ctxt, row, bytes_shipped=7)
     row = replications.get(ctxt, row.id)
     assert (row.state, row.point_id, row.bytes_shipped, row.epoch) == ('enabled', point_id, 7, 1)
     member, = replications.members(ctxt, row.id)
-    assert (member.point_id, member.last_consistent_at) == (point_id, row.last_consistent_at)
+    assert (member.point_id, member.last_consistent_at, member.epoch) == (
+        point_id, row.last_consistent_at, 1)
     assert word(ctxt, volume_id) == 'enabled'
 
 
@@ -165,7 +167,8 @@ def test_bytes_are_counted_once_for_a_point_that_is_told_twice(make_volume, ctxt
     member, = _members(ctxt, row)
     moment = timeutils.utcnow()
     for _ in range(2):
-        replications.point_arrived(ctxt, row.id, 'p', moment, [member], 100, 5)
+        replication_shipping.arrived(ctxt, row, 'p', moment, [member], bytes_shipped=100,
+                                     bytes_pending=5)
     row = replications.get(ctxt, row.id)
     assert (row.bytes_shipped, row.bytes_pending) == (100, 5)
 
@@ -361,5 +364,5 @@ def test_a_volume_that_is_gone_is_a_member_of_nothing(make_volume, ctxt, scope):
 def test_the_clock_of_a_point_is_kept_to_the_microsecond(make_volume, ctxt):
     row = protect(ctxt, make_volume())
     moment = datetime.datetime(2026, 3, 29, 1, 59, 59, 999999)
-    replications.point_arrived(ctxt, row.id, 'p', moment, _members(ctxt, row))
+    replication_shipping.arrived(ctxt, row, 'p', moment, _members(ctxt, row))
     assert replications.get(ctxt, row.id).last_consistent_at == moment
