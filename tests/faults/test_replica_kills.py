@@ -80,6 +80,14 @@ class World:
                 self.driver.delete_snapshot(old)
             self.members[number] = values.Member(volume, snapshots[-2:])
 
+    def next_point(self):
+        """Write, take snapshots, and note what the point will hold; its id."""
+        self.write()
+        self.snapshot()
+        point_id = str(uuid.uuid4())
+        self.note(point_id)
+        return point_id
+
     def ship(self, point_id):
         self.note(point_id)
         self.driver.ship(self.members, self.used, self.other, point_id, 2)
@@ -163,22 +171,24 @@ def world(request, tmp_path):
         yield World(f'{point}/arrays', 'auto')
 
 
-def events(first):
-    """Numbers of events at which to kill, without end."""
+def killed_at_each(turn, first, record_property):
+    """Have a turn killed at one event after the other, until an event is beyond its end.
+
+    :param turn: called with the number of the event; returns whether it was killed
+    :param first: event of the first turn
+    """
     event = first
-    while True:
-        yield event
+    while turn(event):
         event += STRIDE
+    kills = (event - first) // STRIDE
+    assert kills >= (15 if LONG else 2)
+    record_property('kills', kills)
 
 
 def test_killed_while_it_ships(world, record_property):
-    kills = 0
-    for event in events(3):
-        world.write()
-        world.snapshot()
-        point_id = str(uuid.uuid4())
-        world.note(point_id)
-        killed = mortal_call.is_killed(event, lambda point_id=point_id: world.ship(point_id))
+    def turn(event):
+        point_id = world.next_point()
+        killed = mortal_call.is_killed(event, lambda: world.ship(point_id))
         world.points_are_right()
         taken_at = [point.taken_at for point in world.driver.side(
             world.members[0].volume, world.used).points if point.id == point_id]
@@ -186,38 +196,29 @@ def test_killed_while_it_ships(world, record_property):
         assert [found.taken_at] == (taken_at or [found.taken_at])
         told = world.points_are_right()
         assert [ids[-1] for ids in told] == [point_id, point_id]
-        kills += killed
-        if not killed:
-            break
-    assert kills >= (15 if LONG else 2)
-    record_property('kills', kills)
+        return killed
+
+    killed_at_each(turn, 3, record_property)
     world.nothing_is_left()
 
 
 def test_killed_while_it_fails_over_and_back(world, record_property):
-    kills = 0
-    for event in events(1):
-        world.write()
-        world.snapshot()
-        point_id = str(uuid.uuid4())
-        world.note(point_id)
-        killed = mortal_call.is_killed(event, lambda point_id=point_id: world.fail_over(point_id))
+    def turn(event):
+        point_id = world.next_point()
+        killed = mortal_call.is_killed(event, lambda: world.fail_over(point_id))
         world.points_are_right()
         world.fail_over(point_id)
         world.changed_over()
         world.is_whole(world.held[point_id])
         world.points_are_right()
-        kills += killed
-        if not killed:
-            break
-    assert kills >= (15 if LONG else 2)
-    record_property('kills', kills)
+        return killed
+
+    killed_at_each(turn, 1, record_property)
     world.nothing_is_left()
 
 
 def test_killed_while_two_contents_become_one(world, record_property):
-    kills = 0
-    for event in events(2):
+    def turn(event):
         before = list(world.members)
         for member in before:
             world.driver.promote(member, world.other, world.epoch + 1)
@@ -227,7 +228,7 @@ def test_killed_while_two_contents_become_one(world, record_property):
         point_id = str(uuid.uuid4())
         world.note(point_id)
 
-        def decide(point_id=point_id):
+        def decide():
             world.driver.resync(world.members, world.used, world.other, world.epoch)
             world.driver.ship(world.members, world.used, world.other, point_id, 2)
 
@@ -236,41 +237,35 @@ def test_killed_while_two_contents_become_one(world, record_property):
         told = world.points_are_right()
         assert [ids[-1] for ids in told] == [point_id, point_id]
         world.is_whole(world.held[point_id])
-        kills += killed
-        if not killed:
-            break
-    assert kills >= (15 if LONG else 2)
-    record_property('kills', kills)
+        return killed
+
+    killed_at_each(turn, 2, record_property)
     world.nothing_is_left()
 
 
 def test_killed_while_it_is_taken_back(world, record_property):
     """A fence and its end, and the end of the replication with its beginning."""
-    kills = 0
-    for event in events(1):
+    def back_and_forth():
+        for member in world.members:
+            world.driver.fence(member, None, 1)
+        taken_back()
+
+    def taken_back():
+        for member in world.members:
+            if world.driver.side(member.volume, None).role:
+                world.driver.unfence(member, None, 1)
+        world.driver.unpair(world.members, None, TARGET)
+        world.driver.pair(world.members, None, TARGET, 1)
+
+    def turn(event):
         world.write()
         wanted = [content(world.path(member.volume, None)) for member in world.members]
-
-        def back_and_forth():
-            for member in world.members:
-                world.driver.fence(member, None, 1)
-            taken_back()
-
-        def taken_back():
-            for member in world.members:
-                if world.driver.side(member.volume, None).role:
-                    world.driver.unfence(member, None, 1)
-            world.driver.unpair(world.members, None, TARGET)
-            world.driver.pair(world.members, None, TARGET, 1)
-
         killed = mortal_call.is_killed(event, back_and_forth)
         taken_back()
         world.ship(str(uuid.uuid4()))
         world.is_whole(wanted)
         world.points_are_right()
-        kills += killed
-        if not killed:
-            break
-    assert kills >= (15 if LONG else 2)
-    record_property('kills', kills)
+        return killed
+
+    killed_at_each(turn, 1, record_property)
     world.nothing_is_left()
