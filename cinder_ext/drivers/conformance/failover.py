@@ -130,12 +130,7 @@ class FailoverCases(worlds.ReplicatedCases):
 
     def test_two_contents_are_never_mixed(self, replicated, bench):
         pair = replicated()
-        bench.write(pair.volume, 0, b'both')
-        pair.ship()
-        home = list(pair.members)
-        pair.promote()
-        bench.write(pair.volume, 0, b'away')
-        bench.write(home[0].volume, 0, b'home')
+        home = _written_on_both_sides(pair, bench)
         with pytest.raises(exceptions.SplitBrain):
             pair.driver.ship(home, None, pair.target, worlds.new_id(), 2)
         with pytest.raises(exceptions.SplitBrain):
@@ -150,12 +145,7 @@ class FailoverCases(worlds.ReplicatedCases):
 
     def test_resync_gives_up_the_side_that_is_named(self, replicated, bench):
         pair = replicated()
-        bench.write(pair.volume, 0, b'both')
-        pair.ship()
-        home = list(pair.members)
-        pair.promote()
-        bench.write(pair.volume, 0, b'away')
-        bench.write(home[0].volume, MIB, b'home')
+        home = _written_on_both_sides(pair, bench, MIB)
         with pytest.raises(exceptions.SplitBrain):
             pair.driver.resync(home, None, pair.target, 1)
         for _twice in range(2):
@@ -168,12 +158,7 @@ class FailoverCases(worlds.ReplicatedCases):
 
     def test_resync_keeps_the_side_of_the_smaller_epoch_by_a_larger_one(self, replicated, bench):
         pair = replicated()
-        bench.write(pair.volume, 0, b'both')
-        pair.ship()
-        home = list(pair.members)
-        pair.promote()
-        bench.write(pair.volume, 0, b'away')
-        bench.write(home[0].volume, 0, b'home')
+        home = _written_on_both_sides(pair, bench)
         for _twice in range(2):
             pair.driver.resync(home, None, pair.target, 3)
         assert [side.epoch for side in pair.sides()] == [3, 3]
@@ -215,3 +200,14 @@ class FailoverCases(worlds.ReplicatedCases):
         bench.write(volume, 0, b'there')
         assert bench.read(volume, 0, 5) == b'there'
         bench.driver.delete_volume(volume)
+
+
+def _written_on_both_sides(pair, bench, home_offset=0):
+    """The other side is used, and so is home: ``away`` here and ``home`` there; home's members."""
+    bench.write(pair.volume, 0, b'both')
+    pair.ship()
+    home = list(pair.members)
+    pair.promote()
+    bench.write(pair.volume, 0, b'away')
+    bench.write(home[0].volume, home_offset, b'home')
+    return home
