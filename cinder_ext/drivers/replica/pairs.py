@@ -75,24 +75,26 @@ def _check_two(first, second):
             reason=f'{roles.title(first)} and {roles.title(second)} are the same array')
 
 
-def _check_source(array, member, epoch):
+def _check_role(array, member, epoch, side, wanted):
+    """A volume's role on an array, which is the wanted one, or none, of no later epoch."""
     name_id = member.volume.name_id
     role = roles.read(array, name_id)
-    if role.role not in (None, roles.PRIMARY):
-        raise roles.split(name_id, f'the source is {role.role}', role, array, epoch)
+    if role.role not in (None, wanted):
+        raise roles.split(name_id, f'{side} is {role.role}', role, array, epoch)
     if role.epoch > epoch:
-        raise roles.split(name_id, 'the source knows a larger epoch', role, array, epoch)
+        raise roles.split(name_id, f'{side} knows a larger epoch', role, array, epoch)
+    return role
+
+
+def _check_source(array, member, epoch):
+    _check_role(array, member, epoch, 'the source', roles.PRIMARY)
     if not os.path.lexists(array.path(member.volume)):
-        raise exceptions.ResourceMissing(name=f'{array.title}: volume {name_id}')
+        raise exceptions.ResourceMissing(name=f'{array.title}: volume {member.volume.name_id}')
 
 
 def _check_destination(array, member, epoch):
     name_id = member.volume.name_id
-    role = roles.read(array, name_id)
-    if role.role not in (None, roles.SECONDARY):
-        raise roles.split(name_id, f'the destination is {role.role}', role, array, epoch)
-    if role.epoch > epoch:
-        raise roles.split(name_id, 'the destination knows a larger epoch', role, array, epoch)
+    role = _check_role(array, member, epoch, 'the destination', roles.SECONDARY)
     if role.role is None and os.path.lexists(array.path(member.volume)):
         raise roles.split(name_id, 'the destination has a volume of this name that is its own',
                           role, array, epoch)
