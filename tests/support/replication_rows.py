@@ -7,7 +7,14 @@ import uuid
 import pytest
 from oslo_utils import timeutils
 
-from cinder_ext.db import group_models, replication_shipping, replications, session, volumes
+from cinder_ext.db import (
+    group_models,
+    models,
+    replication_shipping,
+    replications,
+    session,
+    volumes,
+)
 from cinder_ext.states import replication_policy
 
 BACKEND = 'node@alpha'
@@ -58,6 +65,16 @@ def make_group(ctxt, host=POOL, status='available', volume_types=(), **columns):
         return row.id
 
     return insert(ctxt)
+
+
+@session.writer
+def make_snapshot(context, volume_id, status='available'):
+    """A snapshot in any status, put there by the test and not by the door; returns its id."""
+    row = models.Snapshot(volume_id=volume_id, project_id='project', user_id='user', size=1,
+                          status=status)
+    context.session.add(row)
+    context.session.flush()
+    return row.id
 
 
 def word(ctxt, volume_id):

@@ -8,6 +8,7 @@ once for all the files of SQLite, which are copies of the first.
 import shutil
 
 import pytest
+import replication_rows
 import servers
 
 from cinder_ext import context
@@ -98,6 +99,16 @@ def ctxt():
 def make_volume(database, ctxt):
     """make_volume(status='available', **columns) -> id of a new volume."""
     return lambda **columns: insert_volume(ctxt, **columns)
+
+
+@pytest.fixture
+def enabled(make_volume, ctxt):
+    """enabled(**columns of the volume) -> a replication of scope volume that is enabled."""
+    def make(**columns):
+        row = replication_rows.protect(ctxt, make_volume(**columns))
+        replication_rows.ship(ctxt, row)
+        return row
+    return make
 
 
 def insert_volume(ctxt, **columns):

@@ -2,18 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import pytest
-from replication_rows import BACKEND, ON_SQLITE, POOL, make_group, protect, ship, word
+from replication_rows import (
+    BACKEND,
+    ON_SQLITE,
+    POOL,
+    make_group,
+    make_snapshot,
+    protect,
+    ship,
+    word,
+)
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
     attachments,
     failovers,
-    models,
     operation_members,
     replication_failover,
     replications,
     services,
-    session,
     transition,
     trial_volumes,
     volumes,
@@ -41,18 +48,9 @@ def _taken(ctxt, row, verb='failover'):
     return operation.id
 
 
-@session.writer
-def _snapshot(context, volume_id, status='available'):
-    row = models.Snapshot(volume_id=volume_id, project_id='project', user_id='user', size=1,
-                          status=status)
-    context.session.add(row)
-    context.session.flush()
-    return row.id
-
-
 def test_volumes_are_placed_and_arrive_together_and_the_replication_follows(several, ctxt):
     ids, row = several
-    snapshot_id = _snapshot(ctxt, ids[0])
+    snapshot_id = make_snapshot(ctxt, ids[0])
     operation_id = _taken(ctxt, row)
     failovers.place(ctxt, operation_id, [
         (each, 'side:dr', {snapshot_id: 'side:dr'}, {'epoch': 1}) for each in ids])
@@ -91,7 +89,7 @@ def test_what_is_given_back_is_what_it_was(several, ctxt):
 def test_refusals_name_what_is_in_the_way(several, make_volume, ctxt):
     ids, _row = several
     attachments.reserve(ctxt, ids[0], 'a-server')
-    _snapshot(ctxt, ids[1], 'creating')
+    make_snapshot(ctxt, ids[1], 'creating')
     plain = make_volume()
     found = failovers.refusals(ctxt, [*ids, plain, 'none'], False, False)
     assert isinstance(found[ids[0]], exceptions.MemberAttached)

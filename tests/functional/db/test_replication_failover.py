@@ -3,7 +3,16 @@
 
 import pytest
 from oslo_utils import timeutils
-from replication_rows import BACKEND, ON_SQLITE, POOL, make_group, protect, ship, word
+from replication_rows import (
+    BACKEND,
+    ON_SQLITE,
+    POOL,
+    make_group,
+    make_snapshot,
+    protect,
+    ship,
+    word,
+)
 
 from cinder_ext import exceptions
 from cinder_ext.db import (
@@ -12,7 +21,6 @@ from cinder_ext.db import (
     group_requests,
     group_snapshots,
     managed,
-    models,
     replication_failover,
     replications,
     reverts,
@@ -32,16 +40,6 @@ pytestmark = ON_SQLITE
 FAULT = exceptions.BackendDown('The array does not answer.')
 
 
-@pytest.fixture
-def enabled(make_volume, ctxt):
-    """enabled(**columns of the volume) -> a replication of scope volume that is enabled."""
-    def make(**columns):
-        row = protect(ctxt, make_volume(**columns))
-        ship(ctxt, row)
-        return row
-    return make
-
-
 def _begin(ctxt, row, verb='failover', **values):
     operation = operations.create(ctxt, {'verb': verb, 'replication_id': row.id, **values})
     operations.run(ctxt, operation.id)
@@ -52,15 +50,6 @@ def _begin(ctxt, row, verb='failover', **values):
 def _member(ctxt, operation):
     member, = operations.members(ctxt, operation.id)
     return member
-
-
-@session.writer
-def _snapshot(context, volume_id, status='available'):
-    row = models.Snapshot(volume_id=volume_id, project_id='project', user_id='user', size=1,
-                          status=status)
-    context.session.add(row)
-    context.session.flush()
-    return row.id
 
 
 # Taking
@@ -113,7 +102,7 @@ def test_a_volume_without_a_point_is_not_taken(make_volume, ctxt):
 
 def test_a_planned_failover_waits_for_snapshots_that_are_being_made(enabled, ctxt):
     row = enabled()
-    busy = _snapshot(ctxt, row.protected_id, 'creating')
+    busy = make_snapshot(ctxt, row.protected_id, 'creating')
     operation = _begin(ctxt, row)
     assert replication_failover.take_members(ctxt, operation.id) == []
     assert busy in _member(ctxt, operation).error
@@ -176,7 +165,7 @@ class _Taken:
     def __init__(self, ctxt, enabled, group=None):
         self.row = enabled(group_id=group)
         self.id, self.group = self.row.protected_id, group
-        self.snapshot = _snapshot(ctxt, self.id)
+        self.snapshot = make_snapshot(ctxt, self.id)
         self.operation = _begin(ctxt, self.row)
         assert replication_failover.take_members(ctxt, self.operation.id) == [self.id]
 
@@ -225,7 +214,7 @@ def test_a_connector_is_refused_and_letting_go_is_not(enabled, ctxt):
 
 def test_a_volume_and_its_snapshots_are_where_the_driver_says(enabled, ctxt):
     taken = _Taken(ctxt, enabled)
-    later = _snapshot(ctxt, taken.id)
+    later = make_snapshot(ctxt, taken.id)
     missing = replication_failover.store_location(
         ctxt, taken.operation.id, taken.id, 'side:alpha-dr', {taken.snapshot: 'side:alpha-dr'},
         {'epoch': 2, 'point_id': 'p', 'loss_seconds': 1.5})

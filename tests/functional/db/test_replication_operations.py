@@ -10,7 +10,6 @@ from replication_rows import (
     POOL,
     make_group,
     protect,
-    ship,
 )
 
 from cinder_ext import exceptions
@@ -21,16 +20,6 @@ from cinder_ext.states import replication as states
 pytestmark = ON_SQLITE
 
 FAULT = exceptions.BackendDown('The array does not answer.')
-
-
-@pytest.fixture
-def enabled(make_volume, ctxt):
-    """enabled(**columns of the volume) -> a replication of scope volume that is enabled."""
-    def make(**columns):
-        row = protect(ctxt, make_volume(**columns))
-        ship(ctxt, row)
-        return row
-    return make
 
 
 def _begin(ctxt, row, verb='failover', **values):

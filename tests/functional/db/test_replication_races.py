@@ -96,16 +96,6 @@ def test_of_two_scopes_at_once_one_wins(make_volume, ctxt, one, other):
 
 # Operations
 
-@pytest.fixture
-def enabled(make_volume, ctxt):
-    """enabled() -> a replication of scope volume that is enabled."""
-    def make():
-        row = protect(ctxt, make_volume())
-        ship(ctxt, row)
-        return row
-    return make
-
-
 def test_of_several_operations_at_once_one_is_recorded(enabled, ctxt):
     row = enabled()
     values = {'verb': 'failover', 'scope': 'pool', 'protected_id': POOL, 'home': BACKEND}
