@@ -19,6 +19,7 @@ import daemons
 import embedded
 import rest
 import servers
+import sparse
 import sqlalchemy as sa
 import two_clouds
 import warm
@@ -242,19 +243,9 @@ def number(path):
 
 def digest(path):
     """Of every byte of a sparse file, and its size."""
-    found, size = hashlib.sha256(), path.stat().st_size
-    with open(path, 'rb') as stream:
-        offset = 0
-        while offset < size:
-            try:
-                offset = os.lseek(stream.fileno(), offset, os.SEEK_DATA)
-            except OSError:
-                break
-            end = os.lseek(stream.fileno(), offset, os.SEEK_HOLE)
-            while offset < end:
-                part = os.pread(stream.fileno(), min(1 << 16, end - offset), offset)
-                # Zeros that were written and holes are the same bytes.
-                if part.count(0) != len(part):
-                    found.update(b'%d:' % offset + part)
-                offset += len(part)
-    return size, found.hexdigest()
+    found = hashlib.sha256()
+    for offset, part in sparse.parts(path, 1 << 16):
+        # Zeros that were written and holes are the same bytes.
+        if part.count(0) != len(part):
+            found.update(b'%d:' % offset + part)
+    return path.stat().st_size, found.hexdigest()

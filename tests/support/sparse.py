@@ -75,6 +75,22 @@ def _pages(path, size):
                 offset += PAGE
 
 
+def parts(path, most_bytes):
+    """What a file holds between its holes: (offset, bytes) of each part, in their order."""
+    with open(path, 'rb') as file:
+        descriptor, offset, size = file.fileno(), 0, os.stat(path).st_size
+        while offset < size:
+            try:
+                offset = os.lseek(descriptor, offset, os.SEEK_DATA)
+            except OSError:
+                return
+            end = os.lseek(descriptor, offset, os.SEEK_HOLE)
+            while offset < end:
+                part = os.pread(descriptor, min(most_bytes, end - offset), offset)
+                yield offset, part
+                offset += len(part)
+
+
 def noise(seed, length):
     """Bytes made from a number; zeros from 0."""
     return random.Random(seed).randbytes(length) if seed else bytes(length)

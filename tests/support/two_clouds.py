@@ -12,6 +12,7 @@ import sqlite3
 import uuid
 
 import blank
+import sparse
 
 from cinder_ext import context as request_context
 from cinder_ext.conf import options
@@ -157,21 +158,10 @@ def tree(directory):
         if path.is_dir():
             found[name] = None
         elif path.name != 'lock':
-            digest, size = hashlib.sha256(), path.stat().st_size
-            with open(path, 'rb') as stream:
-                offset = 0
-                while offset < size:
-                    try:
-                        offset = os.lseek(stream.fileno(), offset, os.SEEK_DATA)
-                    except OSError:
-                        break
-                    end = os.lseek(stream.fileno(), offset, os.SEEK_HOLE)
-                    digest.update(f'{offset}-{end}'.encode())
-                    while offset < end:
-                        part = os.pread(stream.fileno(), min(1 << 20, end - offset), offset)
-                        digest.update(part)
-                        offset += len(part)
-            found[name] = (size, digest.hexdigest())
+            digest = hashlib.sha256()
+            for offset, part in sparse.parts(path, 1 << 20):
+                digest.update(f'{offset}-{offset + len(part)}'.encode() + part)
+            found[name] = (path.stat().st_size, digest.hexdigest())
     return found
 
 
