@@ -65,16 +65,19 @@ def _is_past(table, cutoff):
     return table.c.deleted_at <= cutoff
 
 
-def _remove(context, table, ids):
-    """Remove rows by id, after what hangs on them."""
+def _remove(context, table, ids, is_erasing=False):
+    """Remove rows by id, after what hangs on them.
+
+    :param is_erasing: what hangs on them goes too where it has a deletion of its own
+    """
     for child, column in _references(table):
-        if 'deleted_at' in child.c:
+        if 'deleted_at' in child.c and not is_erasing:
             continue
         if 'id' in child.c:
             hanging = list(context.session.execute(
                 sa.select(child.c.id).where(column.in_(ids))).scalars())
             if hanging:
-                _remove(context, child, hanging)
+                _remove(context, child, hanging, is_erasing)
         else:
             context.session.execute(sa.delete(child).where(column.in_(ids)))
     context.session.execute(sa.delete(table).where(table.c.id.in_(ids)))
@@ -89,19 +92,7 @@ def erase(context, table, row_id):
     is_deleted = context.session.execute(
         sa.select(table.c.id).where(table.c.id == row_id, table.c.deleted_at.is_not(None))).first()
     if is_deleted is not None:
-        _erase(context, table, [row_id])
-
-
-def _erase(context, table, ids):
-    for child, column in _references(table):
-        if 'id' in child.c:
-            hanging = list(context.session.execute(
-                sa.select(child.c.id).where(column.in_(ids))).scalars())
-            if hanging:
-                _erase(context, child, hanging)
-        else:
-            context.session.execute(sa.delete(child).where(column.in_(ids)))
-    context.session.execute(sa.delete(table).where(table.c.id.in_(ids)))
+        _remove(context, table, [row_id], is_erasing=True)
 
 
 def _references(table):
