@@ -60,35 +60,31 @@ def _brief(page):
 def _pages(path, size):
     """The pages of a file that are not zero."""
     with open(path, 'rb') as file:
-        descriptor, offset = file.fileno(), 0
-        while offset < size:
-            try:
-                offset = os.lseek(descriptor, offset, os.SEEK_DATA)
-            except OSError:
-                return
-            end = os.lseek(descriptor, offset, os.SEEK_HOLE)
-            offset -= offset % PAGE
-            while offset < end:
-                page = os.pread(descriptor, PAGE, offset).ljust(PAGE, b'\0')
+        for begin, end in _between_holes(file.fileno(), size):
+            for offset in range(begin - begin % PAGE, end, PAGE):
+                page = os.pread(file.fileno(), PAGE, offset).ljust(PAGE, b'\0')
                 if page != _ZEROS:
                     yield offset // PAGE, page
-                offset += PAGE
 
 
 def parts(path, most_bytes):
     """What a file holds between its holes: (offset, bytes) of each part, in their order."""
     with open(path, 'rb') as file:
-        descriptor, offset, size = file.fileno(), 0, os.stat(path).st_size
-        while offset < size:
-            try:
-                offset = os.lseek(descriptor, offset, os.SEEK_DATA)
-            except OSError:
-                return
-            end = os.lseek(descriptor, offset, os.SEEK_HOLE)
-            while offset < end:
-                part = os.pread(descriptor, min(most_bytes, end - offset), offset)
-                yield offset, part
-                offset += len(part)
+        for begin, end in _between_holes(file.fileno(), os.stat(path).st_size):
+            for offset in range(begin, end, most_bytes):
+                yield offset, os.pread(file.fileno(), min(most_bytes, end - offset), offset)
+
+
+def _between_holes(descriptor, size):
+    """Where a file has data: (begin, end) of each run, in their order."""
+    end = 0
+    while end < size:
+        try:
+            begin = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError:
+            return
+        end = os.lseek(descriptor, begin, os.SEEK_HOLE)
+        yield begin, end
 
 
 def noise(seed, length):
