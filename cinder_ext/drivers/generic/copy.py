@@ -67,7 +67,7 @@ def needed_ranges(allocated, digests):
     :param digests: DigestMap of the target
     :returns: a list of values.Range, whole pages, ascending, not overlapping
     """
-    stale = (block for block in range(digests.blocks) if not digests.is_zero(block))
+    stale = digests.nonzero_blocks()
     return units.coalesced([*allocated, *units.of_blocks(stale, digests.size_bytes)],
                            PAGE_BYTES, digests.size_bytes)
 
