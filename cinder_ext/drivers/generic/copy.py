@@ -67,7 +67,7 @@ def needed_ranges(allocated, digests):
     :param digests: DigestMap of the target
     :returns: a list of values.Range, whole pages, ascending, not overlapping
     """
-    stale = (block for block in range(digests.blocks) if not digests.is_zero(block))
+    stale = digests.nonzero_blocks()
     return units.coalesced([*allocated, *units.of_blocks(stale, digests.size_bytes)],
                            PAGE_BYTES, digests.size_bytes)
 
@@ -215,6 +215,7 @@ class RangeCopier:
     :param proven: set of targets that are known to take direct I/O; this one is added
     :param buffers: one blockio.buffer of units.UNIT_BYTES per worker, to be used again by the
         next copier: the pages of new ones cost as much as copying a small link
+    :param runs: runs.Runs that every write of data is added to, or None
     :param source_direct: read past the page cache where the path allows it: half the processor
         time, and nothing that others need is pushed out
     :ivar target_direct: whether writes go past the page cache
@@ -222,7 +223,7 @@ class RangeCopier:
     """
 
     def __init__(self, source_path, target_path, digests, *, size_bytes, control, workers=3,
-                 written=None, source_direct=True, buffers=None, proven=None,
+                 written=None, source_direct=True, buffers=None, proven=None, runs=None,
                  checkpoint_bytes=CHECKPOINT_BYTES, checkpoint_seconds=CHECKPOINT_SECONDS,
                  on_checkpoint=None, on_progress=None, on_sent=None, early=None):
         if digests.size_bytes != size_bytes:
@@ -246,6 +247,7 @@ class RangeCopier:
         self.on_progress = on_progress or (lambda stats: None)
         self.on_sent = on_sent or (lambda: None)
         self.early = early
+        self.runs = runs
 
     def copy(self, ranges, start_offset=0, is_relative=False):
         """Make the ranges equal, and checkpoint at the end.
@@ -447,8 +449,11 @@ class _Run:
             parts = list(self.hints.within(offset, offset + length))
         written = 0
         for start, end in parts:
-            blockio.write_from(self.target, data[start - offset:end - offset], start)
+            piece = data[start - offset:end - offset]
+            blockio.write_from(self.target, piece, start)
             written += end - start
+            if self.copier.runs is not None:
+                self.copier.runs.add(piece, start)
             if not self.copier.target_direct:
                 blockio.start_writeback(self.target, start, end - start)
         return {'zeroed' if action == _ZERO else 'written': written, 'skipped': length - written}

@@ -169,6 +169,12 @@ class DigestMap:
             return []
         return [block for block in range(self.blocks) if not self.is_known(block)]
 
+    def nonzero_blocks(self):
+        """The indices of blocks that are not known to read zeros: a list, ascending."""
+        if self == DigestMap.zeros(self.size_bytes):
+            return []
+        return [block for block in range(self.blocks) if not self.is_zero(block)]
+
     def is_zero(self, block):
         """Whether the block is known to read zeros."""
         return self[block] == zero_digest(self.block_length(block))

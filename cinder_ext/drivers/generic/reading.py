@@ -9,28 +9,34 @@ from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import blockio, digests, faults
 
 
-def aligned_length(part):
-    """Bytes of buffer that reading a unit takes: direct I/O reads whole pages at the end too."""
-    return -(-part.length // blockio.ALIGNMENT) * blockio.ALIGNMENT
+def aligned_length(length):
+    """Bytes of buffer that reading so many takes: direct I/O reads whole pages at the end too."""
+    return -(-length // blockio.ALIGNMENT) * blockio.ALIGNMENT
 
 
 def read_unit(descriptor, path, part, view):
-    """Fill a buffer with a unit.
+    """Fill a buffer with a unit, block by block: each is digested while it is in the cache.
+
+    Longer reads than of a block gain nothing, and a disk's scheduler prefers reads: behind a few
+    of them a flush or a write waits for ten milliseconds.
 
     :param path: what the fault names
     :param part: values.Range that begins with a block of 1 MiB
-    :param view: at least ``aligned_length(part)`` long
+    :param view: at least ``aligned_length(part.length)`` long
     :returns: the digests of the unit's blocks
     :raises BackendDown: the device does not answer, or ends before the unit does
     """
-    with faults.mapped(f'reading {path} at {part.offset}'):
-        count = blockio.read_into(
-            descriptor, view[:aligned_length(part)], part.offset, part.length)
-    if count < part.length:
-        raise exceptions.BackendDown(
-            reason=f'reading {path}: it ends at {part.offset + count}, expected {part.end}')
-    return [digests.digest(view[start:min(start + values.BLOCK_BYTES, part.length)])
-            for start in range(0, part.length, values.BLOCK_BYTES)]
+    found = []
+    for start in range(0, part.length, values.BLOCK_BYTES):
+        offset, length = part.offset + start, min(values.BLOCK_BYTES, part.length - start)
+        with faults.mapped(f'reading {path} at {offset}'):
+            count = blockio.read_into(
+                descriptor, view[start:start + aligned_length(length)], offset, length)
+        if count < length:
+            raise exceptions.BackendDown(
+                reason=f'reading {path}: it ends at {offset + count}, expected {part.end}')
+        found.append(digests.digest(view[start:start + length]))
+    return found
 
 
 class ReadAhead:
@@ -44,14 +50,14 @@ class ReadAhead:
     :raises OSError: the source cannot be opened
     """
 
-    def __init__(self, path, parts, memory, workers=2):
+    def __init__(self, path, parts, memory):
         self._path = path
         self._descriptor, _ = blockio.open_source(path, direct=True)
-        self._pool = concurrent.futures.ThreadPoolExecutor(workers, 'read-ahead')
+        self._pool = concurrent.futures.ThreadPoolExecutor(1, 'read-ahead')
         self._units = {}
         start = 0
         for part in parts:
-            end = start + aligned_length(part)
+            end = start + aligned_length(part.length)
             if end > len(memory):
                 break
             view = memory[start:end]

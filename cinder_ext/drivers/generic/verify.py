@@ -25,10 +25,11 @@ class Device:
     :param digests: DigestMap of ``size_bytes`` with what is expected
     :param blocks: indices of the 1 MiB blocks to read, in any order
     :param link: what the fault names (``snapshot <id>``)
+    :param runs: runs.Run to read besides
     :ivar how: how the page cache was passed: DIRECT or DROPPED; known once it is opened
     """
 
-    def __init__(self, path, size_bytes, digests, blocks, link='volume'):
+    def __init__(self, path, size_bytes, digests, blocks, link='volume', runs=()):  # noqa: PLR0917
         if digests.size_bytes != size_bytes:
             raise ValueError('the map is that of another size')
         self.path = path
@@ -36,6 +37,7 @@ class Device:
         self.digests = digests
         self.blocks = blocks
         self.link = link
+        self.runs = runs
         self.how = None
         self.descriptor = None
 
@@ -52,6 +54,15 @@ class Device:
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
+
+    def parts(self):
+        """Yield (values.Range of a unit, digests that are expected of its pieces of 1 MiB)."""
+        for part in units.cut(units.of_blocks(self.blocks, self.size_bytes)):
+            first = part.offset // values.BLOCK_BYTES
+            yield part, [self.digests[block] for block in range(
+                first, -(-part.end // values.BLOCK_BYTES))]
+        for run in self.runs:
+            yield run.part, run.digests
 
 
 def verify_blocks(path, size_bytes, digests, blocks, *, link='volume', **options):
@@ -86,11 +97,11 @@ def verify_devices(devices, *, control, on_progress=None, on_done=None, workers=
     done, last = 0, None
     # Closed before the fault goes on: nothing may be in flight when the devices are closed.
     with contextlib.closing(_digested(_parts(devices), workers, control, buffers)) as read:
-        for device, part, found in read:
+        for device, part, expected, found in read:
             if last not in (None, device) and on_done:
                 on_done(last)
             last = device
-            _compare(part, found, device.digests, device.link)
+            _compare(part, found, expected, device.link)
             done += part.length
             if on_progress:
                 on_progress(done)
@@ -99,10 +110,10 @@ def verify_devices(devices, *, control, on_progress=None, on_done=None, workers=
 
 
 def _parts(devices):
-    """Yield (Device, values.Range) of all units."""
+    """Yield (Device, values.Range, expected digests) of all units."""
     for device in devices:
-        for part in units.cut(units.of_blocks(device.blocks, device.size_bytes)):
-            yield device, part
+        for part, expected in device.parts():
+            yield device, part, expected
 
 
 def digest_of(path, size_bytes, *, control=None, workers=3):
@@ -122,9 +133,9 @@ def digest_of(path, size_bytes, *, control=None, workers=3):
             if blockio.is_regular(device.descriptor):
                 ranges = extents.allocated(device.descriptor, size_bytes)
             ranges = units.coalesced(ranges, values.BLOCK_BYTES, size_bytes)
-            parts = ((device, part) for part in units.cut(ranges))
+            parts = ((device, part, None) for part in units.cut(ranges))
             with contextlib.closing(_digested(parts, workers, control)) as read:
-                for _, part, found in read:
+                for _, part, _, found in read:
                     for number, value in enumerate(found, part.offset // values.BLOCK_BYTES):
                         found_digests[number] = value
         finally:
@@ -133,20 +144,20 @@ def digest_of(path, size_bytes, *, control=None, workers=3):
 
 
 def _digested(parts, workers, control, buffers=None):
-    """Yield (Device, values.Range, digests of its blocks) in order, reading ahead in threads.
+    """Yield each part and the digests that it has, in order, reading ahead in threads.
 
-    :param parts: iterable of (opened Device, values.Range of a unit)
+    :param parts: iterable of (opened Device, values.Range of a unit, anything)
     """
     free = list(buffers or (blockio.buffer(units.UNIT_BYTES) for _ in range(workers)))
     pending = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers, 'verify') as pool:
-        for device, part in parts:
+        for device, part, expected in parts:
             if control:
                 control.check(part.length)
             if not free:
                 yield _oldest(pending, free)
             view = free.pop()
-            pending.append((device, part, view, pool.submit(
+            pending.append((device, part, expected, view, pool.submit(
                 reading.read_unit, device.descriptor, device.path, part, view)))
         while pending:
             yield _oldest(pending, free)
@@ -154,16 +165,16 @@ def _digested(parts, workers, control, buffers=None):
 
 def _oldest(pending, free):
     """The result of the unit that was sent first; its buffer is free again."""
-    device, part, view, future = pending.popleft()
+    device, part, expected, view, future = pending.popleft()
     found = future.result()
     free.append(view)
-    return device, part, found
+    return device, part, expected, found
 
 
-def _compare(part, found, digests, link):
-    """Raise for the first block of a unit that differs."""
-    first = part.offset // values.BLOCK_BYTES
-    for block, value in enumerate(found, first):
-        if value != digests[block]:
+def _compare(part, found, expected, link):
+    """Raise for the first piece of a unit that differs."""
+    for start, value, wanted in zip(range(part.offset, part.end, values.BLOCK_BYTES), found,
+                                    expected, strict=True):
+        if value != wanted:
             raise exceptions.VerifyFailed(
-                link=link, offset=block * values.BLOCK_BYTES, length=digests.block_length(block))
+                link=link, offset=start, length=min(values.BLOCK_BYTES, part.end - start))

@@ -4,6 +4,9 @@ A block is read back after the last write of the migration that could have
 touched it, also one that shares blocks with it: so what a later link changes
 is left for the verification at the end, as is all of which that is not known.
 Nothing is stored of it: after a restart the verification reads everything.
+
+Of a block of which some pages were written, those are read: the others were
+written, and read back, with an earlier link.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -39,7 +42,7 @@ class Early:
 
     :param work: work.Work
     :ivar how: how the page cache was passed; None while nothing was read
-    :ivar read_bytes: read back so far
+    :ivar read_bytes: read back so far; of a link that is done all bytes of its blocks
     """
 
     def __init__(self, work):
@@ -52,12 +55,13 @@ class Early:
         self.how = None
         self.read_bytes = 0
 
-    def begin(self, link, digest_map, blocks):
+    def begin(self, link, digest_map, blocks, runs=None):
         """A link is frozen at the destination: read back what no later one changes.
 
         :param link: plan.Link with its location there
         :param digest_map: DigestMap with what it holds; not changed any more
         :param blocks: indices of what is to be read back
+        :param runs: runs.Runs of what was written of them; None where whole blocks are to be read
         """
         held = digest_map.blocks * digests.DIGEST_BYTES
         if not self._is_due(link) or self._held_bytes + held > _MOST_HELD_BYTES:
@@ -71,7 +75,7 @@ class Early:
         with self._condition:
             self._pending += 1
             self._held_bytes += held
-        self._pool.submit(self._one, link, digest_map, mine, held)
+        self._pool.submit(self._one, link, digest_map, mine, runs, held)
 
     def _is_due(self, link):
         work = self._work
@@ -100,10 +104,10 @@ class Early:
                     found[block] = link.number
         return found
 
-    def _one(self, link, digest_map, blocks, held):
+    def _one(self, link, digest_map, blocks, runs, held):  # noqa: PLR0917
         """Read one link back; what cannot be read is for the verification to find."""
         try:
-            self._read(link, digest_map, blocks)
+            self._read(link, digest_map, blocks, runs)
         except exceptions.VerifyFailed as fault:
             self._fault = fault
             self._over.set()
@@ -116,22 +120,25 @@ class Early:
                 self._held_bytes -= held
                 self._condition.notify_all()
 
-    def _read(self, link, digest_map, blocks):
+    def _read(self, link, digest_map, blocks, runs):
         self.check(0)
         before = self.read_bytes
+        parts, known = ([], ()) if runs is None else runs.within(blocks)
+        others = [block for block in blocks if block not in known]
 
         def progress(read):
             self.read_bytes = before + read
 
         with contextlib.ExitStack() as opened:
             path = opened.enter_context(self._work.destination.sealed(link))
-            device = verify.Device(path, link.size_bytes, digest_map, blocks, link.title)
+            device = verify.Device(path, link.size_bytes, digest_map, others, link.title, parts)
             opened.callback(device.close)
             device.open()
             verify.verify_devices([device], control=self, on_progress=progress, workers=WORKERS,
                                   buffers=self._buffers)
         self.how = device.how
         self._lengths[link.number] = digest_map.length_of(blocks)
+        self.read_bytes = before + self._lengths[link.number]
         self._equal[link.number] = blocks
 
     def check(self, length):

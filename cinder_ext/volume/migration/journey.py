@@ -113,8 +113,7 @@ def _undo(work):
     """Remove the destination, newest to oldest, and close the record.  Idempotent."""
     leftovers.remove_temporaries(work)
     attached.disconnect(work)
-    for link in plan.newest_first(work.links):
-        leftovers.remove(work, work.destination, link.destination)
+    leftovers.remove_destination(work)
     volume_migrations.forget_copies(work.context, work.id)
     outcome.end_undone(work)
 

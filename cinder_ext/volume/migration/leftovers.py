@@ -10,6 +10,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import values
 from cinder_ext.volume import engine
+from cinder_ext.volume.migration import plan
 
 LOG = log.getLogger(__name__)
 
@@ -46,6 +47,15 @@ def remove(work, end, resource):
                 noted['name_id'], noted['host'], reason)
     volume_migrations.note_leftover(work.context, work.id, {**noted, 'reason': reason})
     return False
+
+
+def remove_destination(work):
+    """Remove all that was made of the chain: snapshots newest to oldest, then the volume.
+
+    Idempotent; what was never made is a success.
+    """
+    for link in plan.newest_first(work.links):
+        remove(work, work.destination, link.destination)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from oslo_utils import timeutils
 from cinder_ext import exceptions, metrics
 from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import transfer, values
-from cinder_ext.drivers.generic import blockio, copy, digests, reading, units, verify
+from cinder_ext.drivers.generic import blockio, copy, digests, reading, runs, units, verify
 from cinder_ext.volume.migration import plan
 
 ALGORITHM = 'sha256-blake3-1m'
@@ -86,6 +86,7 @@ class LinkCopy:
     """The copy of one link, from its last checkpoint to its end.
 
     :param work: work.Work
+    :param rows: the rows of all links; that of the link is kept as it is stored
     """
 
     def __init__(self, work, link, rows):
@@ -101,7 +102,10 @@ class LinkCopy:
                                         sum(part.length for part in self._blocks))
         self._before = plan.bytes_below(self._blocks, self._row.position)
         self._counted = copy.CopyStats()
-        self._last = {}
+        self._last, self._stored = {}, {}
+        # Where snapshots are copies each holds its own, also what was not written for it.
+        self._runs = (runs.Runs() if work.verify == 'written'
+                      and work.promises.snapshots_share_blocks else None)
         self._resumed = self._again = int(self._row.started_at is not None)
         self._begun = self._row.started_at or timeutils.utcnow()
 
@@ -117,7 +121,7 @@ class LinkCopy:
             copier = copy.RangeCopier(
                 source_path, destination_path, self._map, size_bytes=link.size_bytes,
                 control=work.control, workers=work.conf.migration.workers,
-                written=self._written, early=early,
+                written=self._written, early=early, runs=self._runs,
                 buffers=work.buffers(work.conf.migration.workers), proven=work.proven_targets,
                 checkpoint_bytes=work.conf.migration.checkpoint_mib * values.MIB,
                 checkpoint_seconds=work.conf.migration.checkpoint_seconds,
@@ -125,6 +129,8 @@ class LinkCopy:
                 on_sent=lambda: work.ahead.begin(link.number + 1))
             stats = copier.copy(self._ranges, self._row.position, self._is_relative)
         self._close(stats)
+        for column, value in self._stored.items():
+            setattr(self._row, column, value)
         work.maps.keep(link.number, self._map)
 
     def _close(self, stats):
@@ -144,7 +150,7 @@ class LinkCopy:
         work = self._work
         if work.verify != 'off':
             work.early.begin(work.links[self._link.number], self._map, blocks_to_verify(
-                work.verify, work.promises, self._map, self._written))
+                work.verify, work.promises, self._map, self._written), self._runs)
 
     def _progress(self, stats):
         self._work.progress.copied(self._others + self._before + stats.read)
@@ -163,13 +169,14 @@ class LinkCopy:
                  'bytes_written': stats.written - before.written,
                  'bytes_skipped': (stats.skipped + stats.zeroed
                                    - before.skipped - before.zeroed)}
+        self._stored = {
+            'position': position, 'bytes_done': plan.bytes_below(self._blocks, position),
+            'bytes_read': row.bytes_read + stats.read,
+            'bytes_written': row.bytes_written + stats.written,
+            'bytes_skipped': row.bytes_skipped + stats.skipped + stats.zeroed,
+            'started_at': self._begun, 'retries': row.retries + self._resumed, **closing}
         volume_migrations.checkpoint(
-            self._work.context, self._work.id, self._link.number, deltas,
-            {'position': position, 'bytes_done': plan.bytes_below(self._blocks, position),
-             'bytes_read': row.bytes_read + stats.read,
-             'bytes_written': row.bytes_written + stats.written,
-             'bytes_skipped': row.bytes_skipped + stats.skipped + stats.zeroed,
-             'started_at': self._begun, 'retries': row.retries + self._resumed, **closing},
+            self._work.context, self._work.id, self._link.number, deltas, self._stored,
             {**added, 'retries': self._again}, self._work.attempt)
         self._again = 0
         for what, count in added.items():
@@ -215,6 +222,10 @@ class Ahead:
         else:
             self._memories.reverse()
         return self._memories[-1]
+
+    def has(self, number):
+        """Whether a link was begun with and not taken up."""
+        return self._number == number
 
     @contextlib.contextmanager
     def opened(self, link):

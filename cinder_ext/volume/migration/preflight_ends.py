@@ -3,7 +3,7 @@
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import capabilities, capacity, transfer, values
-from cinder_ext.drivers.generic import copy, digests, units
+from cinder_ext.drivers.generic import digests, units
 from cinder_ext.states.checks import unknown, verdict
 from cinder_ext.volume.migration import plan
 
@@ -89,9 +89,7 @@ def _held(driver, link):
     """Bytes that a link holds on its own; its size where nobody knows."""
     if transfer.ALLOCATED_RANGES not in transfer.source_offers(driver):
         return link.size_bytes
-    found = copy.needed_ranges(driver.allocated_ranges(link.source),
-                               digests.DigestMap.zeros(link.size_bytes))
-    return sum(part.length for part in found)
+    return sum(part.length for part in driver.allocated_ranges(link.source))
 
 
 def destination_answers(destination):

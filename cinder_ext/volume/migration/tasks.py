@@ -103,7 +103,11 @@ class OwnFailure(MoveStep):
 
 
 class CreateTarget(MoveStep):
-    """Make the destination's volume, with the size of the first link."""
+    """Make the destination's volume, with the size of the first link.
+
+    Undone, it goes with all its snapshots: one may have been taken of whose step the flow does
+    not know.
+    """
 
     def do(self):
         location = self.work.destination.create(self.work.links[0].destination_volume)
@@ -112,7 +116,7 @@ class CreateTarget(MoveStep):
         self.work.locate()
 
     def undo(self):
-        leftovers.remove(self.work, self.work.destination, self.work.links[-1].destination)
+        leftovers.remove_destination(self.work)
         volume_migrations.forget_copies(self.work.context, self.work.id)
 
 
@@ -132,28 +136,21 @@ class LinkStep(MoveStep):
 class CopyLink(LinkStep):
     """Make the destination's content equal to a snapshot's or to the head's, and freeze a snapshot.
 
-    One step for both: storing a step and committing cost as much as copying a small link.
+    One step for both: storing a step and committing cost as much as copying a small link.  What
+    is frozen goes with the volume when it is undone.
     """
 
     def do(self):
-        work, link = self.work, self.link
-        rows = work.rows()
-        row = rows[link.number]
-        # Copied and not frozen: so leaves it a version for which these were two steps.
-        if row.copied_at is not None and (link.is_head or row.sealed_at is not None):
-            return
-        if link.number and link.size_bytes > work.links[link.number - 1].size_bytes:
-            work.target.close()
-            work.destination.extend(link.destination_volume, link.size_bytes)
-        links.LinkCopy(work, link, rows).run()
-        if link.number == work.copied_links[-1].number:
+        work, number = self.work, self.link.number
+        work.relay.copy(number)
+        if number == work.copied_links[-1].number:
             work.target.close()
             work.progress.end_copy()
+        else:
+            work.relay.begin(number + 1)
 
     def undo(self):
         leftovers.remove_temporaries(self.work)
-        if not self.link.is_head:
-            leftovers.remove(self.work, self.work.destination, self.link.destination)
 
 
 class VerifyChain(MoveStep):

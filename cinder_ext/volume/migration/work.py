@@ -19,6 +19,7 @@ from cinder_ext.volume.migration import (
     links,
     plan,
     progress,
+    relay,
 )
 from cinder_ext.volume.migration import early as earlies
 
@@ -73,6 +74,7 @@ class Work:
         self.tools = tools
         self.silent = set()
         self._takes_head = False
+        self._is_letting_go = False
         self._buffers = []
         self.proven_targets = set()
         temporary = functools.partial(leftovers.temporary, self)
@@ -95,7 +97,7 @@ class Work:
         return self.fence.is_lost or self.record().attempt != self.attempt
 
     def _look(self):
-        if self.fence.is_lost:
+        if self.fence.is_lost or self._is_letting_go:
             raise engine.Parked
         self._orders.look()
 
@@ -192,6 +194,10 @@ class Work:
         return links.Ahead(self)
 
     @functools.cached_property
+    def relay(self):
+        return relay.Relay(self)
+
+    @functools.cached_property
     def early(self):
         return earlies.Early(self)
 
@@ -205,6 +211,10 @@ class Work:
 
         An end that does not let go has nothing more to say: the volume is done with here.
         """
+        if 'relay' in self.__dict__:
+            self._is_letting_go = True
+            self.__dict__.pop('relay').close()
+            self._is_letting_go = False
         if 'early' in self.__dict__:
             self.__dict__.pop('early').close()
         self.ahead.close()
@@ -242,12 +252,13 @@ class Work:
     def resize_link(self, rows, number, bytes_total):
         """Correct the sums when a link has another length than planned.
 
-        :param rows: the rows of all links
+        :param rows: the rows of all links; that of this one is corrected too
         :returns: bytes that count as done in all other links
         """
         if rows[number].bytes_total != bytes_total:
             volume_migrations.update_link(self.context, self.id, number,
                                           {'bytes_total': bytes_total})
+            rows[number].bytes_total = bytes_total
             total = bytes_total + sum(row.bytes_total for row in rows if row.number != number)
             volume_migrations.update(self.context, self.id, {'bytes_total': total})
             self.progress.total(total)

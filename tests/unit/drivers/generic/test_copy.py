@@ -14,7 +14,7 @@ import pytest
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import blockio, copy, digests, reading, units
+from cinder_ext.drivers.generic import blockio, copy, digests, reading, runs, units
 
 MIB = values.MIB
 SIZE = 96 * MIB
@@ -262,7 +262,7 @@ def test_control_sees_each_unit_and_none_is_larger_than_four_mebibytes(source, t
 def test_what_was_read_before_the_copy_is_not_read_again(source, target):
     expected = content(source)
     parts = list(units.cut([values.Range(0, 16 * MIB)]))
-    early = reading.ReadAhead(source, parts, blockio.buffer(16 * MIB), workers=1)
+    early = reading.ReadAhead(source, parts, blockio.buffer(16 * MIB))
     # One worker reads them in their order, so the others are read too.
     assert early.take(parts[-1])
     other = b'\x07' * 16 * MIB
@@ -360,12 +360,17 @@ def test_of_a_differing_block_only_the_pages_within_the_ranges_are_written(sourc
             changed.seek(offset)
             changed.write(b'x' * 100)
 
-    made = copier(source, target, known)
+    told = runs.Runs()
+    made = copier(source, target, known, runs=told)
     stats = made.copy([values.Range(4096, 100), values.Range(5 * MIB + 8192, 100)],
                       is_relative=True)
 
     assert content(target) == content(source)
     assert (stats.read, stats.written, stats.skipped) == (2 * MIB, 8192, 2 * MIB - 8192)
+    found, blocks = told.within(made.written)
+    assert sorted((run.part for run in found), key=lambda part: part.offset) == [
+        values.Range(4096, 4096), values.Range(5 * MIB + 8192, 4096)]
+    assert list(blocks) == list(made.written) == [0, 5]
 
 
 def test_ranges_that_are_not_relative_never_narrow_a_block_with_other_content(source, target):

@@ -39,6 +39,14 @@ def test_a_forgotten_block_is_unknown():
     assert not known.is_zero(1)
 
 
+def test_blocks_that_are_not_zeros_are_those_with_data_and_those_nobody_knows():
+    known = digests.DigestMap.zeros(3 * MIB + 5)
+    assert known.nonzero_blocks() == []
+    known[3] = digests.digest(b'01234')
+    known.forget(1)
+    assert known.nonzero_blocks() == [1, 3]
+
+
 @pytest.mark.parametrize(('before', 'after'), [(0, 4), (2, 5), (2.5, 3), (2.5, 2.75), (3, 3)])
 def test_extending_with_zeros_equals_a_larger_map_of_zeros(before, after):
     grown = digests.DigestMap.zeros(int(before * MIB))

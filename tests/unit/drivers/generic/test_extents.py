@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import errno
+import random
 
 import pytest
 
@@ -59,6 +60,23 @@ def test_an_uncertain_place_differs_even_from_itself(flag):
     same = [extent(0, 9, 2, flag)]
     assert differing(same, same) == [(0, 2)]
     assert differing(same, []) == [(0, 2)]
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_what_differs_of_long_lists_is_what_differs_page_by_page(seed):
+    chance = random.Random(seed)
+    older, newer, pages = [], [], []
+    for start in range(0, 300, 3):
+        one, other = (chance.choice([None, 7 * start, 9 * start + 1]) for _ in range(2))
+        if chance.random() < 0.8:
+            other = one
+        for found, physical in ((older, one), (newer, other)):
+            if physical is not None:
+                found.append(extent(start, physical, 3))
+        if one != other:
+            pages += range(start, start + 3)
+    assert [page for start, length in differing(older, newer)
+            for page in range(start, start + length)] == pages
 
 
 def test_changes_are_rounded_outward_to_pages():

@@ -9,7 +9,7 @@ import pytest
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import digests, verify
+from cinder_ext.drivers.generic import digests, runs, verify
 
 MIB = values.MIB
 SIZE = 20 * MIB + 77
@@ -71,6 +71,47 @@ def test_a_flipped_bit_is_found_in_its_block(path, known):
     with pytest.raises(exceptions.VerifyFailed) as caught:
         verify.verify_blocks(path, SIZE, known, [2, 9, 10], control=Control(), link='snapshot s')
     assert caught.value.facts == {'link': 'snapshot s', 'offset': 9 * MIB, 'length': MIB}
+
+
+@pytest.fixture
+def written(path):
+    """What was written: two pages across blocks 6 and 7, and the end."""
+    made = runs.Runs()
+    with open(path, 'rb') as device:
+        for offset, length in ((7 * MIB - 4096, 8192), (20 * MIB, 77)):
+            device.seek(offset)
+            made.add(memoryview(device.read(length)), offset)
+    return made.within(digests.BlockSet(range(21)))[0]
+
+
+def _compared(path, known, written, control):
+    device = verify.Device(path, SIZE, known, [9], 'snapshot s', written)
+    device.open()
+    try:
+        verify.verify_devices([device], control=control)
+    finally:
+        device.close()
+
+
+def test_runs_are_read_beside_blocks_and_nothing_around_them(path, known, written):
+    with open(path, 'r+b') as device:
+        device.seek(7 * MIB + 4096)
+        device.write(b'not read')
+    control = Control()
+    _compared(path, known, written, control)
+    assert control.lengths == [MIB, 8192, 77]
+
+
+@pytest.mark.parametrize(('offset', 'start', 'length'), [
+    (7 * MIB - 1, 7 * MIB - 4096, 8192), (7 * MIB + 4095, 7 * MIB - 4096, 8192),
+    (SIZE - 1, 20 * MIB, 77)])
+def test_a_byte_that_changed_in_a_run_is_found(path, known, written, offset, start, length):
+    with open(path, 'r+b') as device:
+        device.seek(offset)
+        device.write(b'!')
+    with pytest.raises(exceptions.VerifyFailed) as caught:
+        _compared(path, known, written, Control())
+    assert caught.value.facts == {'link': 'snapshot s', 'offset': start, 'length': length}
 
 
 def test_only_the_named_blocks_are_read(path, known):
