@@ -215,7 +215,7 @@ class RangeCopier:
     :param proven: set of targets that are known to take direct I/O; this one is added
     :param buffers: one blockio.buffer of units.UNIT_BYTES per worker, to be used again by the
         next copier: the pages of new ones cost as much as copying a small link
-    :param runs: runs.Runs that every write of data is added to, or None
+    :param runs: runs.Runs that what is written of a block in part is added to, or None
     :param source_direct: read past the page cache where the path allows it: half the processor
         time, and nothing that others need is pushed out
     :ivar target_direct: whether writes go past the page cache
@@ -452,7 +452,7 @@ class _Run:
             piece = data[start - offset:end - offset]
             blockio.write_from(self.target, piece, start)
             written += end - start
-            if self.copier.runs is not None:
+            if self.copier.runs is not None and len(piece) < length:
                 self.copier.runs.add(piece, start)
             if not self.copier.target_direct:
                 blockio.start_writeback(self.target, start, end - start)

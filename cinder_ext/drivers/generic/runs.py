@@ -1,4 +1,7 @@
-"""What a copy wrote, run by run: to be read back without the rest of the blocks it lies in."""
+"""What a copy wrote of blocks in part: to be read back without the rest of them.
+
+Of what was written whole the digests are known anyway.
+"""
 # SPDX-License-Identifier: Apache-2.0
 
 import typing
