@@ -111,6 +111,8 @@ def _is_called_off(work):
 
 def _undo(work):
     """Remove the destination, newest to oldest, and close the record.  Idempotent."""
+    # The next link may have been begun: what is still being frozen would outlive its removal.
+    work.let_go()
     leftovers.remove_temporaries(work)
     attached.disconnect(work)
     leftovers.remove_destination(work)

@@ -8,11 +8,45 @@ import pytest
 
 from cinder_ext.db import migration_actions, transition, volume_migrations
 from cinder_ext.drivers import values
+from cinder_ext.drivers.file import FileDriver
 from cinder_ext.states import migration as states
 from cinder_ext.volume.migration import flow, journey
 
 MIB = values.MIB
 ENDED = ('copy-link-0000', 'SUCCESS')
+
+
+class SlowToFreeze(FileDriver):
+    """Takes its second snapshot between its removal and that of the volume, if it can.
+
+    :ivar seconds: how long it waits for the removal, which must not come
+    """
+
+    seconds = 1.0
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.taken = []
+        self.is_asked, self.is_removed, self.is_taken = (threading.Event() for _ in range(3))
+
+    def create_snapshot(self, snapshot):
+        self.taken.append(snapshot.name_id)
+        if len(self.taken) == 2:
+            self.is_asked.set()
+            self.is_removed.wait(self.seconds)
+        location = super().create_snapshot(snapshot)
+        if len(self.taken) == 2:
+            self.is_taken.set()
+        return location
+
+    def delete_snapshot(self, snapshot):
+        super().delete_snapshot(snapshot)
+        if snapshot.name_id == self.taken[1]:
+            self.is_removed.set()
+
+    def delete_volume(self, volume):
+        self.is_taken.wait(self.seconds)
+        super().delete_volume(volume)
 
 
 @pytest.fixture
@@ -75,6 +109,21 @@ def test_link_whose_step_never_began_is_removed_with_the_others(reflink_cloud, c
     assert record.phase == 'cancelled', record.as_dict()
     assert reflink_cloud.files('beta') == []
     assert reflink_cloud.contents(volume_id) == contents
+
+
+def test_link_that_is_being_frozen_is_waited_for_before_it_is_removed(reflink_cloud_of, chain):
+    cloud = reflink_cloud_of(beta=SlowToFreeze)
+    volume_id = chain(cloud)
+
+    def cancel(_flow, step, state):
+        if (step, state) == ENDED:
+            assert cloud.drivers['beta'].is_asked.wait(20), 'the next link is not begun'
+            migration_actions.cancel(cloud.context, cloud.migrating)
+
+    cloud.engine._watchers = (cancel,)
+    record = migrate(cloud, volume_id)
+    assert record.phase == 'cancelled', record.as_dict()
+    assert cloud.files('beta') == []
 
 
 def test_fault_of_a_later_step_removes_it_too(reflink_cloud, chain):
