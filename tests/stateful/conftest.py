@@ -42,6 +42,7 @@ class Stage:
         try:
             chronicle.Chronicle(service).run(history)
         except Exception as fault:
+            fault.add_note(service.log_tail(200))
             self.close()
             self._until = self._until or time.monotonic() + SHORTENING_SECONDS
             self._failed, self._fault = history, fault
