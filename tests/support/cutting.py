@@ -8,8 +8,9 @@ import threading
 
 import sqlalchemy as sa
 
-# The statement that commits a migration, as PyMySQL writes it and as PostgreSQL gets its values.
-SWAP = re.compile(rb"phase='committed'|\x00\x00\x00\x09committed\x00?")
+# The statement that commits a migration, as PyMySQL writes it and as PostgreSQL gets its values;
+# who looks for what was committed asks for what is tidied too.
+SWAP = re.compile(rb"phase='committed'|\x00\x00\x00\x09committed(?!\x00\x00\x00\x07tidying)")
 BEFORE, AFTER = 'before', 'after'
 
 
