@@ -15,15 +15,15 @@ def aligned_length(length):
 
 
 def read_unit(descriptor, path, part, view):
-    """Fill a buffer with a unit, block by block: each is digested while it is in the cache.
+    """Fill a buffer with a unit, 1 MiB at a time: each is digested while it is in the cache.
 
-    Longer reads than of a block gain nothing, and a disk's scheduler prefers reads: behind a few
-    of them a flush or a write waits for ten milliseconds.
+    A flush or a write waits for the reads that are queued before it: several milliseconds behind
+    a few long ones (tests/benchmarks/flush_behind_reads.py).
 
     :param path: what the fault names
-    :param part: values.Range that begins with a block of 1 MiB
+    :param part: values.Range that begins with a page
     :param view: at least ``aligned_length(part.length)`` long
-    :returns: the digests of the unit's blocks
+    :returns: the digests of its pieces of 1 MiB, which are blocks where it begins with one
     :raises BackendDown: the device does not answer, or ends before the unit does
     """
     found = []

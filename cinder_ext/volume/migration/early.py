@@ -6,7 +6,8 @@ is left for the verification at the end, as is all of which that is not known.
 Nothing is stored of it: after a restart the verification reads everything.
 
 Of a block of which some pages were written, those are read: the others were
-written, and read back, with an earlier link.
+never written, or by an earlier link, of which the whole block is read at the
+end.
 """
 # SPDX-License-Identifier: Apache-2.0
 

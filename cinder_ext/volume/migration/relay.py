@@ -1,7 +1,7 @@
 """The copies of the links, one after the other: the next is begun before the flow asks for it.
 
-That a step is done is stored, the next one is begun and the record is looked at: this takes half
-as long as copying a small link.  So a link is begun as soon as the one before it is frozen and
+That a step is done is stored, the next one is begun and the record is looked at: this takes about
+a fifth of what a small link does.  So a link is begun as soon as the one before it is frozen and
 stored, and its step waits for the rest.  By then the flow knows less than the rows of the links,
 as it does after a kill.
 """
