@@ -88,7 +88,7 @@ class Engine:
                               engine='serial', store=store)
         # Storing taskflow's own progress, which nobody reads, is half the cost of a step.
         engine.storage.set_task_progress = lambda *args, **kwargs: None
-        with (_Watch(engine, name, key, self._watchers),
+        with (_Watch(engine, name, key, self.tell),
               metrics.FLOWS_RUNNING.labels(name).track_inprogress()):
             try:
                 done = _run(engine, name, key)
@@ -98,6 +98,12 @@ class Engine:
                     self.forget(name, key)
         self.forget(name, key)
         return done
+
+    def tell(self, name, key, step, state):
+        """Tell the log and the watchers what happens to a step, or to a part of one."""
+        LOG.debug('flow %s of %s: step %s is %s', name, key, step, state)
+        for watch in self._watchers:
+            watch(name, step, state)
 
     def forget(self, name, key):
         """Remove what is stored of a flow.  Idempotent."""
@@ -155,15 +161,12 @@ def _is_loadable(detail):
 class _Watch(listeners.Listener):
     """Tells the log and the watchers what happens to the steps of a flow."""
 
-    def __init__(self, engine, name, key, watchers):
+    def __init__(self, engine, name, key, tell):
         super().__init__(engine)
-        self._name, self._key, self._watchers = name, key, watchers
+        self._name, self._key, self._tell = name, key, tell
 
     def _task_receiver(self, state, details):
-        step = details['task_name']
-        LOG.debug('flow %s of %s: step %s is %s', self._name, self._key, step, state)
-        for watch in self._watchers:
-            watch(self._name, step, state)
+        self._tell(self._name, self._key, details['task_name'], state)
 
     def _flow_receiver(self, state, details):
         metrics.FLOWS.labels(self._name, state).inc()

@@ -18,7 +18,8 @@ GIB = 1024 ** 3
 LEASE = 20
 
 STEPS = ['own-failure', 'create-target', 'copy-link-0000', 'copy-link-0001', 'copy-link-0002',
-         'verify-chain', 'swap-records', 'begin-tidy', 'remove-source', 'finish-migration']
+         'copy-links', 'verify-chain', 'swap-records',
+         'begin-tidy', 'remove-source', 'finish-migration']
 
 
 @pytest.fixture

@@ -15,15 +15,18 @@ import pytest
 MIB = 1024 ** 2
 LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 
-MOVE = ['own-failure', 'create-target', 'copy-link-0000', 'copy-link-0001', 'copy-link-0002',
-        'verify-chain', 'swap-records']
-TIDY = ['begin-tidy', 'remove-source', 'finish-migration']
+LINKS = ['copy-link-0000', 'copy-link-0001', 'copy-link-0002']
+STEPS = {state: ['own-failure', 'create-target', *copies, 'verify-chain', 'swap-records',
+                 'begin-tidy', 'remove-source', 'finish-migration']
+         for state, copies in (('RUNNING', ['copy-links', *LINKS]),
+                               ('SUCCESS', [*LINKS, 'copy-links']))}
+"""In the order in which they come to a state."""
 
 
 @pytest.mark.parametrize(('service', 'state'), [('plain', 'RUNNING'), ('xfs', 'SUCCESS')],
                          indirect=['service'])
 def test_killed_at_every_step_of_both_flows(story, state, record_property):
-    points = [f'step:{step}:{state}' for step in MOVE + TIDY]
+    points = [f'step:{step}:{state}' for step in STEPS[state]]
     assert story.retype_until_killed(points[0])
     for point in points[1:]:
         story.service.begin(point)
@@ -70,7 +73,7 @@ def test_killed_while_it_is_undone(service, tell, record_property):
     subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=300m', 'tmpfs', str(beta)], check=True)
     try:
         story = tell()
-        points = ['step:copy-link-0001:REVERTING', 'step:copy-link-0000:REVERTING',
+        points = ['step:copy-links:REVERTING', 'step:create-target:REVERTING',
                   *(f'{kind}:{number}' for number in (1, 2, 3) for kind in ('commit', 'committed'))]
         assert story.retype_until_killed(points[0], f'copy-link-0001:{beta}')
         for point in points[1:]:

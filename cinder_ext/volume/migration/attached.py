@@ -28,7 +28,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import attached_migrations, attachments, shadow_volumes, volume_migrations
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
-from cinder_ext.volume.migration import outcome, preflight_attached, tasks
+from cinder_ext.volume.migration import copies, outcome, preflight_attached, tasks
 
 LOG = log.getLogger(__name__)
 
@@ -153,7 +153,9 @@ def finish_detached(work):
     work.take_head()
     if work.record().phase != states.COMMITTING:
         outcome.enter(work, 'copy', {'progress_note': None})
-        tasks.CopyLink('copy-link', work, work.links[-1]).do()
+        copies.copy(work, work.links[-1].number, work.rows())
+        work.target.close()
+        work.progress.end_copy()
         if work.verify != 'off':
             tasks.VerifyChain('verify-chain', work).do()
     tasks.SwapRecords('swap-records', work).do()

@@ -14,15 +14,15 @@ MOVE = 'move'
 TIDY = 'tidy'
 
 
-def move(work):
+def move(work, tell=lambda step, state: None):
     """Build the chain at the destination, prove it, swap the records.
 
     A server that uses the volume moves its guest itself; with that the records are swapped.
+
+    :param tell: told of the copies of the links, as copies.copy_all does
     """
     flow = linear_flow.Flow(MOVE)
-    flow.add(tasks.own_failure(work), tasks.create_target(work))
-    for link in work.copied_links:
-        flow.add(tasks.copy_link(work, link))
+    flow.add(tasks.own_failure(work), tasks.create_target(work), tasks.copy_links(work, tell))
     if work.verify != 'off':
         flow.add(tasks.verify_chain(work))
     flow.add(attached.swap_server(work) if work.is_attached else tasks.swap_records(work))

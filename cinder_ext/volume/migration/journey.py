@@ -6,6 +6,7 @@ where it stands is read from the record.
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+import functools
 
 from oslo_log import log
 
@@ -96,7 +97,8 @@ def _move(work, engine, store):
     """Run the flow; what began to be undone is undone to its end by the record alone."""
     if work.record().phase not in states.UNDOING:
         try:
-            engine.run(flow.MOVE, work.flow_key, lambda: flow.move(work), store)
+            engine.run(flow.MOVE, work.flow_key, lambda: flow.move(
+                work, functools.partial(engine.tell, flow.MOVE, work.flow_key)), store)
         except engines.Parked:
             if work.tools.stopping.is_set() or not _is_called_off(work):
                 raise
@@ -111,7 +113,6 @@ def _is_called_off(work):
 
 def _undo(work):
     """Remove the destination, newest to oldest, and close the record.  Idempotent."""
-    # The next link may have been begun: what is still being frozen would outlive its removal.
     work.let_go()
     leftovers.remove_temporaries(work)
     attached.disconnect(work)

@@ -17,7 +17,7 @@ from cinder_ext.db import volume_migrations
 from cinder_ext.drivers import values
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
-from cinder_ext.volume.migration import leftovers, links, outcome, plan
+from cinder_ext.volume.migration import copies, leftovers, links, outcome, plan
 
 LOG = log.getLogger(__name__)
 
@@ -105,8 +105,7 @@ class OwnFailure(MoveStep):
 class CreateTarget(MoveStep):
     """Make the destination's volume, with the size of the first link.
 
-    Undone, it goes with all its snapshots: one may have been taken of whose step the flow does
-    not know.
+    Undone, it goes with all its snapshots.
     """
 
     def do(self):
@@ -120,34 +119,20 @@ class CreateTarget(MoveStep):
         volume_migrations.forget_copies(self.work.context, self.work.id)
 
 
-class LinkStep(MoveStep):
-    """A step on one link."""
+class CopyLinks(MoveStep):
+    """Make the destination's content equal to each link's in turn, and freeze the snapshots there.
 
-    def __init__(self, verb, work, link):
-        super().__init__(f'{verb}-{link.number:04d}', work)
-        self._number = link.number
+    What is frozen goes with the volume when it is undone.
 
-    @property
-    def link(self):
-        """As it is known now: locations come with what is made."""
-        return self.work.links[self._number]
-
-
-class CopyLink(LinkStep):
-    """Make the destination's content equal to a snapshot's or to the head's, and freeze a snapshot.
-
-    One step for both: storing a step and committing cost as much as copying a small link.  What
-    is frozen goes with the volume when it is undone.
+    :param tell: as with copies.copy_all
     """
 
+    def __init__(self, name, work, tell):
+        super().__init__(name, work)
+        self._tell = tell
+
     def do(self):
-        work, number = self.work, self.link.number
-        work.relay.copy(number)
-        if number == work.copied_links[-1].number:
-            work.target.close()
-            work.progress.end_copy()
-        else:
-            work.relay.begin(number + 1)
+        copies.copy_all(self.work, self._tell)
 
     def undo(self):
         leftovers.remove_temporaries(self.work)
@@ -293,8 +278,8 @@ def create_target(work):
     return CreateTarget('create-target', work)
 
 
-def copy_link(work, link):
-    return CopyLink('copy-link', work, link)
+def copy_links(work, tell):
+    return CopyLinks('copy-links', work, tell)
 
 
 def verify_chain(work):

@@ -19,7 +19,6 @@ from cinder_ext.volume.migration import (
     links,
     plan,
     progress,
-    relay,
 )
 from cinder_ext.volume.migration import early as earlies
 
@@ -74,7 +73,6 @@ class Work:
         self.tools = tools
         self.silent = set()
         self._takes_head = False
-        self._is_letting_go = False
         self._buffers = []
         self.proven_targets = set()
         temporary = functools.partial(leftovers.temporary, self)
@@ -97,7 +95,7 @@ class Work:
         return self.fence.is_lost or self.record().attempt != self.attempt
 
     def _look(self):
-        if self.fence.is_lost or self._is_letting_go:
+        if self.fence.is_lost:
             raise engine.Parked
         self._orders.look()
 
@@ -194,10 +192,6 @@ class Work:
         return links.Ahead(self)
 
     @functools.cached_property
-    def relay(self):
-        return relay.Relay(self)
-
-    @functools.cached_property
     def early(self):
         return earlies.Early(self)
 
@@ -211,10 +205,6 @@ class Work:
 
         An end that does not let go has nothing more to say: the volume is done with here.
         """
-        if 'relay' in self.__dict__:
-            self._is_letting_go = True
-            self.__dict__.pop('relay').close()
-            self._is_letting_go = False
         if 'early' in self.__dict__:
             self.__dict__.pop('early').close()
         self.ahead.close()

@@ -15,7 +15,7 @@ from cinder_ext.drivers import capabilities, values
 from cinder_ext.drivers.file import FileDriver
 from cinder_ext.states import migration as states
 from cinder_ext.volume import migration
-from cinder_ext.volume.migration import flow, journey, takeover
+from cinder_ext.volume.migration import copies, flow, journey, takeover
 
 MIB = values.MIB
 
@@ -59,7 +59,7 @@ def fill(noise):
 
 
 def frozen(cloud, volume_id, steps):
-    """An owner that stands still after some steps of *move*; returns work.Work."""
+    """An owner that stands still after two steps of *move*, and some links; returns work.Work."""
     record = volume_migrations.start(cloud.context, volume_id, {
         'operation': 'retype', 'include_snapshots': True}, 'retype')
     transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
@@ -67,8 +67,11 @@ def frozen(cloud, volume_id, steps):
     work = cloud.work(record.id,
                       take(cloud, record.id, 'frozen', False))
     journey.prepare(work)
-    for step, _ in list(flow.move(work).iter_nodes())[:steps]:
+    for step, _ in list(flow.move(work).iter_nodes())[:min(steps, 2)]:
         step.execute()
+    rows = work.rows()
+    for number in range(steps - 2):
+        copies.copy(work, number, rows)
     return work
 
 
