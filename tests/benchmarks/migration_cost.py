@@ -1,11 +1,12 @@
 """What a migration costs: bytes written, space, time and processor time, beside qemu-img.
 
 Run as root: ``python tests/benchmarks/migration_cost.py [--plain]``.  It makes
-an XFS with reflinks in an image file for either backend, starts the embedded
-service on them, and moves a 4 GiB volume with 1 GiB of random data and 0, 5
+an XFS with reflinks in an image file for either backend, whose blocks are
+written before (``--sparse-images``: when they are first used), starts the
+embedded service on them, and moves a 4 GiB volume with 1 GiB of random data and 0, 5
 and 20 snapshots, between which 1 % of the data changed (``--runs`` runs, ten
 of 1 MiB by default, at places that are multiples of 4 KiB).  It takes about
-one minute a repetition on a quiet machine and 12 GiB of space.
+one minute a repetition on a quiet machine and 16 GiB of space.
 
 With ``--plain`` the backends are plain directories: snapshots are sparse
 copies there, each with all the data, so that the sizes are an eighth of that
@@ -65,7 +66,7 @@ class Sizes:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--directory', help='where the files are made; needs 12 GiB')
+    parser.add_argument('--directory', help='where the files are made; needs 16 GiB')
     parser.add_argument('--plain', action='store_true', help='no XFS: snapshots are sparse copies')
     parser.add_argument('--repeat', type=int, help='5 by default, 1 with --plain')
     parser.add_argument('--runs', type=int, default=10, help='runs of changed bytes per snapshot')
@@ -73,6 +74,8 @@ def main():
     parser.add_argument('--verify', nargs='*', default=['off', 'written'])
     parser.add_argument('--destination-format', choices=['raw', 'qcow2'], default='raw',
                         help='of beta: raw files on XFS, or qcow2 layers on ext4')
+    parser.add_argument('--sparse-images', action='store_true',
+                        help='each flush is a commit of the file system below, too')
     arguments = parser.parse_args()
     sizes, repeat = Sizes(arguments.plain, arguments.runs), arguments.repeat
     repeat = repeat or (1 if arguments.plain else 5)
@@ -83,9 +86,11 @@ def main():
             os.mkdir(path)
         if not arguments.plain:
             kinds = (media.mounted_xfs, MEDIA[arguments.destination_format])
-            place, other = (stack.enter_context(mounted(path, 16 * GIB, direct=True))
+            place, other = (stack.enter_context(mounted(path, 8 * GIB, direct=True,
+                                                          sparse=arguments.sparse_images))
                             for mounted, path in zip(kinds, (place, other), strict=True))
-        print(f'{os.cpu_count()} cores, {"plain directory" if arguments.plain else "XFS, reflink"}, '
+        print(f'{os.cpu_count()} cores, {"plain directory" if arguments.plain else "XFS, reflink"}'
+              f'{", sparse images" if arguments.sparse_images else ""}, '
               f'to {arguments.destination_format}, {repeat} repetitions, {sizes.data // MIB} MiB, '
               f'{sizes.changed / MIB:.2f} MiB changed per snapshot', flush=True)
         data = pathlib.Path(place) / 'data'
