@@ -14,13 +14,16 @@ end.
 import array
 import concurrent.futures
 import contextlib
+import queue
 import threading
+import typing
 
 from oslo_log import log
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import blockio, digests, units, verify
+from cinder_ext.drivers.generic import blockio, digests, runs, units, verify
+from cinder_ext.volume.migration import plan
 
 LOG = log.getLogger(__name__)
 
@@ -35,11 +38,32 @@ class _Abandoned(Exception):
     """There is no time for it now."""
 
 
-class Early:
-    """The links of one migration that are read back before their time, one after the other.
+class _Part(typing.NamedTuple):
+    """What is to be read back of one link: as with Early.begin."""
 
-    Only where the destination's snapshots are cheap to connect, while its volume stays so, where
-    the source says what changed, and where no bandwidth is kept.
+    link: plan.Link
+    digest_map: digests.DigestMap
+    blocks: digests.BlockSet
+    written: runs.Runs | None
+
+    @property
+    def held_bytes(self):
+        return self.digest_map.blocks * digests.DIGEST_BYTES
+
+    def device(self, path):
+        """verify.Device of it."""
+        parts, known = ([], ()) if self.written is None else self.written.within(self.blocks)
+        others = [block for block in self.blocks if block not in known]
+        return verify.Device(path, self.link.size_bytes, self.digest_map, others,
+                             self.link.title, parts)
+
+
+class Early:
+    """The links of one migration that are read back before their time, in one pass.
+
+    While one is read the next is connected, and the one before is let go.  Only where the
+    destination's snapshots are cheap to connect, while its volume stays so, where the source says
+    what changed, and where no bandwidth is kept.
 
     :param work: work.Work
     :ivar how: how the page cache was passed; None while nothing was read
@@ -49,34 +73,41 @@ class Early:
     def __init__(self, work):
         self._work = work
         self._over = threading.Event()
-        self._condition = threading.Condition()
-        self._pool = self._last = self._fault = self._buffers = None
-        self._pending, self._held_bytes = 0, 0
-        self._equal, self._lengths = {}, {}
+        self._lock = threading.Lock()
+        self._parts = queue.SimpleQueue()
+        self._pool = self._pass = self._last = None
+        self._held_bytes = self._done_bytes = self._compared = self._compared_done = 0
+        self._opened, self._equal, self._lengths = {}, {}, {}
         self.how = None
         self.read_bytes = 0
 
-    def begin(self, link, digest_map, blocks, runs=None):
+    def begin(self, link, digest_map, blocks, written=None):
         """A link is frozen at the destination: read back what no later one changes.
 
         :param link: plan.Link with its location there
         :param digest_map: DigestMap with what it holds; not changed any more
         :param blocks: indices of what is to be read back
-        :param runs: runs.Runs of what was written of them; None where whole blocks are to be read
+        :param written: runs.Runs of what was written of them; None where whole blocks are to be
+            read
         """
-        held = digest_map.blocks * digests.DIGEST_BYTES
-        if not self._is_due(link) or self._held_bytes + held > _MOST_HELD_BYTES:
+        if not self._is_due(link):
             return
-        mine = digests.BlockSet(block for block in blocks if self._last[block] <= link.number)
-        if not mine:
+        part = _Part(link, digest_map, digests.BlockSet(
+            block for block in blocks if self._last[block] <= link.number), written)
+        if not part.blocks or not self._hold(part.held_bytes):
             return
-        if self._pool is None:
+        if self._pass is None:
             self._pool = concurrent.futures.ThreadPoolExecutor(1, 'read-back')
-            self._buffers = [blockio.buffer(units.UNIT_BYTES) for _ in range(WORKERS)]
-        with self._condition:
-            self._pending += 1
-            self._held_bytes += held
-        self._pool.submit(self._one, link, digest_map, mine, runs, held)
+            self._pass = self._pool.submit(self._read)
+        self._parts.put(part)
+
+    def _hold(self, count):
+        """Count bytes of digests; whether there is room for them."""
+        with self._lock:
+            if count > 0 and self._held_bytes + count > _MOST_HELD_BYTES:
+                return False
+            self._held_bytes += count
+        return True
 
     def _is_due(self, link):
         work = self._work
@@ -105,42 +136,67 @@ class Early:
                     found[block] = link.number
         return found
 
-    def _one(self, link, digest_map, blocks, runs, held):  # noqa: PLR0917
-        """Read one link back; what cannot be read is for the verification to find."""
+    def _read(self):
+        """Read back what comes; what cannot be read is for the verification to find.
+
+        :raises VerifyFailed: a link does not hold what it should
+        """
+        buffers = [blockio.buffer(units.UNIT_BYTES) for _ in range(WORKERS)]
         try:
-            self._read(link, digest_map, blocks, runs)
-        except exceptions.VerifyFailed as fault:
-            self._fault = fault
-            self._over.set()
+            verify.verify_devices(self._devices(), control=self, on_progress=self._progress,
+                                  on_done=self._end, workers=WORKERS, buffers=buffers)
+        except exceptions.VerifyFailed:
+            raise
         except (_Abandoned, exceptions.CinderExtError, OSError) as fault:
-            LOG.debug('migration %s: %s is read back at the end: %r', self._work.id, link.title,
-                      fault)
+            LOG.debug('migration %s: the rest is read back at the end: %r', self._work.id, fault)
         finally:
-            with self._condition:
-                self._pending -= 1
-                self._held_bytes -= held
-                self._condition.notify_all()
+            self._over.set()
+            for _, opened in self._opened.values():
+                self._is_let_go(opened)
 
-    def _read(self, link, digest_map, blocks, runs):
-        self.check(0)
-        before = self.read_bytes
-        parts, known = ([], ()) if runs is None else runs.within(blocks)
-        others = [block for block in blocks if block not in known]
+    def _devices(self):
+        """Yield a verify.Device of each part, opened, until there are no more."""
+        while (part := self._parts.get()) is not None:
+            self.check(0)
+            with contextlib.ExitStack() as opened:
+                try:
+                    device = part.device(opened.enter_context(self._work.destination.sealed(
+                        part.link)))
+                    opened.callback(device.close)
+                    device.open()
+                except (exceptions.CinderExtError, OSError) as fault:
+                    LOG.debug('migration %s: %s is read back at the end: %r', self._work.id,
+                              part.link.title, fault)
+                    self._hold(-part.held_bytes)
+                    continue
+                self._opened[device] = part, opened.pop_all()
+            yield device
 
-        def progress(read):
-            self.read_bytes = before + read
+    def _progress(self, compared):
+        self._compared = compared
+        self.read_bytes = self._done_bytes + compared - self._compared_done
 
-        with contextlib.ExitStack() as opened:
-            path = opened.enter_context(self._work.destination.sealed(link))
-            device = verify.Device(path, link.size_bytes, digest_map, others, link.title, parts)
-            opened.callback(device.close)
-            device.open()
-            verify.verify_devices([device], control=self, on_progress=progress, workers=WORKERS,
-                                  buffers=self._buffers)
+    def _end(self, device):
+        """A link is equal: let go of it.  One that cannot be let go of is left for the end."""
+        part, opened = self._opened.pop(device)
+        self._hold(-part.held_bytes)
+        if not self._is_let_go(opened):
+            return
+        number = part.link.number
         self.how = device.how
-        self._lengths[link.number] = digest_map.length_of(blocks)
-        self.read_bytes = before + self._lengths[link.number]
-        self._equal[link.number] = blocks
+        self._lengths[number] = part.digest_map.length_of(part.blocks)
+        self._done_bytes += self._lengths[number]
+        self._compared_done = self._compared
+        self.read_bytes = self._done_bytes
+        self._equal[number] = part.blocks
+
+    def _is_let_go(self, opened):
+        try:
+            opened.close()
+        except (exceptions.CinderExtError, OSError) as fault:
+            LOG.debug('migration %s: a snapshot stays connected: %s', self._work.id, fault)
+            return False
+        return True
 
     def check(self, length):
         """The control of the reading.
@@ -157,15 +213,13 @@ class Early:
         :param on_progress: called meanwhile with the bytes read so far
         :raises VerifyFailed: a link does not hold what it should
         """
-        while True:
+        self._parts.put(None)
+        while self._pass is not None and not self._pass.done():
             control.check(0)
-            with self._condition:
-                if not self._pending:
-                    break
-                self._condition.wait(0.1)
+            concurrent.futures.wait([self._pass], timeout=0.1)
             on_progress(self.read_bytes)
-        if self._fault is not None:
-            raise self._fault
+        if self._pass is not None:
+            self._pass.result()
 
     def left(self, number, blocks):
         """Those of a link's blocks that were not read back: indices in the same order."""
@@ -179,6 +233,7 @@ class Early:
     def close(self):
         """Let go of everything, at most a unit later.  Idempotent."""
         self._over.set()
+        self._parts.put(None)
         if self._pool is not None:
             self._pool.shutdown(wait=True)
-            self._pool = self._buffers = None
+            self._pool = None
