@@ -38,9 +38,7 @@
     │   └── AlreadyExists
     ├── PreconditionFailed             412
     ├── OverLimit                      413
-    │   ├── VolumeLimitExceeded, SnapshotLimitExceeded, GroupLimitExceeded, BackupLimitExceeded
-    │   ├── VolumeSizeExceedsAvailableQuota, BackupSizeExceedsAvailableQuota
-    │   └── VolumeSizeExceedsLimit
+    │   └── those of db/quota_errors.py, one for each kind of limit
     ├── NotServed                      501: upstream names it, nobody serves it
     ├── ServiceUnavailable             503
     │   └── NoValidBackend
@@ -106,7 +104,7 @@ class CinderExtError(Exception):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         # oslo.messaging derives classes of its own for what came from another service.
-        if 'code' not in vars(cls) and cls.__module__ == __name__:
+        if 'code' not in vars(cls) and cls.__module__.startswith(f'{__package__}.'):
             words = re.sub(r'(?<=[a-z])(?=[A-Z])', '_', cls.__name__)
             cls.code = f'cinder_ext.{words.lower()}'
 
@@ -344,41 +342,6 @@ class OverLimit(CinderExtError):
     template = 'A limit has been exceeded: {reason}'
     http_status = 413
     retry_after = '0'
-
-
-class _NumberExceeded(OverLimit):
-    template = ('Quota exceeded for {name}: {consumed} are in use, {requested} more were asked for '
-                'and {allowed} are allowed.')
-    remedy = 'Delete what is not needed, or ask an administrator for a higher quota.'
-
-
-class VolumeLimitExceeded(_NumberExceeded):
-    code = 'cinder_ext.volume_limit_exceeded'
-
-
-class SnapshotLimitExceeded(_NumberExceeded):
-    code = 'cinder_ext.snapshot_limit_exceeded'
-
-
-class GroupLimitExceeded(_NumberExceeded):
-    code = 'cinder_ext.group_limit_exceeded'
-
-
-class BackupLimitExceeded(_NumberExceeded):
-    code = 'cinder_ext.backup_limit_exceeded'
-
-
-class VolumeSizeExceedsAvailableQuota(_NumberExceeded):
-    template = ('Quota exceeded for {name}: {consumed} GiB are in use, {requested} GiB more were '
-                'asked for and {allowed} GiB are allowed.')
-
-
-class BackupSizeExceedsAvailableQuota(VolumeSizeExceedsAvailableQuota):
-    code = 'cinder_ext.backup_size_exceeds_available_quota'
-
-
-class VolumeSizeExceedsLimit(OverLimit):
-    template = 'Volume size {requested} GiB exceeds the {allowed} GiB that one volume may have.'
 
 
 class NotServed(CinderExtError):

@@ -19,6 +19,7 @@ from oslo_messaging._tracing import client as tracing
 from oslo_messaging.rpc import server as rpc_server
 
 from cinder_ext import context, exceptions, metrics
+from cinder_ext.db import quota_errors
 from cinder_ext.objects import backend_report, backend_resource
 from cinder_ext.objects import base as objects
 
@@ -29,7 +30,7 @@ REPLICATION_TOPIC = 'cinder-ext-replication'
 CONTROL_EXCHANGE = 'cinder_ext'
 """Default exchange; not Cinder's own, so that both can share a broker."""
 
-ALLOWED_REMOTE_EXMODS = (exceptions.__name__,)
+ALLOWED_REMOTE_EXMODS = (exceptions.__name__, quota_errors.__name__)
 """Modules whose errors a caller rebuilds; all others arrive as RemoteError."""
 
 RABBIT_GROUP = 'oslo_messaging_rabbit'
