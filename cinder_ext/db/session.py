@@ -28,11 +28,18 @@ from oslo_db import exception as oslo_db_exception
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import event, pool
 
+from cinder_ext.db import away
+
 _local = threading.local()
 _ENDED = 'cinder_ext.ended'
 """In the notes of a connection: whether its last transaction was committed or rolled back."""
 _retry = oslo_db_api.wrap_db_retry(max_retries=20, retry_interval=0.05, inc_retry_interval=True,
-                                   max_retry_interval=1, jitter=True, retry_on_deadlock=True)
+                                   max_retry_interval=1, jitter=True, retry_on_deadlock=True,
+                                   exception_checker=away.passes_at_once)
+
+
+_BUSY_SECONDS = 30
+"""So long a transaction waits for the lock of an SQLite file whose URL has no ``?timeout=``."""
 
 
 class _Database:
@@ -75,7 +82,7 @@ def answers():
     try:
         with get_engine().connect() as connection:
             connection.execute(sa.text('SELECT 1'))
-    except (oslo_db_exception.DBError, sa.exc.SQLAlchemyError):
+    except (oslo_db_exception.DBError, sa.exc.SQLAlchemyError, *away.FAULTS):
         return False
     return True
 
@@ -260,6 +267,7 @@ def _end_transactions_once(engine):
 
 def _prepare_sqlite(engine):
     old = engine.pool
+    busy_milliseconds = int(float(engine.url.query.get('timeout', _BUSY_SECONDS)) * 1000)
     if isinstance(old, pool.NullPool):
         # oslo.db opens a file for every transaction; a pool triples the throughput.
         engine.pool = pool.QueuePool(old._creator, pool_size=5, max_overflow=50, timeout=30,
@@ -268,7 +276,8 @@ def _prepare_sqlite(engine):
     @event.listens_for(engine, 'connect')
     def _pragmas(connection, _record):
         cursor = connection.cursor()
-        for pragma in ('journal_mode=WAL', 'busy_timeout=30000', 'synchronous=FULL'):
+        # First the timeout: the others wait for locks too.
+        for pragma in (f'busy_timeout={busy_milliseconds}', 'journal_mode=WAL', 'synchronous=FULL'):
             cursor.execute(f'PRAGMA {pragma}')
         cursor.close()
 
