@@ -41,6 +41,7 @@
     │   └── those of db/quota_errors.py, one for each kind of limit
     ├── NotServed                      501: upstream names it, nobody serves it
     ├── ServiceUnavailable             503
+    │   ├── DatabaseAway           passes; see db/away.py
     │   └── NoValidBackend
     ├── AssistanceRefused              500: the compute service has no part in a snapshot, for sure
     ├── MigrationError                 500
@@ -353,6 +354,12 @@ class ServiceUnavailable(CinderExtError):
     template = 'The service is unavailable: {reason}'
     code = 'cinder_ext.unavailable'
     http_status = 503
+
+
+class DatabaseAway(ServiceUnavailable):
+    template = 'The service is unavailable: it cannot reach its database.'
+    code = 'cinder_ext.database_away'
+    remedy = 'Wait until the database answers; then try again.'
 
 
 class NoValidBackend(ServiceUnavailable):

@@ -7,6 +7,7 @@
     a transaction          what passes_at_once is repeated, as a deadlock is (session.py)
     the API                503 with Retry-After
     a flow, a sweep        left as it stands and taken up again
+    another service        DatabaseAway, which it takes for a loss of its own (rpc/transport.py)
 
 What a driver calls an OperationalError is not all of that kind: SQLite and PyMySQL say so of an
 unknown column too, and that is a fault of ours which no waiting mends.
@@ -15,19 +16,27 @@ Source: sqlite3's result codes (rescode.html), MariaDB's error codes, PostgreSQL
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+
 import sqlalchemy as sa
 from oslo_db import exception as oslo_db_exception
 
+from cinder_ext import exceptions
+
 FAULTS = (oslo_db_exception.DBConnectionError, oslo_db_exception.DBDeadlock,
           oslo_db_exception.DBNonExistentDatabase, oslo_db_exception.CantStartEngineError,
-          sa.exc.OperationalError, sa.exc.TimeoutError)
+          sa.exc.OperationalError, sa.exc.TimeoutError,
+          exceptions.DatabaseAway)
 """Classes for ``except`` where what is not certain to pass has to wait too.
 
 DBNonExistentDatabase is also SQLite's file that cannot be opened, for want of descriptors say;
-TimeoutError is a pool whose connections are all in use.
+TimeoutError is a pool whose connections are all in use; DatabaseAway comes from another service
+that was asked and cannot reach the database itself.
 """
 
 _CERTAIN = tuple(kind for kind in FAULTS if kind is not sa.exc.OperationalError)
+
+_NAMES = frozenset(kind.__name__ for kind in FAULTS)
 
 _SQLITE = frozenset({
     5, 6,           # BUSY, LOCKED: somebody else writes
@@ -72,8 +81,34 @@ def passes_at_once(fault):
     return getattr(getattr(fault, 'orig', None), 'sqlite_errorcode', None) in _SQLITE_AT_ONCE
 
 
+@contextlib.contextmanager
+def told():
+    """Raise DatabaseAway for what passes: a name that another service knows.
+
+    :raises DatabaseAway: the database was lost in the block; what the block was about to write
+        may have been written
+    """
+    try:
+        yield
+    except FAULTS as fault:
+        if isinstance(fault, exceptions.DatabaseAway) or not is_away(fault):
+            raise
+        raise exceptions.DatabaseAway from fault
+
+
+def is_told(fault):
+    """Whether another service says with a fault that it cannot reach the database.
+
+    One of a version without DatabaseAway tells no more than the name of what it met itself.
+    """
+    return (isinstance(fault, exceptions.DatabaseAway)
+            or getattr(fault, 'exc_type', None) in _NAMES)
+
+
 def describe(fault):
     """What the driver says, without the statement and its values, which may be secrets."""
+    if isinstance(fault, exceptions.DatabaseAway):
+        return fault.message
     said = getattr(fault, 'orig', None) or getattr(fault, 'inner_exception', None) or fault
     said = getattr(said, 'orig', None) or said
     return f'{type(said).__name__}: {said}'

@@ -16,9 +16,6 @@ LOG = log.getLogger(__name__)
 DATABASE_FAULTS = (oslo_db_exception.DBError, *away.FAULTS)
 """What a lost connection looks like; the transaction may have been committed."""
 
-DATABASE_AWAY = away.FAULTS
-"""What passes, a full disk of the database among it; nothing can be decided before."""
-
 _DETAILS = {
     exceptions.PreflightFailed.code: words.PREFLIGHT_FAILED,
     exceptions.VerifyFailed.code: words.VERIFY_FAILED,

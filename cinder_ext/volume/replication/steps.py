@@ -12,11 +12,11 @@ from oslo_log import log
 from taskflow import task
 
 from cinder_ext import exceptions
-from cinder_ext.db import away
 from cinder_ext.volume import engine
 from cinder_ext.volume.replication import outcome
 
 LOG = log.getLogger(__name__)
+
 
 @contextlib.contextmanager
 def parked_when_it_must_wait(work):
@@ -24,13 +24,11 @@ def parked_when_it_must_wait(work):
 
     :raises Parked: the database is away, or another process has taken the operation up
     """
-    try:
-        yield
-    except away.FAULTS as fault:
-        LOG.warning('operation %s waits for the database: %s', work.id, fault)
-        raise engine.Parked from fault
-    except exceptions.RecordLost as fault:
-        raise engine.Parked from fault
+    with engine.parked_without_database(f'operation {work.id}'):
+        try:
+            yield
+        except exceptions.RecordLost as fault:
+            raise engine.Parked from fault
 
 
 class Step(task.Task):

@@ -4,12 +4,14 @@
 import contextlib
 import sqlite3
 
+import oslo_messaging
 import psycopg
 import pymysql
 import pytest
 import sqlalchemy as sa
 from oslo_db import exception as oslo_db_exception
 
+from cinder_ext import exceptions
 from cinder_ext.db import away
 
 
@@ -103,3 +105,41 @@ def test_a_description_tells_no_values(wrap):
     assert 'secret' in str(fault)
     assert away.describe(fault) == 'OperationalError: database is locked'
     assert away.describe(sa.exc.TimeoutError('QueuePool limit')) == 'TimeoutError: QueuePool limit'
+
+
+@pytest.mark.parametrize('fault', [
+    oslo_db_exception.DBConnectionError(), oslo_db_exception.DBDeadlock(),
+    _wrapped(pymysql.err.OperationalError(1040, 'Too many connections'))],
+    ids=lambda fault: type(fault).__name__)
+def test_what_passes_is_told_by_one_name(fault):
+    with pytest.raises(exceptions.DatabaseAway) as raised, away.told():
+        raise fault
+    assert raised.value.__cause__ is fault
+    assert away.is_told(raised.value)
+    assert away.is_away(raised.value)
+
+
+def test_what_another_service_told_is_told_on():
+    first = exceptions.DatabaseAway()
+    with pytest.raises(exceptions.DatabaseAway) as raised, away.told():
+        raise first
+    assert raised.value is first
+
+
+@pytest.mark.parametrize('fault', [
+    oslo_db_exception.DBDuplicateEntry(), exceptions.NotFound(), ValueError(),
+    _wrapped(pymysql.err.OperationalError(1054, "Unknown column 'colour'"))],
+    ids=lambda fault: type(fault).__name__)
+def test_any_other_fault_is_told_as_what_it_is(fault):
+    with pytest.raises(type(fault)) as raised, away.told():
+        raise fault
+    assert raised.value is fault
+
+
+def test_a_service_of_before_tells_it_by_the_name_of_its_fault():
+    def remote(exc_type):
+        return oslo_messaging.RemoteError(exc_type, 'what it said', [])
+
+    assert away.is_told(remote('DBConnectionError'))
+    assert not away.is_told(remote('DBDataError'))
+    assert not away.is_told(None)
