@@ -38,11 +38,10 @@
     │   └── AlreadyExists
     ├── PreconditionFailed             412
     ├── OverLimit                      413
-    │   ├── VolumeLimitExceeded, SnapshotLimitExceeded, GroupLimitExceeded, BackupLimitExceeded
-    │   ├── VolumeSizeExceedsAvailableQuota, BackupSizeExceedsAvailableQuota
-    │   └── VolumeSizeExceedsLimit
+    │   └── those of db/quota_errors.py, one for each kind of limit
     ├── NotServed                      501: upstream names it, nobody serves it
     ├── ServiceUnavailable             503
+    │   ├── DatabaseAway           passes; see db/away.py
     │   └── NoValidBackend
     ├── AssistanceRefused              500: the compute service has no part in a snapshot, for sure
     ├── MigrationError                 500
@@ -106,7 +105,7 @@ class CinderExtError(Exception):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         # oslo.messaging derives classes of its own for what came from another service.
-        if 'code' not in vars(cls) and cls.__module__ == __name__:
+        if 'code' not in vars(cls) and cls.__module__.startswith(f'{__package__}.'):
             words = re.sub(r'(?<=[a-z])(?=[A-Z])', '_', cls.__name__)
             cls.code = f'cinder_ext.{words.lower()}'
 
@@ -346,41 +345,6 @@ class OverLimit(CinderExtError):
     retry_after = '0'
 
 
-class _NumberExceeded(OverLimit):
-    template = ('Quota exceeded for {name}: {consumed} are in use, {requested} more were asked for '
-                'and {allowed} are allowed.')
-    remedy = 'Delete what is not needed, or ask an administrator for a higher quota.'
-
-
-class VolumeLimitExceeded(_NumberExceeded):
-    code = 'cinder_ext.volume_limit_exceeded'
-
-
-class SnapshotLimitExceeded(_NumberExceeded):
-    code = 'cinder_ext.snapshot_limit_exceeded'
-
-
-class GroupLimitExceeded(_NumberExceeded):
-    code = 'cinder_ext.group_limit_exceeded'
-
-
-class BackupLimitExceeded(_NumberExceeded):
-    code = 'cinder_ext.backup_limit_exceeded'
-
-
-class VolumeSizeExceedsAvailableQuota(_NumberExceeded):
-    template = ('Quota exceeded for {name}: {consumed} GiB are in use, {requested} GiB more were '
-                'asked for and {allowed} GiB are allowed.')
-
-
-class BackupSizeExceedsAvailableQuota(VolumeSizeExceedsAvailableQuota):
-    code = 'cinder_ext.backup_size_exceeds_available_quota'
-
-
-class VolumeSizeExceedsLimit(OverLimit):
-    template = 'Volume size {requested} GiB exceeds the {allowed} GiB that one volume may have.'
-
-
 class NotServed(CinderExtError):
     template = '{what} is not served: {instead}.'
     http_status = 501
@@ -390,6 +354,12 @@ class ServiceUnavailable(CinderExtError):
     template = 'The service is unavailable: {reason}'
     code = 'cinder_ext.unavailable'
     http_status = 503
+
+
+class DatabaseAway(ServiceUnavailable):
+    template = 'The service is unavailable: it cannot reach its database.'
+    code = 'cinder_ext.database_away'
+    remedy = 'Wait until the database answers; then try again.'
 
 
 class NoValidBackend(ServiceUnavailable):

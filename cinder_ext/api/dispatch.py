@@ -5,11 +5,11 @@ where this one ends: a handler gets a Call and returns plain data.
 """
 # SPDX-License-Identifier: Apache-2.0
 
-import contextlib
 import time
 import urllib.parse
 
 import orjson
+import oslo_messaging
 import webob
 import webob.dec
 import webob.exc
@@ -25,12 +25,13 @@ from cinder_ext.api import (
     routes,
     validation,
 )
-from cinder_ext.db import session
+from cinder_ext.db import away, session
 
 LOG = log.getLogger(__name__)
 
 MAX_URL = 16384
 """Characters of path and query.  Databases refuse long patterns, SQLite those of 50,000 bytes."""
+_MESSAGES_AWAY = (oslo_messaging.MessageDeliveryFailure, oslo_messaging.MessagingTimeout)
 _ROUTE = 'cinder_ext.route'
 """Where the environment of a request says which page of routes.py it is about."""
 _METHODS = frozenset({'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'})
@@ -75,9 +76,12 @@ class Dispatcher:
             return faults.of(error)
         except webob.exc.HTTPException as error:
             return faults.of_http(error)
-        except Exception:
-            LOG.exception('%s %s failed', request.method, request.environ.get('PATH_INFO'))
-            return faults.unexpected()
+        except Exception as fault:
+            response = _of_what_is_away(request, fault)
+            if response is None:
+                LOG.exception('%s %s failed', request.method, request.environ.get('PATH_INFO'))
+                return faults.unexpected()
+            return response
 
     def _answer(self, request, version):
         if _url_length(request) > MAX_URL:
@@ -100,12 +104,35 @@ class Dispatcher:
         return _carry_out(call)
 
 
+def _of_what_is_away(request, fault):
+    """The answer to a fault that passes by itself, with a line in the log; None: it is no such one.
+
+    The request is not repeated: whether what it wrote was committed may not be known.
+    """
+    asked = request.method, request.environ.get('PATH_INFO')
+    if away.is_away(fault):
+        LOG.error('%s %s is answered with 503: the database does not answer: %s', *asked,
+                  away.describe(fault))
+        return faults.database_away()
+    if isinstance(fault, _MESSAGES_AWAY):
+        LOG.error('%s %s is answered with 503: a message was not answered: %s', *asked, fault)
+        return faults.messages_away()
+    return None
+
+
 def _carry_out(call):
     chosen = call.operation
     if not microversion.reached(call.version, chosen.since):
         return faults.no_such_path()
-    with session.reading(call.context) if chosen.reads else contextlib.nullcontext():
-        return _handled(call, chosen)
+    if chosen.reads:
+        return _read(call.context, call, chosen)
+    return _handled(call, chosen)
+
+
+@session.reader
+def _read(_context, call, chosen):
+    """In one transaction, which is repeated like any that reads."""
+    return _handled(call, chosen)
 
 
 def _handled(call, chosen):

@@ -20,8 +20,11 @@ NAMES = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNot
          405: 'badMethod', 409: 'conflictingRequest', 412: 'preconditionFailed',
          413: 'overLimit', 414: 'requestUriTooLong', 415: 'badMediaType',
          429: 'overLimit', 501: 'notImplemented', 503: 'serviceUnavailable'}
+AWAY_SECONDS = '5'
+"""When to ask again what a database or a broker that is away kept from being answered."""
 UNEXPECTED = ('The server has either erred or is incapable of performing the requested '
               'operation.')
+_WAIT = 'Wait, look at what there is, and ask again.'
 
 
 def answer(status, message, code=None, remedy=None, retry_after=None):
@@ -61,6 +64,18 @@ def of_http(error):
 
 def unexpected():
     return answer(500, UNEXPECTED, 'cinder_ext.fault')
+
+
+def database_away():
+    """The database cannot be reached, or somebody else has locked it."""
+    return answer(503, 'The database does not answer now: the request was not carried out, or not '
+                       'to its end.', 'cinder_ext.database_away', _WAIT, AWAY_SECONDS)
+
+
+def messages_away():
+    """The broker cannot be reached, or the other service does not answer."""
+    return answer(503, 'Another service does not answer now: the request was not carried out, or '
+                       'not to its end.', 'cinder_ext.messages_away', _WAIT, AWAY_SECONDS)
 
 
 def no_such_path():

@@ -19,7 +19,14 @@ from oslo_utils import timeutils
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from cinder_ext import exceptions
-from cinder_ext.db import group_models, models, project_models, session, type_models
+from cinder_ext.db import (
+    group_models,
+    models,
+    project_models,
+    quota_errors,
+    session,
+    type_models,
+)
 from cinder_ext.states import migration as migration_states
 from cinder_ext.states import volume as volume_states
 
@@ -45,12 +52,12 @@ OF_TYPES = ('volumes', 'gigabytes', 'snapshots')
 """Resources that are also limited for each volume type."""
 
 _ERRORS = {
-    'volumes': exceptions.VolumeLimitExceeded,
-    'snapshots': exceptions.SnapshotLimitExceeded,
-    'groups': exceptions.GroupLimitExceeded,
-    'backups': exceptions.BackupLimitExceeded,
-    'gigabytes': exceptions.VolumeSizeExceedsAvailableQuota,
-    'backup_gigabytes': exceptions.BackupSizeExceedsAvailableQuota,
+    'volumes': quota_errors.VolumeLimitExceeded,
+    'snapshots': quota_errors.SnapshotLimitExceeded,
+    'groups': quota_errors.GroupLimitExceeded,
+    'backups': quota_errors.BackupLimitExceeded,
+    'gigabytes': quota_errors.VolumeSizeExceedsAvailableQuota,
+    'backup_gigabytes': quota_errors.BackupSizeExceedsAvailableQuota,
 }
 _ON_CONFLICT = {'postgresql': postgresql.insert, 'sqlite': sqlite.insert}
 _Volume = models.Volume
@@ -80,7 +87,7 @@ def admit(context, project_id, added, type_id=None):
               if limit != UNLIMITED}
     largest = bounds.pop(PER_VOLUME, None)
     if largest is not None and wanted[PER_VOLUME] > largest:
-        raise exceptions.VolumeSizeExceedsLimit(requested=wanted[PER_VOLUME], allowed=largest)
+        raise quota_errors.VolumeSizeExceedsLimit(requested=wanted[PER_VOLUME], allowed=largest)
     if not bounds:
         return
     _lock(context, project_id)

@@ -1,4 +1,4 @@
-"""Transactions: who reads, who writes, and what is repeated after a deadlock.
+"""Transactions: who reads, who writes, and what is repeated when it was disturbed.
 
 A function of this package is decorated with ``reader`` or ``writer`` and finds
 the session in ``context.session``.  Called inside another one with the same
@@ -20,19 +20,33 @@ import contextlib
 import functools
 import math
 import threading
+import time
 import warnings
 
 import sqlalchemy as sa
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as oslo_db_exception
 from oslo_db.sqlalchemy import enginefacade
+from oslo_log import log
 from sqlalchemy import event, pool
+
+from cinder_ext.db import away
+
+LOG = log.getLogger(__name__)
 
 _local = threading.local()
 _ENDED = 'cinder_ext.ended'
 """In the notes of a connection: whether its last transaction was committed or rolled back."""
 _retry = oslo_db_api.wrap_db_retry(max_retries=20, retry_interval=0.05, inc_retry_interval=True,
-                                   max_retry_interval=1, jitter=True, retry_on_deadlock=True)
+                                   max_retry_interval=1, jitter=True, retry_on_deadlock=True,
+                                   exception_checker=away.passes_at_once)
+_PAUSES_SECONDS = (0.05, 0.1, 0.2)
+_LONGEST_LOSS_SECONDS = 1.0
+"""A loss that took longer to notice is not tried again: whoever asks waits long enough already."""
+
+
+_BUSY_SECONDS = 30
+"""So long a transaction waits for the lock of an SQLite file whose URL has no ``?timeout=``."""
 
 
 class _Database:
@@ -75,7 +89,7 @@ def answers():
     try:
         with get_engine().connect() as connection:
             connection.execute(sa.text('SELECT 1'))
-    except (oslo_db_exception.DBError, sa.exc.SQLAlchemyError):
+    except (oslo_db_exception.DBError, sa.exc.SQLAlchemyError, *away.FAULTS):
         return False
     return True
 
@@ -87,8 +101,13 @@ def dispose():
 
 
 def reader(function):
-    """Run ``function(context, ...)`` in a reading transaction."""
-    return _in_transaction(function, writes=False)
+    """Run ``function(context, ...)`` in a reading transaction; repeated when that was disturbed.
+
+    After a deadlock, and a few times when the connection was lost: one that lay idle while the
+    database was started anew, or that somebody cut, says nothing about the database now.  Nothing
+    that writes is: nobody knows whether what was lost had been committed.
+    """
+    return _connected_again(_in_transaction(function, writes=False))
 
 
 def writer(function):
@@ -156,6 +175,28 @@ def _in_transaction(function, writes):
         return begin(context, *args, **kwargs)
 
     return call
+
+
+def _connected_again(call):
+    """Repeat what only reads when its connection is lost, for a short time."""
+
+    @functools.wraps(call)
+    def again(context, *args, **kwargs):
+        if _has_transaction(context):
+            return call(context, *args, **kwargs)
+        began = time.monotonic()
+        for pause_seconds in _PAUSES_SECONDS:
+            try:
+                return call(context, *args, **kwargs)
+            except oslo_db_exception.DBConnectionError as fault:
+                if time.monotonic() - began > _LONGEST_LOSS_SECONDS:
+                    raise
+                LOG.info('%s lost its connection and is repeated: %s', call.__name__,
+                         away.describe(fault))
+            time.sleep(pause_seconds)
+        return call(context, *args, **kwargs)
+
+    return again
 
 
 def _has_transaction(context):
@@ -260,6 +301,7 @@ def _end_transactions_once(engine):
 
 def _prepare_sqlite(engine):
     old = engine.pool
+    busy_milliseconds = int(float(engine.url.query.get('timeout', _BUSY_SECONDS)) * 1000)
     if isinstance(old, pool.NullPool):
         # oslo.db opens a file for every transaction; a pool triples the throughput.
         engine.pool = pool.QueuePool(old._creator, pool_size=5, max_overflow=50, timeout=30,
@@ -268,7 +310,8 @@ def _prepare_sqlite(engine):
     @event.listens_for(engine, 'connect')
     def _pragmas(connection, _record):
         cursor = connection.cursor()
-        for pragma in ('journal_mode=WAL', 'busy_timeout=30000', 'synchronous=FULL'):
+        # First the timeout: the others wait for locks too.
+        for pragma in (f'busy_timeout={busy_milliseconds}', 'journal_mode=WAL', 'synchronous=FULL'):
             cursor.execute(f'PRAGMA {pragma}')
         cursor.close()
 

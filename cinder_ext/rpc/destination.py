@@ -14,6 +14,7 @@ import oslo_messaging
 from oslo_log import log
 
 from cinder_ext import exceptions
+from cinder_ext.db import away
 from cinder_ext.objects import backend_resource, base
 from cinder_ext.rpc import transport
 
@@ -41,6 +42,7 @@ class _Translated:
 
     A fault of the other service's program arrives as RemoteError, or as a built-in exception
     that looks like one of this process.  Neither may keep a migration from being undone.
+    That it cannot reach the database is no fault of it: then nothing is to be undone.
     """
 
     def __init__(self, backend, method):
@@ -54,6 +56,11 @@ class _Translated:
         if isinstance(fault, oslo_messaging.MessagingTimeout | oslo_messaging.MessageDeliveryFailure):
             raise exceptions.BackendDown(reason=f'the volume service of {self._backend} did not '
                                                 f'answer {self._method}') from fault
+        if away.is_told(fault):
+            LOG.warning('the volume service of %s cannot reach its database', self._backend)
+            if not isinstance(fault, exceptions.DatabaseAway):
+                raise exceptions.DatabaseAway from fault
+            return
         if transport.is_unsupported(fault):
             raise exceptions.NotCapable(
                 backend=self._backend,
@@ -74,6 +81,7 @@ class DestinationAPI:
 
     Every method raises BackendDown when there is no answer, else what the driver raised; what
     is no error of ours becomes a DriverError.  RecordLost: the context's fence does not hold.
+    DatabaseAway: it could not look whether it holds; the caller waits.
     """
 
     def __init__(self, timeout_seconds, transport_=None):

@@ -20,7 +20,7 @@ from oslo_db import exception as oslo_db_exception
 from oslo_log import log as logging
 
 from cinder_ext import exceptions
-from cinder_ext.db import notices, transition
+from cinder_ext.db import away, notices, transition
 from cinder_ext.rpc import hosts
 from cinder_ext.rpc import transport as rpc_transport
 from cinder_ext.states import replication
@@ -163,7 +163,7 @@ class Notifications:
             try:
                 self._tell(*change)
             except (oslo_messaging.MessagingException, exceptions.CinderExtError,
-                    oslo_db_exception.DBError) as fault:
+                    oslo_db_exception.DBError, *away.FAULTS) as fault:
                 LOG.error('%s %s: %s is not told: %s', change[1], change[2], change[3], fault)
 
     def _tell(self, context, kind, entity_id, event, state, facts):

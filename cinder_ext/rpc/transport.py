@@ -2,7 +2,8 @@
 
 ``init`` opens what ``transport_url`` names; it is called after a fork, never
 before.  The project's own errors come back to a caller as what they were:
-class, code and facts.  ``str()`` of such an error carries the remote
+class, code and facts.  A database that is away is one of them (DatabaseAway),
+whatever the fault looked like.  ``str()`` of such an error carries the remote
 traceback; ``error.message`` is the sentence alone.
 """
 # SPDX-License-Identifier: Apache-2.0
@@ -16,9 +17,11 @@ import oslo_messaging
 from oslo_config import cfg
 from oslo_messaging._metrics import client as messaging_metrics
 from oslo_messaging._tracing import client as tracing
+from oslo_messaging.rpc import dispatcher as rpc_dispatcher
 from oslo_messaging.rpc import server as rpc_server
 
 from cinder_ext import context, exceptions, metrics
+from cinder_ext.db import away, quota_errors
 from cinder_ext.objects import backend_report, backend_resource
 from cinder_ext.objects import base as objects
 
@@ -29,7 +32,7 @@ REPLICATION_TOPIC = 'cinder-ext-replication'
 CONTROL_EXCHANGE = 'cinder_ext'
 """Default exchange; not Cinder's own, so that both can share a broker."""
 
-ALLOWED_REMOTE_EXMODS = (exceptions.__name__,)
+ALLOWED_REMOTE_EXMODS = (exceptions.__name__, quota_errors.__name__)
 """Modules whose errors a caller rebuilds; all others arrive as RemoteError."""
 
 RABBIT_GROUP = 'oslo_messaging_rabbit'
@@ -71,6 +74,14 @@ class ContextSerializer(oslo_messaging.Serializer):
 
     def deserialize_context(self, ctxt):
         return context.RequestContext.from_dict(ctxt)
+
+
+class _Dispatcher(rpc_dispatcher.RPCDispatcher):
+    """Tells a caller that the database is away in words that it knows."""
+
+    def dispatch(self, incoming):
+        with away.told():
+            return super().dispatch(incoming)
 
 
 class Server(rpc_server.RPCServer):
@@ -187,7 +198,6 @@ def get_server(target, endpoints, *, serializer=None, transport=None):
     ``stop()`` takes no more messages, ``wait()`` returns when those that were
     taken have been answered.
     """
+    dispatcher = _Dispatcher(endpoints, serializer or ContextSerializer())
     # No executor is named: that is deprecated, threads are what is left without eventlet.
-    return oslo_messaging.get_rpc_server(
-        transport or get_transport(), target, endpoints,
-        serializer=serializer or ContextSerializer(), server_cls=Server)
+    return Server(transport or get_transport(), target, dispatcher)

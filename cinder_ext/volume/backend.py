@@ -7,7 +7,7 @@ from concurrent import futures
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import faults
+from cinder_ext.db import away, faults
 from cinder_ext.volume import engine
 from cinder_ext.volume.running import Running
 
@@ -53,7 +53,7 @@ class Backend:
             with self.running.turn(resource_id, wait=False) as is_mine:
                 if is_mine:
                     work(*args)
-        except (exceptions.CinderExtError, OSError) as fault:
+        except (exceptions.CinderExtError, OSError, *away.FAULTS) as fault:
             LOG.error('%s: recorded work failed and is tried again: %s', resource_id, fault)
 
     def later(self, resource_id, work, *args):

@@ -25,7 +25,7 @@ from taskflow.persistence import models
 from taskflow.persistence.backends import impl_sqlalchemy
 
 from cinder_ext import metrics
-from cinder_ext.db import session
+from cinder_ext.db import away, session
 
 LOG = log.getLogger(__name__)
 
@@ -187,6 +187,21 @@ def _run(engine, name, key):
         LOG.error('flow %s of %s was reverted: %s', name, key, _cause(fault))
         return False
     return True
+
+
+@contextlib.contextmanager
+def parked_without_database(what):
+    """Leave a step as it stands, to be resumed, while the database is away.
+
+    That of this process, or that of the service which was asked for something.
+
+    :raises Parked: it was lost in the block
+    """
+    try:
+        yield
+    except away.FAULTS as fault:
+        LOG.warning('%s waits for the database: %s', what, away.describe(fault))
+        raise Parked from fault
 
 
 @contextlib.contextmanager

@@ -17,17 +17,16 @@ import threading
 import time
 import uuid
 
-import sqlalchemy as sa
 from oslo_db import exception as oslo_db_exception
 from oslo_log import log
 
 from cinder_ext import context as request_context
 from cinder_ext import periodic
-from cinder_ext.db import lease
+from cinder_ext.db import away, lease
 
 LOG = log.getLogger(__name__)
 
-_DATABASE_FAULTS = (oslo_db_exception.DBError, sa.exc.OperationalError)
+_DATABASE_FAULTS = (oslo_db_exception.DBError, *away.FAULTS)
 """oslo.db does not translate all of them: a full disk of SQLite is one."""
 
 TICKS = 5

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import contextlib
+import itertools
 import os
 import random
+import re
 import time
 
 import cutting
@@ -14,6 +16,12 @@ import sqlalchemy as sa
 DATABASES = servers.database_urls() if servers.transport_urls() else []
 LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 MIB = 1024 ** 2
+
+LOOK_AT_THE_FENCE = re.compile(
+    rb'SELECT volume_migrations\.attempt, volume_migrations\.phase\s+FROM volume_migrations')
+"""By which the service of the destination finds out for whom it works, before each call."""
+REPEATS = 3
+"""How often it looks again before it tells the source that its database is away."""
 
 
 @pytest.fixture
@@ -50,7 +58,29 @@ def test_the_commit_of_the_swap_is_cut(service, proxy, travel, record_property):
     record_property('kills', service.kills)
 
 
-@pytest.mark.parametrize('service', DATABASES[:1], indirect=True, ids=servers.kind)
+@pytest.mark.parametrize('service', DATABASES, indirect=True, ids=servers.kind)
+def test_destination_that_is_cut_once_looks_again(service, proxy, travel):
+    """A look repeated is as good as the first: the source does not hear of it."""
+    traveller = travel()
+    proxy.watched, proxy.fates = LOOK_AT_THE_FENCE, itertools.chain([True], itertools.repeat(False))
+    traveller.depart()
+    assert traveller.arrive()['attempt'] == 1
+    assert proxy.cuts == 1
+
+
+@pytest.mark.parametrize('service', DATABASES, indirect=True, ids=servers.kind)
+def test_migration_waits_while_the_destination_has_no_database(service, proxy, travel):
+    """In its first call and in later ones, however often it looks again: nothing is failed for it."""
+    traveller, passing = travel(), range(7) if LONG else (0, 2, 5)
+    fates = [is_cut for count in passing for is_cut in [True] * (1 + REPEATS) + [False] * count]
+    proxy.watched, proxy.fates = LOOK_AT_THE_FENCE, iter(fates)
+    traveller.depart()
+    record = traveller.arrive()
+    assert proxy.cuts == sum(fates)
+    assert record['attempt'] == 1 + len(passing)
+
+
+@pytest.mark.parametrize('service', DATABASES, indirect=True, ids=servers.kind)
 def test_every_connection_is_cut_again_and_again(service, proxy, travel, record_property):
     service.options = {**service.options, 'alpha': {'file_copy_bytes_per_second': 12 * MIB}}
     moments, traveller, during = random.Random(3), travel(), 0

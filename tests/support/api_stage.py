@@ -87,7 +87,8 @@ def _taking(endpoint, client):
 class Stage:
     """Both projects' rows; ``first`` and ``other`` are name -> id of what each has."""
 
-    def __init__(self):
+    def __init__(self, query=''):
+        """:param query: of the database's URL"""
         self.directory = tempfile.mkdtemp(prefix='cinder-ext-hostile-')
         self.conf = options.new()
         options.parse(self.conf, [])
@@ -95,7 +96,7 @@ class Stage:
         self.conf.set_override('max_request_body_bytes', BODY_BYTES, 'api')
         for option in ('quota_volumes', 'quota_snapshots', 'quota_gigabytes', 'quota_groups'):
             self.conf.set_override(option, -1)
-        self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db', 'database')
+        self.conf.set_override('connection', f'sqlite:///{self.directory}/api.db{query}', 'database')
         self._servers = []
 
     def start(self):

@@ -22,6 +22,9 @@ class Proxy:
         commit reaches the server, or when the server has done it, and its answer is lost
     :ivar when_cut: called when that has happened
     :ivar cuts: connections that were cut
+    :ivar watched: a compiled pattern of bytes; None for none
+    :ivar fates: an iterator: for each statement that has what is watched, whether its connection
+        is cut before the statement reaches the server; those after its end go through
     """
 
     def __init__(self, address):
@@ -29,6 +32,7 @@ class Proxy:
         self.cut_commit = None
         self.when_cut = lambda: None
         self.cuts = 0
+        self.watched, self.fates = None, iter(())
         self._is_closed = False
         self._refuses = threading.Event()
         self._lock = threading.Lock()
@@ -102,6 +106,9 @@ class Proxy:
                     self._cut_at_commit(pair)
                     return
                 pair.is_committing = self.cut_commit == AFTER
+            if self.watched and self.watched.search(data) and next(self.fates, False):
+                self._cut(pair)
+                return
             if not pair.send(pair.server, data):
                 break
         self._end(pair)

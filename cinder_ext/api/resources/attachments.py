@@ -150,8 +150,8 @@ def _connect_or_let_go(call, row, connector):
         if before.attach_status == states.RESERVED:
             attachments.detached(call.context, row.id)
         else:
-            call.rpc.volume.discard_attachment(
-                call.context, volumes.get(call.context, row.volume_id).host, row.id)
+            call.tell(call.rpc.volume.discard_attachment,
+                      volumes.get(call.context, row.volume_id).host, row.id)
         raise
 
 

@@ -243,8 +243,8 @@ def get_log(call):
     for row in found:
         try:
             levels = call.rpc.control.get_log_levels(call.context, row, prefix)
-        except oslo_messaging.MessagingTimeout:
-            LOG.warning('%s on %s did not say its log levels', row.binary, row.host)
+        except (oslo_messaging.MessagingTimeout, oslo_messaging.MessageDeliveryFailure) as fault:
+            LOG.warning('%s on %s did not say its log levels: %s', row.binary, row.host, fault)
             continue
         shown.append({'host': row.host, 'binary': row.binary, 'levels': levels})
     return {'log_levels': shown}

@@ -298,7 +298,7 @@ _GONE = object()
 class ReleaseSource(tasks.TidyStep):
     """Disconnect the host of the server from the source, before that is removed."""
 
-    def execute(self):
+    def do(self):
         work = self.work
         record = work.record()
         if record.shadow_volume_id and record.progress_note != preflight_attached.NOTE:

@@ -6,10 +6,9 @@ import time
 
 from oslo_log import log
 
-from cinder_ext.db import migration_actions
+from cinder_ext.db import away, migration_actions
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
-from cinder_ext.volume.migration import outcome
 
 LOG = log.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class Orders:
             return
         try:
             row = migration_actions.command(self._context, self._id)
-        except outcome.DATABASE_AWAY as fault:
+        except away.FAULTS as fault:
             LOG.warning('migration %s: the record cannot be looked at: %s', self._id, fault)
             row = None
         self._due_at = self._clock() + LOOK_SECONDS

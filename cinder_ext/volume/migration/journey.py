@@ -35,8 +35,8 @@ def go(tools, engine, context, migration_id):
 
     :param tools: work.Tools
     :param engine: volume.engine.Engine
-    :raises Parked: the service is stopping, the record says that it is to stand still, or
-        another process has taken it over
+    :raises Parked: the service is stopping, the record says that it is to stand still, the
+        database is away, or another process has taken it over
 
     Does nothing while another process owns it.
     """
@@ -50,13 +50,14 @@ def go(tools, engine, context, migration_id):
 
 def _owned(work, engine):
     """Go on until somebody else owns it."""
-    try:
-        _go(work, engine)
-    except exceptions.RecordLost as fault:
-        if not work.is_superseded():
-            raise
-        LOG.warning('%s has a successor and stands still: %s', work.fence, fault.message)
-        raise engines.Parked from fault
+    with engines.parked_without_database(f'migration {work.id}'):
+        try:
+            _go(work, engine)
+        except exceptions.RecordLost as fault:
+            if not work.is_superseded():
+                raise
+            LOG.warning('%s has a successor and stands still: %s', work.fence, fault.message)
+            raise engines.Parked from fault
 
 
 def _go(work, engine):

@@ -97,6 +97,7 @@ def destination_answers(destination):
 
     :param destination: ends.Destination, or None
     :returns: (list of Check, whether it can be asked more)
+    :raises DatabaseAway: it cannot reach its database
     """
     names = ('destination-answers', 'destination-version')
     if destination is None:
@@ -105,6 +106,9 @@ def destination_answers(destination):
     answers = verdict(names[0], True, f'{what}: found')
     try:
         _ = destination.examined
+    except exceptions.DatabaseAway:
+        # No verdict: it is asked again when the database is back.
+        raise
     except exceptions.NotCapable as fault:
         return [answers, verdict(names[1], False, fault.message)], False
     except exceptions.CinderExtError as fault:

@@ -13,7 +13,7 @@ from oslo_log import log
 from taskflow import task
 
 from cinder_ext import exceptions
-from cinder_ext.db import volume_migrations
+from cinder_ext.db import away, volume_migrations
 from cinder_ext.drivers import values
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
@@ -36,15 +36,14 @@ def _parked_when_it_must_wait(work):
     :raises Parked: the database is away, the service is stopping and its messages with it, or
         another process has taken the migration up
     """
-    try:
-        yield
-    except outcome.DATABASE_AWAY as fault:
-        LOG.warning('migration %s waits for the database: %s', work.id, fault)
-        raise engine.Parked from fault
-    except (exceptions.DriverError, exceptions.RecordLost) as fault:
-        if work.tools.stopping.is_set() or work.is_superseded():
-            raise engine.Parked from fault
-        raise
+    with engine.parked_without_database(f'migration {work.id}'):
+        try:
+            yield
+        except (exceptions.DriverError, exceptions.RecordLost) as fault:
+            # Asking that, the database may be lost too.
+            if work.tools.stopping.is_set() or work.is_superseded():
+                raise engine.Parked from fault
+            raise
 
 
 @contextlib.contextmanager
@@ -220,6 +219,9 @@ class SwapRecords(MoveStep):
                     raise
                 LOG.warning('migration %s: the commit did not happen (%s), attempt %d',
                             self.work.id, fault, attempt + 1)
+                if attempt == _SWAP_ATTEMPTS - 1 and isinstance(fault, away.FAULTS):
+                    # It waits for the database, like every other step.
+                    raise
                 time.sleep(attempt)
             else:
                 return

@@ -8,8 +8,6 @@ others go on; only what stops all of them is raised.
 
 import contextlib
 
-import sqlalchemy as sa
-from oslo_db import exception as oslo_db_exception
 from oslo_log import log
 from taskflow import task
 
@@ -19,10 +17,6 @@ from cinder_ext.volume.replication import outcome
 
 LOG = log.getLogger(__name__)
 
-_DATABASE_AWAY = (oslo_db_exception.DBConnectionError, oslo_db_exception.DBDeadlock,
-                  oslo_db_exception.CantStartEngineError, sa.exc.OperationalError)
-"""What passes; nothing can be decided before."""
-
 
 @contextlib.contextmanager
 def parked_when_it_must_wait(work):
@@ -30,13 +24,11 @@ def parked_when_it_must_wait(work):
 
     :raises Parked: the database is away, or another process has taken the operation up
     """
-    try:
-        yield
-    except _DATABASE_AWAY as fault:
-        LOG.warning('operation %s waits for the database: %s', work.id, fault)
-        raise engine.Parked from fault
-    except exceptions.RecordLost as fault:
-        raise engine.Parked from fault
+    with engine.parked_without_database(f'operation {work.id}'):
+        try:
+            yield
+        except exceptions.RecordLost as fault:
+            raise engine.Parked from fault
 
 
 class Step(task.Task):

@@ -287,13 +287,41 @@ def test_connection_lost_in_a_transaction_is_told_as_lost(url, database, ctxt):
     """Whoever undoes the transaction gives no other fault instead: it passes, others do not."""
     kind = servers.kind(url)
 
+    tries = []
+
     @session.writer
     def lose(context):
-        number = context.session.execute(sa.text(_OWN[kind])).scalar_one()
-        with session.get_engine().connect() as other:
-            other.execute(sa.text(_KILL[kind].format(number)))
+        tries.append(1)
+        _cut(context, kind)
         volumes.update(context, 'nobody', {'name': 'x'})
 
     with pytest.raises(oslo_db_exception.DBConnectionError):
         lose(ctxt)
+    assert len(tries) == 1
     assert volumes.unfinished(ctxt, None) == []
+
+
+@pytest.mark.parametrize('url', servers.database_urls(), ids=servers.kind)
+def test_what_only_reads_is_repeated_when_its_connection_is_lost(url, database, ctxt, make_volume):
+    kind, tries, volume_id = servers.kind(url), [], make_volume(name='disk')
+
+    @session.reader
+    def read(context, losses):
+        tries.append(1)
+        if len(tries) <= losses:
+            _cut(context, kind)
+        return volumes.get(context, volume_id).name
+
+    assert read(ctxt, 2) == 'disk'
+    assert len(tries) == 3
+    tries.clear()
+    with pytest.raises(oslo_db_exception.DBConnectionError):
+        read(ctxt, 100)
+    assert len(tries) == 4
+
+
+def _cut(context, kind):
+    """Have the server end the connection of a transaction."""
+    number = context.session.execute(sa.text(_OWN[kind])).scalar_one()
+    with session.get_engine().connect() as other:
+        other.execute(sa.text(_KILL[kind].format(number)))

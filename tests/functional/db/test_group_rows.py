@@ -10,6 +10,7 @@ from cinder_ext.db import (
     group_snapshots,
     group_types,
     groups,
+    quota_errors,
     quotas,
     services,
     snapshots,
@@ -271,7 +272,7 @@ def test_a_volume_type_that_a_group_takes_is_not_removed(group_id, type_id, ctxt
 def test_a_project_has_no_more_groups_than_it_may(make_group, ctxt):
     quotas.set_limits(ctxt, 'project', {'groups': 1})
     first = make_group()
-    with pytest.raises(exceptions.GroupLimitExceeded):
+    with pytest.raises(quota_errors.GroupLimitExceeded):
         make_group()
     groups.mark_deleted(ctxt, first)
     assert make_group()
@@ -279,10 +280,10 @@ def test_a_project_has_no_more_groups_than_it_may(make_group, ctxt):
 
 def test_a_copy_that_would_exceed_a_limit_leaves_nothing(group_id, member_id, ctxt):
     quotas.set_limits(ctxt, 'project', {'volumes': 1})
-    with pytest.raises(exceptions.VolumeLimitExceeded):
+    with pytest.raises(quota_errors.VolumeLimitExceeded):
         group_requests.create_from_group(ctxt, group_id, OWNER)
     quotas.set_limits(ctxt, 'project', {'snapshots': 0})
-    with pytest.raises(exceptions.SnapshotLimitExceeded):
+    with pytest.raises(quota_errors.SnapshotLimitExceeded):
         group_snapshots.create(ctxt, group_id, {'user_id': 'user'})
     assert groups.unfinished(ctxt, 'node@alpha') == []
     assert group_snapshots.unfinished(ctxt, 'node@alpha') == []

@@ -13,6 +13,7 @@ from cinder_ext.db import (
     migration_facts,
     migration_preview,
     placement,
+    quota_errors,
     quotas,
     snapshots,
     transition,
@@ -52,9 +53,9 @@ def _used(ctxt, type_id):
 
 
 @pytest.mark.parametrize(('resource', 'limit', 'error'), [
-    ('volumes', 1, exceptions.VolumeLimitExceeded),
-    ('snapshots', 1, exceptions.SnapshotLimitExceeded),
-    ('gigabytes', 7, exceptions.VolumeSizeExceedsAvailableQuota)])
+    ('volumes', 1, quota_errors.VolumeLimitExceeded),
+    ('snapshots', 1, quota_errors.SnapshotLimitExceeded),
+    ('gigabytes', 7, quota_errors.VolumeSizeExceedsAvailableQuota)])
 def test_of_many_that_are_retyped_at_once_one_is_admitted(make_chain, fast, ctxt, resource, limit,
                                                           error):
     quotas.set_limits(ctxt, 'project', {quotas.of_type(resource, fast): limit})
@@ -115,7 +116,7 @@ def test_whatever_ends_it_gives_the_quota_back(make_chain, fast, ctxt, end):
     volume_id, other = make_chain(), make_chain()
     record = _start(ctxt, volume_id, fast)
     assert _used(ctxt, fast) == (1, 4, 1)
-    with pytest.raises(exceptions.VolumeSizeExceedsAvailableQuota):
+    with pytest.raises(quota_errors.VolumeSizeExceedsAvailableQuota):
         _start(ctxt, other, fast)
     end(ctxt, record)
     assert _used(ctxt, fast) == (0, 0, 0)
@@ -129,7 +130,7 @@ def test_a_retry_is_admitted_anew(make_chain, fast, ctxt):
     record = _start(ctxt, volume_id, fast)
     _refuse(ctxt, record)
     _start(ctxt, other, fast)
-    with pytest.raises(exceptions.VolumeSizeExceedsAvailableQuota):
+    with pytest.raises(quota_errors.VolumeSizeExceedsAvailableQuota):
         migration_actions.retry(ctxt, record.id)
     assert volumes.get(ctxt, volume_id).status == 'available'
     assert _used(ctxt, fast) == (1, 4, 1)
@@ -165,7 +166,7 @@ def test_a_volume_without_a_type_is_retyped_and_migrated(make_chain, fast, ctxt)
     assert _used(ctxt, fast) == (0, 0, 0)
     _start(ctxt, make_chain(), fast)
     assert _used(ctxt, fast) == (1, 4, 1)
-    with pytest.raises(exceptions.VolumeLimitExceeded):
+    with pytest.raises(quota_errors.VolumeLimitExceeded):
         _start(ctxt, make_chain(), fast)
 
 

@@ -16,6 +16,7 @@ from cinder_ext.db import (
     group_types,
     groups,
     models,
+    quota_errors,
     quotas,
     session,
     snapshots,
@@ -52,7 +53,7 @@ def _count(ctxt, project_id='project'):
 def test_the_tenth_volume_is_made_and_the_eleventh_is_refused(database, ctxt):
     for _number in range(10):
         _create(ctxt)
-    with pytest.raises(exceptions.VolumeLimitExceeded, match='exceed'):
+    with pytest.raises(quota_errors.VolumeLimitExceeded, match='exceed'):
         _create(ctxt)
     assert _count(ctxt) == 10
     _create(ctxt, project_id='another')
@@ -68,9 +69,9 @@ def test_volumes_and_snapshots_share_the_gigabytes(make_volume, ctxt):
     quotas.set_limits(ctxt, 'project', {'gigabytes': 5})
     volume_id = make_volume(size=2)
     snapshots.create(ctxt, {'volume_id': volume_id})
-    with pytest.raises(exceptions.VolumeSizeExceedsAvailableQuota):
+    with pytest.raises(quota_errors.VolumeSizeExceedsAvailableQuota):
         snapshots.create(ctxt, {'volume_id': volume_id})
-    with pytest.raises(exceptions.VolumeSizeExceedsAvailableQuota):
+    with pytest.raises(quota_errors.VolumeSizeExceedsAvailableQuota):
         _create(ctxt, size=2)
     assert quotas.usage(ctxt, 'project') == {'volumes': 1, 'snapshots': 1, 'gigabytes': 4,
                                              'groups': 0}
@@ -80,7 +81,7 @@ def test_snapshots_have_a_limit_of_their_own(make_volume, ctxt):
     quotas.set_limits(ctxt, 'project', {'snapshots': 1})
     volume_id = make_volume()
     snapshots.create(ctxt, {'volume_id': volume_id})
-    with pytest.raises(exceptions.SnapshotLimitExceeded):
+    with pytest.raises(quota_errors.SnapshotLimitExceeded):
         snapshots.create(ctxt, {'volume_id': volume_id})
 
 
@@ -103,7 +104,7 @@ def test_what_the_service_makes_for_itself_does_not_count(make_volume, ctxt):
 def test_one_volume_may_be_as_large_as_the_limit(database, ctxt):
     quotas.set_limits(ctxt, 'project', {quotas.PER_VOLUME: 2})
     _create(ctxt, size=2)
-    with pytest.raises(exceptions.VolumeSizeExceedsLimit):
+    with pytest.raises(quota_errors.VolumeSizeExceedsLimit):
         _create(ctxt, size=3)
 
 
@@ -111,7 +112,7 @@ def test_a_volume_type_has_limits_of_its_own(fast, ctxt):
     quotas.set_limits(ctxt, 'project', {quotas.of_type('volumes', fast): 1,
                                         quotas.of_type('gigabytes', fast): 3})
     _create(ctxt, volume_type_id=fast)
-    with pytest.raises(exceptions.VolumeLimitExceeded, match='volumes_fast'):
+    with pytest.raises(quota_errors.VolumeLimitExceeded, match='volumes_fast'):
         _create(ctxt, volume_type_id=fast)
     _create(ctxt)
 
@@ -141,12 +142,12 @@ def test_a_limit_below_what_is_used_is_refused(database, ctxt):
 def test_an_extend_counts_from_the_moment_that_it_begins(make_volume, ctxt):
     quotas.set_limits(ctxt, 'project', {'gigabytes': 5})
     volume_id = make_volume(size=1)
-    with pytest.raises(exceptions.VolumeSizeExceedsAvailableQuota):
+    with pytest.raises(quota_errors.VolumeSizeExceedsAvailableQuota):
         volume_requests.begin_extend(ctxt, volume_id, 'extend', 6)
     assert volumes.get(ctxt, volume_id).status == 'available'
     volume_requests.begin_extend(ctxt, volume_id, 'extend', 4)
     assert quotas.usage(ctxt, 'project')['gigabytes'] == 4
-    with pytest.raises(exceptions.VolumeSizeExceedsAvailableQuota):
+    with pytest.raises(quota_errors.VolumeSizeExceedsAvailableQuota):
         _create(ctxt, size=2)
     transition.move(ctxt, states.MACHINE, volume_id, 'extend-failed')
     assert quotas.usage(ctxt, 'project')['gigabytes'] == 1
@@ -154,7 +155,7 @@ def test_an_extend_counts_from_the_moment_that_it_begins(make_volume, ctxt):
 
 def test_an_extend_beyond_what_one_volume_may_have_is_refused(make_volume, ctxt):
     quotas.set_limits(ctxt, 'project', {quotas.PER_VOLUME: 2})
-    with pytest.raises(exceptions.VolumeSizeExceedsLimit):
+    with pytest.raises(quota_errors.VolumeSizeExceedsLimit):
         volume_requests.begin_extend(ctxt, make_volume(), 'extend', 3)
 
 
@@ -165,14 +166,14 @@ def test_a_retype_needs_room_in_its_new_type_for_the_snapshots_too(make_volume, 
     volume_requests.reset_snapshot_status(
         ctxt, snapshots.of_volume(ctxt, volume_id)[0].id, 'available')
     wanted = {'operation': 'retype', 'destination_type_id': fast}
-    with pytest.raises(exceptions.VolumeSizeExceedsAvailableQuota):
+    with pytest.raises(quota_errors.VolumeSizeExceedsAvailableQuota):
         volume_migrations.start(ctxt, volume_id, wanted, 'retype')
     assert volumes.get(ctxt, volume_id).status == 'available'
     quotas.set_limits(ctxt, 'project', {quotas.of_type('gigabytes', fast): 4})
     record = volume_migrations.start(ctxt, volume_id, wanted, 'retype')
     used = quotas.usage(ctxt, 'project')
     assert (used['gigabytes'], used[f'gigabytes_{fast}'], used[f'snapshots_{fast}']) == (4, 4, 1)
-    with pytest.raises(exceptions.VolumeSizeExceedsAvailableQuota):
+    with pytest.raises(quota_errors.VolumeSizeExceedsAvailableQuota):
         _create(ctxt, volume_type_id=fast)
     volume_migrations.fail(ctxt, record.id, 'refuse', 'no', 'code', 'none')
     assert quotas.usage(ctxt, 'project')[f'gigabytes_{fast}'] == 0
@@ -183,7 +184,7 @@ def test_groups_have_a_limit(database, ctxt):
     quotas.set_limits(ctxt, 'project', {'groups': 1})
     columns = {'project_id': 'project', 'user_id': 'user', 'group_type_id': group_type.id}
     group_id = groups.create(ctxt, columns, []).id
-    with pytest.raises(exceptions.GroupLimitExceeded):
+    with pytest.raises(quota_errors.GroupLimitExceeded):
         groups.create(ctxt, columns, [])
     assert quotas.usage(ctxt, 'project', ['groups'])['groups'] == 1
     groups.mark_deleted(ctxt, group_id)

@@ -50,6 +50,12 @@ class Broken(FileDriver):
         raise TypeError('a programming error')
 
 
+LOOK_AT_THE_FENCE = ('SELECT volume_migrations.attempt, volume_migrations.phase FROM',)
+"""What the destination's service asks the database before each call."""
+LOOKS = 4
+"""How often it looks when its connection is lost each time."""
+
+
 class Outage:
     """The database is away for one migration's thread, while ``is_on``."""
 
@@ -59,6 +65,23 @@ class Outage:
 
     def __call__(self, conn, cursor, statement, parameters, context, many):
         if self.is_on and threading.current_thread().name.count('-') == 4:
+            self.count += 1
+            raise oslo_db_exception.DBConnectionError()
+
+
+class Absence(Outage):
+    """The database is away for whoever says what the pattern of words is in, as ``fates`` say.
+
+    :param fates: of each such statement, whether it is lost
+    """
+
+    def __init__(self, words, fates):
+        super().__init__()
+        self._words, self._fates = words, iter(fates)
+
+    def __call__(self, conn, cursor, statement, parameters, context, many):
+        said = f'{" ".join(statement.split())} {parameters}'
+        if all(word in said for word in self._words) and next(self._fates, False):
             self.count += 1
             raise oslo_db_exception.DBConnectionError()
 
@@ -165,6 +188,70 @@ def test_database_that_is_away_when_it_is_undone(cloud_of, chain):
     assert cloud.files('beta') == []
     assert cloud.contents(volume_id) == before
     assert volumes.get(cloud.context, volume_id).status == 'available'
+
+
+def _go_on(cloud, migration_id):
+    """Take it up again until it has ended, as the sweeps do."""
+    rounds = 0
+    cloud.idle(migration_id)
+    while cloud.record(migration_id).phase not in states.ENDED:
+        rounds += 1
+        cloud.endpoints['alpha'].resume()
+        cloud.idle(migration_id)
+    return rounds
+
+
+def test_database_that_is_away_for_each_call_of_the_destination(cloud, chain):
+    """As if it were the source's: nothing is undone, and nothing fails."""
+    volume_id = chain(cloud)
+    before = cloud.contents(volume_id)
+    away = Absence(LOOK_AT_THE_FENCE, [
+        is_lost for passing in range(12) for is_lost in [True] * LOOKS + [False] * passing])
+    event.listen(session.get_engine(), 'before_cursor_execute', away)
+    migration_id = cloud.migrate(volume_id, wait=False)
+
+    rounds = _go_on(cloud, migration_id)
+
+    assert cloud.record(migration_id).phase == 'finished', cloud.record(migration_id).error
+    assert rounds * LOOKS == away.count >= 5 * LOOKS
+    assert not [step for step in cloud.steps if step[2] == 'REVERTING']
+    assert cloud.contents(volume_id) == before
+
+
+def test_database_that_is_away_when_the_destination_undoes_leaves_nothing(cloud_of, chain):
+    """What could not be removed for it is no leftover: the removal waits."""
+    cloud = cloud_of(beta=Broken)
+    cloud.drivers['beta'].is_mended = True
+    volume_id = chain(cloud)
+    cloud.extend(volume_id, 2)
+    away = Absence(LOOK_AT_THE_FENCE, [])
+    event.listen(session.get_engine(), 'before_cursor_execute', away)
+
+    def switch(_flow, _name, state):
+        if state == 'REVERTING' and not away.count:
+            away._fates = iter([True] * LOOKS)
+
+    cloud.engine._watchers = (switch,)
+    migration_id = cloud.migrate(volume_id, wait=False)
+    _go_on(cloud, migration_id)
+
+    record = cloud.record(migration_id)
+    assert away.count == LOOKS
+    assert (record.phase, record.leftovers or []) == ('failed', [])
+    assert 'extend' in record.error
+    assert cloud.files('beta') == []
+
+
+def test_database_that_never_takes_the_commit_is_waited_for(cloud, chain):
+    volume_id = chain(cloud)
+    away = Absence(('UPDATE volume_migrations', "'committed'"), [True] * 5)
+    event.listen(session.get_engine(), 'before_cursor_execute', away)
+    migration_id = cloud.migrate(volume_id, wait=False)
+
+    assert _go_on(cloud, migration_id) == 1
+
+    assert away.count == 5
+    assert cloud.record(migration_id).phase == 'finished'
 
 
 @pytest.mark.parametrize('steps', [2, 3, 4])

@@ -8,8 +8,10 @@ import webob
 
 from cinder_ext import exceptions
 from cinder_ext.api import faults
+from cinder_ext.db import quota_errors
 
-TREE = [found for _name, found in inspect.getmembers(exceptions, inspect.isclass)
+TREE = [found for module in (exceptions, quota_errors)
+        for _name, found in inspect.getmembers(module, inspect.isclass)
         if issubclass(found, exceptions.CinderExtError)]
 
 

@@ -4,10 +4,12 @@
 import itertools
 
 import pytest
+from oslo_db import exception as oslo_db_exception
 from sqlalchemy.engine import default
 from taskflow import task
 from taskflow.patterns import linear_flow
 
+from cinder_ext import exceptions
 from cinder_ext.conf import options
 from cinder_ext.volume import engine
 
@@ -87,6 +89,18 @@ def test_undoing_that_fails_begins_anew(run):
     assert found in (ValueError, OSError)
     assert seen == ['do one', 'do two', 'undo two']
     assert run() == (True, ['do one', 'do two'])
+
+
+@pytest.mark.parametrize('fault', [oslo_db_exception.DBConnectionError(), exceptions.DatabaseAway()],
+                         ids=['own', 'of another service'])
+def test_step_waits_for_the_database(fault):
+    with pytest.raises(engine.Parked), engine.parked_without_database('a step'):
+        raise fault
+
+
+def test_step_waits_for_nothing_else():
+    with pytest.raises(exceptions.DriverError), engine.parked_without_database('a step'):
+        raise exceptions.DriverError(reason='broken')
 
 
 @pytest.mark.parametrize('number', range(6))
