@@ -6,7 +6,8 @@ context and thread it joins that transaction.
 
 SQLite: a transaction that reads before it writes cannot wait for a lock
 (``busy_timeout`` does not help it), so writers begin with BEGIN IMMEDIATE;
-WAL lets readers go on meanwhile.  The log is synced at every commit: a
+WAL lets readers go on meanwhile.  Its waiting is not fair: those of this
+process stand in a line (turns.py).  The log is synced at every commit: a
 committed swap of records must survive a loss of power, since the source is
 removed after it.
 
@@ -28,7 +29,7 @@ from oslo_db import exception as oslo_db_exception
 from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import event, pool
 
-from cinder_ext.db import away
+from cinder_ext.db import away, turns
 
 _local = threading.local()
 _ENDED = 'cinder_ext.ended'
@@ -47,6 +48,7 @@ class _Database:
 
     conf = None
     manager = None
+    turns = None
 
 
 def configure(conf):
@@ -65,6 +67,8 @@ def configure(conf):
                       sqlite_fk=True)
     manager.append_on_engine_create(_prepare)
     _Database.conf, _Database.manager = conf, manager
+    is_sqlite = sa.make_url(conf.database.connection).get_backend_name() == 'sqlite'
+    _Database.turns = turns.Turns() if is_sqlite else None
 
 
 def options():
@@ -148,7 +152,7 @@ def _in_transaction(function, writes):
     def begin(context, *args, **kwargs):
         manager = _Database.manager.writer if writes else _Database.manager.reader
         with _awaiting_commit() as awaiting:
-            with _begin_immediate(writes), manager.using(context):
+            with _turn(writes), _begin_immediate(writes), manager.using(context):
                 if writes and getattr(context, 'fence', None) is not None:
                     context.fence.hold(context)
                 result = function(context, *args, **kwargs)
@@ -163,6 +167,23 @@ def _in_transaction(function, writes):
         return begin(context, *args, **kwargs)
 
     return call
+
+
+@contextlib.contextmanager
+def _turn(writes):
+    """Have the turn of this thread among those that write to a file of SQLite.
+
+    Not again inside of one: there SQLite says that it cannot be.
+    """
+    line = _Database.turns
+    if not writes or line is None or getattr(_local, 'has_turn', False):
+        yield
+        return
+    with line.turn(_BUSY_SECONDS / 2) as _local.has_turn:
+        try:
+            yield
+        finally:
+            _local.has_turn = False
 
 
 def _has_transaction(context):
