@@ -47,7 +47,7 @@ class GuestDisk:
             _DAEMON, '--blockdev', self._blockdev(self._node, self.path),
             '--nbd-server', f'addr.type=unix,addr.path={self.socket}',
             '--export', f'nbd,id=guest,node-name={self._node},name=disk,writable=on',
-            '--chardev', f'socket,id=qmp,path={self._monitor_path},server=on,wait=off',
+            '--chardev', f'socket,id=qmp,path={self._monitor_path},server=on,wait=on',
             '--monitor', 'chardev=qmp'])
         self._lock = threading.Lock()
         self._monitor = self._connect()

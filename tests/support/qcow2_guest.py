@@ -46,6 +46,7 @@ class Monitor:
         self.tell('qmp_capabilities')
 
     def _connect(self, path):
+        # QEMU waits for it before it makes the monitor, and greets once then.
         deadline = time.monotonic() + _SECONDS
         while True:
             with socket.socket(socket.AF_UNIX) as made, contextlib.suppress(OSError):
@@ -129,7 +130,7 @@ class Guest:
                            'file': {'driver': 'file', 'filename': os.path.realpath(path)}})
         self.process = subprocess.Popen(
             [*self.command(kind), '--blockdev', disk, '--chardev',
-             'socket,id=qmp,path=qmp,server=on,wait=off', *_MONITORS[kind]],
+             'socket,id=qmp,path=qmp,server=on,wait=on', *_MONITORS[kind]],
             cwd=self._directory.name, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             self._monitor = Monitor(self.path_in('qmp'), self.process)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -41,14 +42,17 @@ class Consumer:
         self._own = tempfile.mkdtemp(prefix='consumer-')
         self._jobs = 0
         self._daemon = subprocess.Popen(
-            ['qemu-storage-daemon', '--chardev', 'socket,id=monitor,path=monitor,server=on,wait=off',
+            ['qemu-storage-daemon', '--chardev', 'socket,id=monitor,path=monitor,server=on,wait=on',
              '--monitor', 'chardev=monitor', '--nbd-server', 'addr.type=unix,addr.path=nbd'],
             cwd=self._own, stdin=subprocess.DEVNULL)
         with contextlib.ExitStack() as undo:
             undo.callback(self.kill)
-            self._monitor = legacy.QEMUMonitorProtocol(self._path('monitor'))
-            _wait(lambda: os.path.exists(self._path('monitor')) and os.path.exists(self._path('nbd')))
+            # It waits for this one before it makes its monitor, so that it greets once.
+            connection = undo.enter_context(socket.socket(socket.AF_UNIX))
+            _wait(lambda: connection.connect_ex(self._path('monitor')) == 0)
+            self._monitor = legacy.QEMUMonitorProtocol(connection)
             self._monitor.connect()
+            _wait(lambda: os.path.exists(self._path('nbd')))
             self.active = os.path.basename(path)
             self._command('blockdev-add', **self._graph(path, kind))
             self._command('block-export-add', type='nbd', id='disk', name='disk', writable=True,

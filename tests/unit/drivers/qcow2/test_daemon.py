@@ -1,6 +1,7 @@
 """Raw views of layers: real processes, killed and started again."""
 # SPDX-License-Identifier: Apache-2.0
 
+import concurrent.futures
 import os
 import random
 import signal
@@ -110,6 +111,39 @@ def test_after_a_kill_a_view_comes_back_with_its_bytes(forest, served, tool):
                 os.kill(process, signal.SIGKILL)
     path = served.export('view', forest.nodes(TOP), True)
     assert read(path, MIB, 4) == b'kept'
+
+
+def is_waiting(served):
+    with open(served.path('.messages'), encoding='utf-8') as said:
+        return 'waiting for connection' in said.read()
+
+
+def test_a_daemon_whose_starter_was_killed_before_it_spoke_with_it_is_used(forest, served):
+    # In a child that ends between the start and the first connection.
+    starter = os.fork()
+    if not starter:
+        served._connect = lambda: os._exit(0) if is_waiting(served) else None
+        served._start()
+    os.waitpid(starter, 0)
+    waiting = processes.within(served.directory)
+    path = served.export('view', forest.nodes(TOP), True)
+    write(path, MIB, b'kept')
+    assert read(path, MIB, 4) == b'kept'
+    assert waiting
+    assert set(waiting) <= set(processes.within(served.directory))
+
+
+def test_daemons_greet_once_however_early_they_are_asked(tmp_path):
+    def greeted(number):
+        (tmp_path / str(number)).mkdir()
+        made = daemon.StorageDaemon(str(tmp_path / str(number)))
+        with made._monitor() as monitor:
+            found = monitor.cmd('query-block-exports')
+            monitor.cmd('quit')
+        return found
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(greeted, range(30))) == [[]] * 30
+    processes.wait_for_the_end(tmp_path)
 
 
 def test_what_another_process_writes_is_busy(forest, served):
