@@ -1,24 +1,22 @@
 """How a migration moves through its phases and ends: record, message, log."""
 # SPDX-License-Identifier: Apache-2.0
 
-import sqlalchemy as sa
 from oslo_db import exception as oslo_db_exception
 from oslo_log import log
 from oslo_utils import timeutils
 from taskflow.types import failure as failures
 
 from cinder_ext import exceptions
-from cinder_ext.db import messages, migration_actions, session, transition, volume_migrations
+from cinder_ext.db import away, messages, migration_actions, session, transition, volume_migrations
 from cinder_ext.states import messages as words
 from cinder_ext.states import migration as states
 
 LOG = log.getLogger(__name__)
 
-DATABASE_FAULTS = (oslo_db_exception.DBError, sa.exc.OperationalError)
+DATABASE_FAULTS = (oslo_db_exception.DBError, *away.FAULTS)
 """What a lost connection looks like; the transaction may have been committed."""
 
-DATABASE_AWAY = (oslo_db_exception.DBConnectionError, oslo_db_exception.DBDeadlock,
-                 oslo_db_exception.CantStartEngineError, sa.exc.OperationalError)
+DATABASE_AWAY = away.FAULTS
 """What passes, a full disk of the database among it; nothing can be decided before."""
 
 _DETAILS = {

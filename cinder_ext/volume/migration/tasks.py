@@ -235,6 +235,9 @@ class SwapRecords(MoveStep):
                     raise
                 LOG.warning('migration %s: the commit did not happen (%s), attempt %d',
                             self.work.id, fault, attempt + 1)
+                if attempt == _SWAP_ATTEMPTS - 1 and isinstance(fault, outcome.DATABASE_AWAY):
+                    # It waits for the database, like every other step.
+                    raise
                 time.sleep(attempt)
             else:
                 return

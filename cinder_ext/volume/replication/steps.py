@@ -8,21 +8,15 @@ others go on; only what stops all of them is raised.
 
 import contextlib
 
-import sqlalchemy as sa
-from oslo_db import exception as oslo_db_exception
 from oslo_log import log
 from taskflow import task
 
 from cinder_ext import exceptions
+from cinder_ext.db import away
 from cinder_ext.volume import engine
 from cinder_ext.volume.replication import outcome
 
 LOG = log.getLogger(__name__)
-
-_DATABASE_AWAY = (oslo_db_exception.DBConnectionError, oslo_db_exception.DBDeadlock,
-                  oslo_db_exception.CantStartEngineError, sa.exc.OperationalError)
-"""What passes; nothing can be decided before."""
-
 
 @contextlib.contextmanager
 def parked_when_it_must_wait(work):
@@ -32,7 +26,7 @@ def parked_when_it_must_wait(work):
     """
     try:
         yield
-    except _DATABASE_AWAY as fault:
+    except away.FAULTS as fault:
         LOG.warning('operation %s waits for the database: %s', work.id, fault)
         raise engine.Parked from fault
     except exceptions.RecordLost as fault:
