@@ -16,6 +16,8 @@ import webob
 import webob.dec
 import webob.exc
 
+from cinder_ext import exceptions
+
 NAMES = {400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
          405: 'badMethod', 409: 'conflictingRequest', 412: 'preconditionFailed',
          413: 'overLimit', 414: 'requestUriTooLong', 415: 'badMediaType',
@@ -24,6 +26,7 @@ AWAY_SECONDS = '5'
 """When to ask again what a database or a broker that is away kept from being answered."""
 UNEXPECTED = ('The server has either erred or is incapable of performing the requested '
               'operation.')
+_PASSING = frozenset({exceptions.ServiceUnavailable.code, 'cinder_ext.database_away'})
 _WAIT = 'Wait, look at what there is, and ask again.'
 
 
@@ -53,8 +56,9 @@ def of(error):
         return unexpected()
     # An error that came over RPC carries the remote traceback in str(); its args do not.
     message = getattr(error, 'message', None) or str(error)
+    passes = AWAY_SECONDS if error.code in _PASSING else None
     return answer(status, message, error.code, error.remedy,
-                  retry_after=getattr(error, 'retry_after', None))
+                  retry_after=getattr(error, 'retry_after', passes))
 
 
 def of_http(error):

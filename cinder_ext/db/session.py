@@ -6,7 +6,8 @@ context and thread it joins that transaction.
 
 SQLite: a transaction that reads before it writes cannot wait for a lock
 (``busy_timeout`` does not help it), so writers begin with BEGIN IMMEDIATE;
-WAL lets readers go on meanwhile.  The log is synced at every commit: a
+WAL lets readers go on meanwhile.  Its waiting is not fair: those of this
+process stand in a line (turns.py).  The log is synced at every commit: a
 committed swap of records must survive a loss of power, since the source is
 removed after it.
 
@@ -30,7 +31,7 @@ from oslo_db.sqlalchemy import enginefacade
 from oslo_log import log
 from sqlalchemy import event, pool
 
-from cinder_ext.db import away
+from cinder_ext.db import away, turns
 
 LOG = log.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class _Database:
 
     conf = None
     manager = None
+    turns = None
 
 
 def configure(conf):
@@ -72,6 +74,8 @@ def configure(conf):
                       sqlite_fk=True)
     manager.append_on_engine_create(_prepare)
     _Database.conf, _Database.manager = conf, manager
+    is_sqlite = sa.make_url(conf.database.connection).get_backend_name() == 'sqlite'
+    _Database.turns = turns.Turns() if is_sqlite else None
 
 
 def options():
@@ -160,7 +164,7 @@ def _in_transaction(function, writes):
     def begin(context, *args, **kwargs):
         manager = _Database.manager.writer if writes else _Database.manager.reader
         with _awaiting_commit() as awaiting:
-            with _begin_immediate(writes), manager.using(context):
+            with _turn(writes), _begin_immediate(writes), manager.using(context):
                 if writes and getattr(context, 'fence', None) is not None:
                     context.fence.hold(context)
                 result = function(context, *args, **kwargs)
@@ -197,6 +201,23 @@ def _connected_again(call):
         return call(context, *args, **kwargs)
 
     return again
+
+
+@contextlib.contextmanager
+def _turn(writes):
+    """Have the turn of this thread among those that write to a file of SQLite.
+
+    Not again inside of one: there SQLite says that it cannot be.
+    """
+    line = _Database.turns
+    if not writes or line is None or getattr(_local, 'has_turn', False):
+        yield
+        return
+    with line.turn(_BUSY_SECONDS / 2) as _local.has_turn:
+        try:
+            yield
+        finally:
+            _local.has_turn = False
 
 
 def _has_transaction(context):

@@ -6,11 +6,15 @@ import hashlib
 import os
 import pathlib
 import random
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 
 import daemons
 import embedded
+import own_servers
 import pytest
 import requests
 import rest
@@ -343,6 +347,25 @@ def service(request, tmp_path):
                                    servers.transport_urls()[0])
         stack.callback(made.kill)
         yield made
+
+
+@pytest.fixture
+def own_server():
+    """own_server(name, variable) -> own_servers.OwnServer, as tools/services.sh calls both."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix='own-servers-'))
+    # They do not run as root, and enter.
+    directory.chmod(0o711)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory)
+        stack.callback(subprocess.run, [own_servers.SERVICES, 'stop', directory], check=True,
+                       timeout=120)
+
+        def make(name, variable):
+            made = own_servers.OwnServer(directory, name, variable)
+            stack.callback(made.proxy.close)
+            return made
+
+        yield make
 
 
 @pytest.fixture

@@ -1,26 +1,17 @@
 """Several processes die at once, the database server, the broker: nothing is lost."""
 # SPDX-License-Identifier: Apache-2.0
 
-import contextlib
 import os
-import pathlib
 import random
-import shutil
-import signal
-import subprocess
-import tempfile
 
-import cutting
 import pytest
 import servers
-import sqlalchemy as sa
 
 LONG = bool(os.environ.get('CINDER_EXT_LONG'))
 FIRST = (servers.database_urls() if servers.transport_urls() else [])[:1]
 MIB = 1024 ** 2
 TOGETHER = (('alpha', 'beta'), ('api', 'alpha'), ('scheduler', 'beta'),
             ('alpha', 'beta', 'scheduler', 'api'))
-SERVICES = pathlib.Path(__file__).parents[2] / 'tools' / 'services.sh'
 
 
 def slow(service):
@@ -52,56 +43,6 @@ def test_processes_are_killed_together(service, travel, record_property):
         traveller.arrive()
     assert service.kills == 10 * (5 if LONG else 1)
     record_property('kills', service.kills)
-
-
-class OwnServer:
-    """A server of this test alone, that is killed and started again; a proxy keeps its port."""
-
-    def __init__(self, directory, name, variable):
-        self.directory, self.name, self._variable = directory, name, variable
-        self._start()
-        self.proxy = cutting.Proxy(self._address())
-
-    def _start(self):
-        subprocess.run([SERVICES, 'start', self.directory, self.name], check=True, timeout=120,
-                       stdout=subprocess.DEVNULL)
-
-    @property
-    def url(self):
-        lines = (self.directory / self.name / 'env').read_text().splitlines()
-        return dict(line.removeprefix('export ').split('=', 1) for line in lines)[self._variable]
-
-    def _address(self):
-        found = sa.make_url(self.url)
-        return found.host, found.port
-
-    @contextlib.contextmanager
-    def dead(self):
-        """Killed at once; started again when the block ends."""
-        with self.proxy.away():
-            os.killpg(int((self.directory / self.name / 'process').read_text().split()[0]),
-                      signal.SIGKILL)
-            yield
-            self._start()
-            self.proxy.address = self._address()
-
-
-@pytest.fixture
-def own_server():
-    """own_server(name, variable) -> OwnServer, as tools/services.sh calls both."""
-    directory = pathlib.Path(tempfile.mkdtemp(prefix='own-servers-'))
-    # They do not run as root, and enter.
-    directory.chmod(0o711)
-    with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, directory)
-        stack.callback(subprocess.run, [SERVICES, 'stop', directory], check=True, timeout=120)
-
-        def make(name, variable):
-            made = OwnServer(directory, name, variable)
-            stack.callback(made.proxy.close)
-            return made
-
-        yield make
 
 
 @pytest.mark.parametrize('service', FIRST, indirect=True, ids=servers.kind)

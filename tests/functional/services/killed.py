@@ -7,6 +7,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 
 from cinder_ext.conf import options
@@ -19,18 +20,23 @@ LONGEST_SECONDS = 60
 
 
 class Namings:
-    """os.link that kills this process instead of the last call that it lets come."""
+    """os.link that kills this process instead of the last call that it lets come.
+
+    One at a time: those before the last one have been done then.
+    """
 
     def __init__(self, last):
         self._left = last
         self._link = os.link
+        self._lock = threading.Lock()
 
     def __call__(self, source, target, **more):
-        if str(target).endswith('.raw'):
-            self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self._link(source, target, **more)
+        with self._lock:
+            if str(target).endswith('.raw'):
+                self._left -= 1
+                if self._left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return self._link(source, target, **more)
 
 
 def main():

@@ -32,6 +32,20 @@ def test_what_a_fault_of_the_server_was_about_is_not_told():
                                               'error_code': 'cinder_ext.fault'}}
 
 
+@pytest.mark.parametrize('make', [
+    lambda: faults.of(exceptions.ServiceUnavailable(reason='nobody answered')),
+    faults.database_away, faults.messages_away], ids=['service', 'database', 'messages'])
+def test_what_passes_says_when_to_ask_again(make):
+    response = make()
+    assert response.status_int == 503
+    assert response.headers['Retry-After'] == faults.AWAY_SECONDS
+    assert response.json['serviceUnavailable']['retryAfter'] == faults.AWAY_SECONDS
+
+
+def test_no_waiting_finds_a_backend():
+    assert 'Retry-After' not in faults.of(exceptions.NoValidBackend(reason='none')).headers
+
+
 def test_a_remedy_is_shown():
     assert 'remedy' in faults.of(exceptions.NoValidBackend(reason='none')).json[
         'serviceUnavailable']

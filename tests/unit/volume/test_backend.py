@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import os
+from concurrent import futures
 
 import processes
 import pytest
+import sqlalchemy as sa
 
 from cinder_ext.drivers import values
 from cinder_ext.drivers.conformance import workbench
@@ -31,3 +33,24 @@ def test_views_that_are_in_use_outlive_the_service_and_what_nobody_uses_ends(dri
     driver.disconnect_volume(VOLUME, connector)
     Backend('host@alpha', driver).stop()
     processes.wait_for_the_end(tmp_path / 'views')
+
+
+def test_recorded_work_that_finds_the_database_locked_is_told_and_can_be_taken_up_again(
+        tmp_path, caplog):
+    pool = futures.ThreadPoolExecutor(1)
+    backend, done = Backend('host@alpha', workbench.started('file', file_path=tmp_path),
+                            pool=pool), []
+
+    def work(is_locked):
+        if is_locked:
+            raise sa.exc.OperationalError('', {}, Exception('database is locked'))
+        done.append(True)
+
+    backend.resume('volume', work, True)
+    # Its one thread has done the other work before.
+    pool.submit(int).result(10)
+    backend.resume('volume', work, False)
+    pool.submit(int).result(10)
+    backend.stop()
+    assert done == [True]
+    assert 'volume: recorded work failed and is tried again' in caplog.text
