@@ -237,6 +237,9 @@ _Records, _Links, _Deltas = (
 _DROP_DELTAS = _Deltas.delete().where(
     _Deltas.c.migration_id == sa.bindparam('of_id'), _Deltas.c.number == sa.bindparam('of_number'),
     _Deltas.c.segment == sa.bindparam('of_segment'))
+_Snapshots = models.Snapshot.__table__
+_MOVE_SNAPSHOT = _Snapshots.update().where(_Snapshots.c.id == sa.bindparam('of_id')).values(
+    updated_at=_Snapshots.c.updated_at)
 _SET_LINK = _Links.update().where(
     _Links.c.migration_id == sa.bindparam('of_id'), _Links.c.number == sa.bindparam('of_number'))
 
@@ -322,13 +325,11 @@ def swap(context, migration_id, attempt):
         'host': record.destination_host, 'name_id': record.destination_name_id,
         'provider_location': record.destination_location, 'volume_type_id': type_id,
         **_multiattach(context, record)})
-    for link in links(context, migration_id):
-        if link.snapshot_id is not None:
-            context.session.execute(
-                sa.update(models.Snapshot).where(models.Snapshot.id == link.snapshot_id)
-                .values(name_id=link.destination_name_id, volume_type_id=type_id,
-                        provider_location=link.destination_location,
-                        updated_at=models.Snapshot.updated_at))
+    moved = [{'of_id': link.snapshot_id, 'name_id': link.destination_name_id,
+              'volume_type_id': type_id, 'provider_location': link.destination_location}
+             for link in links(context, migration_id) if link.snapshot_id is not None]
+    if moved:
+        context.session.execute(_MOVE_SNAPSHOT, moved)
     release(context, record)
 
 

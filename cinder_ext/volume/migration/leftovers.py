@@ -20,10 +20,11 @@ _PATIENCE_SECONDS = 10.0
 """An end that took longer to fail is not asked again in this run."""
 
 
-def remove(work, end, resource):
+def remove(work, end, resource, listed=None):
     """Remove a volume or snapshot at one end; list it as a leftover when it resists.
 
     :param end: ends.Source or ends.Destination
+    :param listed: the leftovers of the record as they are now; they are read by default
     :returns: whether it is gone
     :raises Parked: the service is stopping, and that may be why it resists
 
@@ -39,7 +40,8 @@ def remove(work, end, resource):
             break
         reason = _try(work, end, resource)
         if reason is None:
-            volume_migrations.drop_leftover(work.context, work.id, noted)
+            if listed is None or volume_migrations.without(listed, noted) != listed:
+                volume_migrations.drop_leftover(work.context, work.id, noted)
             return True
     if work.tools.stopping.is_set():
         raise engine.Parked

@@ -259,8 +259,9 @@ class RemoveSource(TidyStep):
 
     def do(self):
         work, removed = self.work, []
+        listed = volume_migrations.leftovers(work.context, work.id)
         for link in plan.newest_first(work.links):
-            if leftovers.remove(work, work.source, link.source):
+            if leftovers.remove(work, work.source, link.source, listed):
                 removed.append(link.number)
         volume_migrations.note_removed(work.context, work.id, removed)
 
