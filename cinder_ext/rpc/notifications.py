@@ -164,7 +164,7 @@ class Notifications:
                 self._tell(*change)
             except (oslo_messaging.MessagingException, exceptions.CinderExtError,
                     oslo_db_exception.DBError, *away.FAULTS) as fault:
-                LOG.error('%s %s: %s is not told: %s', change[1], change[2], change[3], fault)
+                LOG.error('%s %s: %s is not told: %s', *change[1:4], away.describe(fault))
 
     def _tell(self, context, kind, entity_id, event, state, facts):
         if facts is not None:

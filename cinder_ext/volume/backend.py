@@ -54,7 +54,8 @@ class Backend:
                 if is_mine:
                     work(*args)
         except (exceptions.CinderExtError, OSError, *away.FAULTS) as fault:
-            LOG.error('%s: recorded work failed and is tried again: %s', resource_id, fault)
+            LOG.error('%s: recorded work failed and is tried again: %s', resource_id,
+                      away.describe(fault))
 
     def later(self, resource_id, work, *args):
         """Have work done by a thread of the pool when its turn has come; not while stopping."""

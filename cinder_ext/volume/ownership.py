@@ -241,7 +241,7 @@ class Ownership:
         try:
             lease.release(context, fence)
         except _DATABASE_FAULTS as fault:
-            LOG.warning('%s could not be given back: %s', fence, fault)
+            LOG.warning('%s could not be given back: %s', fence, away.describe(fault))
         finally:
             # Whatever the record says: this process works on it no more, and may take it again.
             with self._lock:

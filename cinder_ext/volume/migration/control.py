@@ -46,7 +46,8 @@ class Orders:
         try:
             row = migration_actions.command(self._context, self._id)
         except away.FAULTS as fault:
-            LOG.warning('migration %s: the record cannot be looked at: %s', self._id, fault)
+            LOG.warning('migration %s: the record cannot be looked at: %s', self._id,
+                        away.describe(fault))
             row = None
         self._due_at = self._clock() + LOOK_SECONDS
         if row is None:

@@ -218,7 +218,7 @@ class SwapRecords(MoveStep):
                 if isinstance(fault, exceptions.TransitionRefused):
                     raise
                 LOG.warning('migration %s: the commit did not happen (%s), attempt %d',
-                            self.work.id, fault, attempt + 1)
+                            self.work.id, away.describe(fault), attempt + 1)
                 if attempt == _SWAP_ATTEMPTS - 1 and isinstance(fault, away.FAULTS):
                     # It waits for the database, like every other step.
                     raise
