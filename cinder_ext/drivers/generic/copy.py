@@ -297,6 +297,8 @@ class _Run:
             if copier.target_direct:
                 copier.proven.add(copier.target_path)
             self.free = list(copier.buffers)
+            # Else all read at once, and then all write: nothing is written meanwhile.
+            self.readers = threading.BoundedSemaphore(max(1, copier.workers // 2))
             self.pool = concurrent.futures.ThreadPoolExecutor(copier.workers, 'copy')
             undo.callback(self.pool.shutdown, wait=True)
             self.undo = undo.pop_all()
@@ -389,9 +391,7 @@ class _Run:
 
     def _unit(self, number, part, view):
         """Read, decide, wait for the turn, write.  Runs in a worker."""
-        early = self.copier.early and self.copier.early.take(part)
-        view, found = early or (view, reading.read_unit(
-            self.source, self.copier.source_path, part, view))
+        view, found = self._content(part, view)
         blocks = list(self._decide(part, found))
         length = sum(block.length for block in blocks if block.action != _SKIP)
         with contextlib.ExitStack() as turn:
@@ -399,6 +399,14 @@ class _Run:
             turn.push(self.gate.leave)
             for action, group in itertools.groupby(blocks, key=lambda block: block.action):
                 self._apply(action, list(group), view)
+
+    def _content(self, part, view):
+        """A buffer with a unit of the source, and the digests of its blocks."""
+        early = self.copier.early and self.copier.early.take(part)
+        if early:
+            return early
+        with self.readers:
+            return view, reading.read_unit(self.source, self.copier.source_path, part, view)
 
     def _decide(self, part, found):
         """Yield a _Block for each block of a unit.

@@ -259,6 +259,28 @@ def test_control_sees_each_unit_and_none_is_larger_than_four_mebibytes(source, t
     assert max(control.lengths) == 4 * MIB
 
 
+@pytest.mark.parametrize(('workers', 'most'), [(1, 1), (4, 2), (7, 3)])
+def test_half_of_the_units_are_read_while_others_are_written(source, target, monkeypatch, workers,
+                                                             most):
+    lock, counts, read_unit = threading.Lock(), [0, 0], reading.read_unit
+
+    def counted(*arguments):
+        with lock:
+            counts[0] += 1
+            counts[1] = max(counts)
+        time.sleep(0.01)
+        try:
+            return read_unit(*arguments)
+        finally:
+            with lock:
+                counts[0] -= 1
+
+    monkeypatch.setattr(reading, 'read_unit', counted)
+    copier(source, target, workers=workers).copy([values.Range(0, SIZE)])
+    assert counts == [0, most]
+    assert content(target) == content(source)
+
+
 def test_what_was_read_before_the_copy_is_not_read_again(source, target):
     expected = content(source)
     parts = list(units.cut([values.Range(0, 16 * MIB)]))
