@@ -7,13 +7,16 @@ import time
 import pytest
 from oslo_db import exception as oslo_db_exception
 from sqlalchemy import event
+from taskflow import task
+from taskflow.patterns import linear_flow
 
 from cinder_ext.db import session, transition, volume_migrations, volumes
 from cinder_ext.drivers import values
 from cinder_ext.drivers.file import FileDriver
 from cinder_ext.rpc import transport
 from cinder_ext.states import migration as states
-from cinder_ext.volume.migration import copies, flow, journey, outcome
+from cinder_ext.volume import engine
+from cinder_ext.volume.migration import copies, flow, journey, outcome, tasks
 
 MIB = values.MIB
 
@@ -344,6 +347,41 @@ def test_link_that_was_copied_and_not_frozen_is_frozen(cloud, chain):
     snapshot, = (cloud.directory / 'beta' / 'snapshots').iterdir()
     snapshot.unlink()
     volume_migrations.update_link(work.context, work.id, 0, {'sealed_at': None})
+
+    cloud.endpoints['alpha'].resume()
+
+    assert cloud.wait(work.id).phase == 'finished'
+    assert cloud.contents(volume_id) == before
+
+
+@pytest.mark.parametrize('steps', [3, 4])
+def test_flow_of_a_version_whose_links_were_steps_goes_on(cloud, chain, steps):
+    """Also one that had copied all links."""
+    volume_id = chain(cloud)
+    before = cloud.contents(volume_id)
+    work = _planned(cloud, volume_id)
+    done = []
+
+    class Step(task.Task):
+        def execute(self):
+            if len(done) == steps:
+                raise engine.Parked
+            done.append(self.name)
+            if self.name == 'create-target':
+                tasks.create_target(work).do()
+            if self.name.startswith('copy-link'):
+                copies.copy(work, len(done) - 3, work.rows())
+
+    def build():
+        made = linear_flow.Flow(flow.MOVE)
+        made.add(*(Step(name) for name in ('own-failure', 'create-target', 'copy-link-0000',
+                                           'copy-link-0001', 'verify-chain', 'swap-records')))
+        return made
+
+    with pytest.raises(engine.Parked):
+        cloud.engine.run(flow.MOVE, work.flow_key, build, {'migration_id': work.id})
+    assert len(done) == steps
+    work.close()
 
     cloud.endpoints['alpha'].resume()
 
