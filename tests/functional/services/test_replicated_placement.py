@@ -117,8 +117,8 @@ def test_pool_that_is_failed_over_gets_nothing_new(cloud):
 
 
 def test_claim_that_was_made_after_the_choice_decides(cloud, type_of):
-    volume_id = cloud.record_volume(volume_type_id=type_of())
     replication_claims.claim(cloud.context, 'pool', ALPHA, ALPHA)
+    volume_id = cloud.record_volume(volume_type_id=type_of())
     # The claim has no record yet: the scheduler meets it only when it places the volume.
     cloud.scheduler_api.create_volume(cloud.context, volume_id)
     cloud.becomes(volume_id, 'error')

@@ -104,8 +104,8 @@ def test_attempts_end_at_the_configured_number(make_cloud):
 
 
 def test_where_it_failed_is_remembered_although_scheduler_and_message_are_lost(preferring):
-    volume_id = preferring.record_volume(volume_type_id=None)
     preferring.stop()
+    volume_id = preferring.record_volume(volume_type_id=None)
     assert placement.place_volume(preferring.context, volume_id, 'node@alpha#alpha', 'nova')
     assert placement.place_again(preferring.context, preferring.row(volume_id), 'burnt', 3)
     row = preferring.row(volume_id)
@@ -116,8 +116,8 @@ def test_where_it_failed_is_remembered_although_scheduler_and_message_are_lost(p
 
 
 def test_zone_that_was_asked_for_stays_asked_for(preferring):
-    volume_id = preferring.record_volume(volume_type_id=None, availability_zone='nova')
     preferring.stop()
+    volume_id = preferring.record_volume(volume_type_id=None, availability_zone='nova')
     placement.place_volume(preferring.context, volume_id, 'node@alpha#alpha', 'nova')
     placement.place_again(preferring.context, preferring.row(volume_id), 'burnt', 3)
     assert preferring.row(volume_id).availability_zone == 'nova'
@@ -139,10 +139,11 @@ def test_clone_is_not_made_where_its_source_is_not(preferring):
 
 
 def test_late_message_to_a_backend_that_the_volume_has_left_does_nothing(preferring):
-    volume_id = preferring.record_volume(volume_type_id=None)
     services.set_disabled(preferring.context, 'cinder-volume', 'node@beta', True)
     preferring.backends.stop()
-    placement.place_volume(preferring.context, volume_id, 'node@gamma#gamma', 'nova')
+    # Placed from the first: the scheduler looks for what is not.
+    volume_id = preferring.record_volume(volume_type_id=None, host='node@gamma#gamma',
+                                         availability_zone='nova')
     preferring.start_backends()
     VolumeAPI(preferring.conf).create_volume(preferring.context, 'node@alpha', volume_id)
     assert preferring.volume(volume_type_id=None)
