@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 
 import processes
@@ -113,18 +114,24 @@ def test_after_a_kill_a_view_comes_back_with_its_bytes(forest, served, tool):
     assert read(path, MIB, 4) == b'kept'
 
 
-def is_waiting(served):
-    with open(served.path('.messages'), encoding='utf-8') as said:
-        return 'waiting for connection' in said.read()
+STARTER = '''
+import os, sys
+from cinder_ext.drivers.qcow2 import daemon
+
+def end_when_it_waits():
+    with open(made.path('.messages'), encoding='utf-8') as said:
+        if 'waiting for connection' in said.read():
+            os._exit(0)
+
+made = daemon.StorageDaemon(sys.argv[1])
+made._connect = end_when_it_waits
+made._start()
+'''
+"""Ends between the start of a daemon and the first connection."""
 
 
 def test_a_daemon_whose_starter_was_killed_before_it_spoke_with_it_is_used(forest, served):
-    # In a child that ends between the start and the first connection.
-    starter = os.fork()
-    if not starter:
-        served._connect = lambda: os._exit(0) if is_waiting(served) else None
-        served._start()
-    os.waitpid(starter, 0)
+    subprocess.run([sys.executable, '-c', STARTER, served.directory], check=True, timeout=60)
     waiting = processes.within(served.directory)
     path = served.export('view', forest.nodes(TOP), True)
     write(path, MIB, b'kept')
