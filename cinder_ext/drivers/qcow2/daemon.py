@@ -203,7 +203,7 @@ class StorageDaemon:
 
     def _start(self):
         # It waits for the first connection before it makes its monitor: where the two come at
-        # once QEMU 7.2 greets twice, or never answers (4 of 2000 starts beside other work).
+        # once QEMU 7.2 greets twice, or never answers (3 of 4000 starts beside other work).
         for name in (_MONITOR, _NBD):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(name))
