@@ -31,6 +31,7 @@ VERSION = '1.0'
 _ENDING = '.raw'
 _QCOW2 = 'cinder_ext.drivers.qcow2.driver.Qcow2FileDriver'
 _UNABLE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
+_MOST_KNOWN_EXTENTS = 16384
 
 
 class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.SnapshotConnect,
@@ -271,11 +272,30 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
             with (self._opened(older, os.O_RDONLY) as before,
                   self._opened(newer, os.O_RDONLY) as after):
                 return extents.differing(
-                    extents.fiemap(before), extents.fiemap(after), newer.size_bytes)
+                    self._extents_of(older, before), self._extents_of(newer, after),
+                    newer.size_bytes)
         except exceptions.DriverError as fault:
             if isinstance(fault.__cause__, OSError) and fault.__cause__.errno in _UNABLE:
                 raise self._cannot_tell() from fault
             raise
+
+    _known_extents = None, ()
+
+    def _extents_of(self, resource, descriptor):
+        """The extents of a file; of the snapshot that was asked about last they are still known.
+
+        Of a chain each snapshot is asked about twice, as the newer and as the older one.
+        """
+        if isinstance(resource, values.Volume):
+            return extents.fiemap(descriptor)
+        known, found = self._known_extents
+        status = os.fstat(descriptor)
+        file = status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns
+        if file != known:
+            found = extents.fiemap(descriptor)
+            if len(found) <= _MOST_KNOWN_EXTENTS:
+                self._known_extents = file, found
+        return found
 
     def allocated_ranges(self, resource):
         with self._opened(resource, os.O_RDONLY) as descriptor:
