@@ -1,8 +1,6 @@
 """Migrations: the record, its links, and the transaction that swaps the records."""
 # SPDX-License-Identifier: Apache-2.0
 
-import functools
-
 import sqlalchemy as sa
 from oslo_utils import timeutils, uuidutils
 
@@ -231,78 +229,9 @@ def note_removed(context, migration_id, numbers):
         .values(source_removed_at=timeutils.utcnow()))
 
 
-# What a checkpoint says is made once: building a statement takes as long as a small one itself.
-_Records, _Links, _Deltas = (
-    model.__table__ for model in (_Record, _Link, models.MigrationDelta))
-_DROP_DELTAS = _Deltas.delete().where(
-    _Deltas.c.migration_id == sa.bindparam('of_id'), _Deltas.c.number == sa.bindparam('of_number'),
-    _Deltas.c.segment == sa.bindparam('of_segment'))
 _Snapshots = models.Snapshot.__table__
 _MOVE_SNAPSHOT = _Snapshots.update().where(_Snapshots.c.id == sa.bindparam('of_id')).values(
     updated_at=_Snapshots.c.updated_at)
-_SET_LINK = _Links.update().where(
-    _Links.c.migration_id == sa.bindparam('of_id'), _Links.c.number == sa.bindparam('of_number'))
-
-
-@functools.lru_cache(maxsize=8)
-def _adding(columns):
-    """The statement that adds to figures of a record that is being copied."""
-    return _Records.update().where(
-        _Records.c.id == sa.bindparam('of_id'), _Records.c.attempt == sa.bindparam('of_attempt'),
-        _Records.c.phase.in_((states.COPYING, states.PAUSED))).values(
-        updated_at=sa.bindparam('updated_at'),
-        **{column: _Records.c[column] + sa.bindparam(f'more_{column}') for column in columns})
-
-
-@session.writer
-def checkpoint(context, migration_id, number, deltas, link_values, added, attempt):
-    """Store how far a link is; what it describes is on the destination's medium.
-
-    :param deltas: a list of (segment, bytes); each replaces what was stored for the segment
-    :param link_values: columns of the link
-    :param added: bytes to add to figures of the record, column -> bytes
-    :param attempt: number of the caller's
-    :raises RecordLost: another attempt has begun, or the migration is being undone
-
-    The last one of a copy comes when it is paused already.
-    """
-    now = timeutils.utcnow()
-    held = context.session.execute(_adding(tuple(added)), {
-        'of_id': migration_id, 'of_attempt': attempt, 'updated_at': now,
-        **{f'more_{column}': value for column, value in added.items()}}).rowcount
-    if not held:
-        raise exceptions.RecordLost(id=migration_id, phase=get(context, migration_id).phase,
-                                    expected=f'{states.COPYING} in attempt {attempt}')
-    if deltas:
-        context.session.execute(_DROP_DELTAS, [
-            {'of_id': migration_id, 'of_number': number, 'of_segment': segment}
-            for segment, _ in deltas])
-        context.session.execute(_Deltas.insert(), [
-            {'migration_id': migration_id, 'number': number, 'segment': segment, 'delta': delta}
-            for segment, delta in deltas])
-    context.session.execute(_SET_LINK, {
-        'of_id': migration_id, 'of_number': number, **link_values, 'updated_at': now})
-
-
-@session.reader
-def deltas(context, migration_id, number):
-    """The stored deltas of one link: a list of (segment, bytes), ascending."""
-    table = models.MigrationDelta
-    return [tuple(row) for row in context.session.execute(
-        sa.select(table.segment, table.delta)
-        .where(table.migration_id == migration_id, table.number == number)
-        .order_by(table.segment))]
-
-
-@session.writer
-def forget_copies(context, migration_id):
-    """The destination was removed: what is known of its content goes with it."""
-    context.session.execute(sa.delete(models.MigrationDelta)
-                            .where(models.MigrationDelta.migration_id == migration_id))
-    context.session.execute(
-        sa.update(_Link).where(_Link.migration_id == migration_id)
-        .values(position=0, bytes_done=0, bytes_written=0, digest=None, copied_at=None,
-                sealed_at=None, verified_at=None))
 
 
 @session.writer

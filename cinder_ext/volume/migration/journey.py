@@ -11,7 +11,7 @@ import functools
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import migration_claims, migration_facts, volume_migrations
+from cinder_ext.db import migration_claims, migration_copies, migration_facts, volume_migrations
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine as engines
 from cinder_ext.volume.migration import (
@@ -118,7 +118,7 @@ def _undo(work):
     leftovers.remove_temporaries(work)
     attached.disconnect(work)
     leftovers.remove_destination(work)
-    volume_migrations.forget_copies(work.context, work.id)
+    migration_copies.forget_copies(work.context, work.id)
     outcome.end_undone(work)
 
 

@@ -9,8 +9,8 @@ import contextlib
 
 from oslo_utils import timeutils
 
-from cinder_ext import exceptions, metrics
-from cinder_ext.db import volume_migrations
+from cinder_ext import exceptions
+from cinder_ext.db import migration_copies
 from cinder_ext.drivers import transfer, values
 from cinder_ext.drivers.generic import blockio, copy, digests, reading, runs, units, verify
 from cinder_ext.volume.migration import plan
@@ -25,7 +25,7 @@ AHEAD_BYTES = 20 * values.MIB
 class Maps:
     """What the destination holds after each link, from the stored deltas."""
 
-    def __init__(self, context, migration_id, promises, deltas=volume_migrations.deltas):
+    def __init__(self, context, migration_id, promises, deltas=migration_copies.deltas):
         self._deltas = deltas
         self._context = context
         self._id = migration_id
@@ -95,11 +95,16 @@ class LinkCopy:
         self._row = rows[link.number]
         self._map, self._written = work.maps.before(
             work.links, link.number, is_begun=self._row.position > 0)
+        for block in work.unstored.stale(link, self._row.position):
+            self._map.forget(block)
+        changed = work.changed(link)
+        self._is_known = changed is not None
         self._ranges, self._is_relative = transfer.ranges(
-            work.source.driver, work.method, work.changed(link), link.source, self._map)
+            work.source.driver, work.method, changed, link.source, self._map)
         self._blocks = units.coalesced(self._ranges, values.BLOCK_BYTES, link.size_bytes)
-        self._others = work.resize_link(rows, link.number,
-                                        sum(part.length for part in self._blocks))
+        self._length = sum(part.length for part in self._blocks)
+        self._is_unstored = self._row.position == 0
+        self._others = work.resize_link(rows, link.number, self._length)
         self._before = plan.bytes_below(self._blocks, self._row.position)
         self._counted = copy.CopyStats()
         self._last, self._stored = {}, {}
@@ -116,6 +121,7 @@ class LinkCopy:
         taken is whole, since nothing is written for the next link before this one is closed.
         """
         work, link = self._work, self._link
+        work.unstored.begin(self._length, self._is_known)
         with (work.ahead.opened(link) as (source_path, early),
               work.target.opened(link.destination_volume) as destination_path):
             copier = copy.RangeCopier(
@@ -143,10 +149,10 @@ class LinkCopy:
         self._store(link.size_bytes, list(self._last.items()), stats, closing)
         if not link.is_head:
             work.located(link.number, location)
-            self._read_early()
+            self.read_early()
 
-    def _read_early(self):
-        """Begin to read back what was frozen, while the next link is copied."""
+    def read_early(self):
+        """Begin to read back what was copied, while the next link is copied."""
         work = self._work
         if work.verify != 'off':
             work.early.begin(work.links[self._link.number], self._map, blocks_to_verify(
@@ -175,12 +181,14 @@ class LinkCopy:
             'bytes_written': row.bytes_written + stats.written,
             'bytes_skipped': row.bytes_skipped + stats.skipped + stats.zeroed,
             'started_at': self._begun, 'retries': row.retries + self._resumed, **closing}
-        volume_migrations.checkpoint(
-            self._work.context, self._work.id, self._link.number, deltas, self._stored,
-            {**added, 'retries': self._again}, self._work.attempt)
+        checkpoint = migration_copies.Checkpoint(
+            self._link.number, deltas, self._stored, {**added, 'retries': self._again})
         self._again = 0
-        for what, count in added.items():
-            metrics.BYTES.labels(self._work.source_host, what.partition('_')[2]).inc(count)
+        if closing and self._is_unstored:
+            self._work.unstored.add(checkpoint, self._length)
+        else:
+            self._work.unstored.store(checkpoint)
+        self._is_unstored = False
 
 
 class Ahead:

@@ -10,7 +10,7 @@ backend cannot do that, the destination is begun anew.
 from oslo_log import log
 
 from cinder_ext import exceptions
-from cinder_ext.db import lease, session, volume_migrations
+from cinder_ext.db import lease, migration_copies, session, volume_migrations
 from cinder_ext.drivers import capabilities
 from cinder_ext.states import migration as states
 from cinder_ext.volume.migration import flow, leftovers, plan
@@ -81,7 +81,7 @@ def _begin_anew(work, record):
 
 @session.writer
 def _forget_and_store(context, work, record, new):
-    volume_migrations.forget_copies(context, work.id)
+    migration_copies.forget_copies(context, work.id)
     _store(work, record, new, {})
 
 

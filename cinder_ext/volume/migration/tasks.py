@@ -13,7 +13,7 @@ from oslo_log import log
 from taskflow import task
 
 from cinder_ext import exceptions
-from cinder_ext.db import away, volume_migrations
+from cinder_ext.db import away, migration_copies, volume_migrations
 from cinder_ext.drivers import values
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
@@ -115,7 +115,7 @@ class CreateTarget(MoveStep):
 
     def undo(self):
         leftovers.remove_destination(self.work)
-        volume_migrations.forget_copies(self.work.context, self.work.id)
+        migration_copies.forget_copies(self.work.context, self.work.id)
 
 
 class CopyLinks(MoveStep):
@@ -196,7 +196,7 @@ class _Deltas:
     def __call__(self, context, migration_id, number):
         if number in self._kept:
             return self._kept[number]
-        found = volume_migrations.deltas(context, migration_id, number)
+        found = migration_copies.deltas(context, migration_id, number)
         self._bytes += sum(len(delta) for _, delta in found)
         if self._bytes <= _MOST_DELTA_BYTES:
             self._kept[number] = found

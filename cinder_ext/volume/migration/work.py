@@ -19,6 +19,7 @@ from cinder_ext.volume.migration import (
     links,
     plan,
     progress,
+    unstored,
 )
 from cinder_ext.volume.migration import early as earlies
 
@@ -186,6 +187,10 @@ class Work:
     @functools.cached_property
     def maps(self):
         return links.Maps(self.context, self.id, self.promises)
+
+    @functools.cached_property
+    def unstored(self):
+        return unstored.Unstored(self)
 
     @functools.cached_property
     def ahead(self):

@@ -6,7 +6,15 @@ import threading
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import lease, messages, session, transition, volume_migrations, volumes
+from cinder_ext.db import (
+    lease,
+    messages,
+    migration_copies,
+    session,
+    transition,
+    volume_migrations,
+    volumes,
+)
 from cinder_ext.states import migration as states
 
 
@@ -84,7 +92,7 @@ def test_every_write_is_a_sign_and_is_refused_when_another_attempt_has_begun(mig
         lambda: volume_migrations.fail(mine, migration_id, 'fail', 'error', 'code', 'remedy'),
         lambda: volume_migrations.note_leftover(mine, migration_id, {
             'host': 'h', 'kind': 'volume', 'name_id': 'n'}),
-        lambda: volume_migrations.forget_copies(mine, migration_id),
+        lambda: migration_copies.forget_copies(mine, migration_id),
         lambda: volumes.update(mine, record.volume_id, {'name': 'stale'}),
         lambda: messages.create(mine, 'project', None, 'VOLUME', record.volume_id, '001', '001'))
     for write in writes:

@@ -4,7 +4,14 @@
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import lease, transition, volume_migrations, volume_requests, volumes
+from cinder_ext.db import (
+    lease,
+    migration_copies,
+    transition,
+    volume_migrations,
+    volume_requests,
+    volumes,
+)
 from cinder_ext.drivers import values
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
@@ -61,8 +68,8 @@ def test_process_that_was_succeeded_stores_and_undoes_nothing(cloud, volume_id):
         with pytest.raises(engine.Parked):
             step.revert({})
     with pytest.raises(exceptions.RecordLost):
-        volume_migrations.checkpoint(cloud.context, work.id, 0, [], {'position': 1}, {},
-                                     work.attempt)
+        migration_copies.store(cloud.context, work.id, [
+            migration_copies.Checkpoint(0, [], {'position': 1}, {})], work.attempt)
     with pytest.raises(exceptions.TransitionRefused):
         volume_migrations.swap(cloud.context, work.id, work.attempt)
 

@@ -3,6 +3,7 @@
 
 import ast
 import collections
+import contextlib
 import pathlib
 import threading
 
@@ -14,7 +15,7 @@ from cinder_ext.db import lease, session, transition, volume_migrations
 from cinder_ext.drivers import capabilities, values
 from cinder_ext.drivers.file import FileDriver
 from cinder_ext.states import migration as states
-from cinder_ext.volume import migration
+from cinder_ext.volume import engine, migration
 from cinder_ext.volume.migration import copies, flow, journey, takeover
 
 MIB = values.MIB
@@ -113,6 +114,30 @@ def test_destination_has_other_names_and_is_whole(cloud_of, fill, kind, steps):
     assert cloud.files('beta') == expected(cloud, record)
     assert not set(former) & {link.destination_name_id
                               for link in volume_migrations.links(cloud.context, work.id)}
+
+
+@pytest.mark.parametrize('kind', [FileDriver, Unable, Full, NoSnapshotConnect])
+@pytest.mark.parametrize('verify', ['off', 'written', 'full'])
+def test_links_that_were_copied_and_not_stored_are_whole(reflink_cloud_of, fill, kind, verify):
+    """The volume holds all of them by then; also when the first who goes on stops again."""
+    cloud = reflink_cloud_of(beta=kind)
+    cloud.conf.set_override('verify', verify, 'migration')
+    volume_id = fill(cloud)
+    before = cloud.contents(volume_id)
+    work = frozen(cloud, volume_id, 2)
+    rows = work.rows()
+    for number in range(3):
+        copies.copy_unstored(work, number, rows)
+    assert [row.position for row in work.rows()] == [0, 0, 0]
+    stopped = cloud.work(work.id, take(cloud, work.id, 'a successor', True))
+    with contextlib.suppress(engine.Parked):
+        takeover.settle(stopped, cloud.engine)
+
+    record = succeed(cloud, work)
+
+    assert (record.phase, record.leftovers) == ('finished', [])
+    assert cloud.contents(volume_id) == before
+    assert cloud.files('beta') == expected(cloud, record)
 
 
 def test_what_was_copied_is_not_copied_again(cloud, fill):
