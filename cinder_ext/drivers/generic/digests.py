@@ -239,3 +239,18 @@ class DigestMap:
 def _blocks(size_bytes):
     """How many blocks cover a size."""
     return -(-size_bytes // BLOCK_BYTES)
+
+
+class Excerpt:
+    """Some digests of a map, to be read only.
+
+    :param digest_map: DigestMap
+    :param blocks: indices of the blocks
+    """
+
+    def __init__(self, digest_map, blocks):
+        self.size_bytes = digest_map.size_bytes
+        self._found = {block: digest_map[block] for block in blocks}
+
+    def __getitem__(self, block):
+        return self._found[block]

@@ -50,10 +50,10 @@ class ReadAhead:
     :raises OSError: the source cannot be opened
     """
 
-    def __init__(self, path, parts, memory):
+    def __init__(self, path, parts, memory, workers=4):
         self._path = path
         self._descriptor, _ = blockio.open_source(path, direct=True)
-        self._pool = concurrent.futures.ThreadPoolExecutor(1, 'read-ahead')
+        self._pool = concurrent.futures.ThreadPoolExecutor(workers, 'read-ahead')
         self._units = {}
         start = 0
         for part in parts:

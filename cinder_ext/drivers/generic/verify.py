@@ -49,6 +49,14 @@ class Device:
             if not is_direct:
                 blockio.drop_cache(self.path)
 
+    def share(self, opened):
+        """Read by the descriptor of another one of the same path, which is to be closed last."""
+        self.descriptor, self.how = opened.descriptor, opened.how
+        if self.how == DROPPED:
+            # Reading by the other one may have brought pages of this one along.
+            with faults.mapped(f'reading back {self.path}'):
+                blockio.drop_cache(self.path)
+
     def close(self):
         """Idempotent."""
         if self.descriptor is not None:
@@ -88,7 +96,8 @@ def verify_devices(devices, *, control, on_progress=None, on_done=None, workers=
     :param on_progress: called in the calling thread with the bytes compared so far
     :param on_done: called in the calling thread with each Device that was equal and is not read
         any more, in their order; one without blocks may be left out
-    :param buffers: one blockio.buffer of units.UNIT_BYTES per worker; new ones by default
+    :param buffers: list of blockio.buffer of units.UNIT_BYTES, one for each unit that may be in
+        flight; one per worker by default.  What is added to the list meanwhile is used too
     :raises VerifyFailed: the first block that differs, by offset
     :raises BackendDown: a device does not answer
 
@@ -148,7 +157,7 @@ def _digested(parts, workers, control, buffers=None):
 
     :param parts: iterable of (opened Device, values.Range of a unit, anything)
     """
-    free = list(buffers or (blockio.buffer(units.UNIT_BYTES) for _ in range(workers)))
+    free = buffers or [blockio.buffer(units.UNIT_BYTES) for _ in range(workers)]
     pending = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers, 'verify') as pool:
         for device, part, expected in parts:

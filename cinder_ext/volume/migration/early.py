@@ -1,17 +1,19 @@
 """Reads snapshots back at the destination while later links are copied.
 
 A block is read back after the last write of the migration that could have
-touched it, also one that shares blocks with it: so what a later link changes
-is left for the verification at the end, as is all of which that is not known.
-Nothing is stored of it: after a restart the verification reads everything.
+touched it, also one that shares blocks with it: what a later link changes is
+read when that link is frozen too, and what the head changes when it is copied.
+What is not known is left for the verification at the end.  Nothing is stored
+of it: after a restart the verification reads everything.
 
 Of a block of which some pages were written, those are read: the others were
-never written, or by an earlier link, of which the whole block is read at the
-end.
+never written, or by an earlier link, of which the whole block is read after
+this one was frozen.
 """
 # SPDX-License-Identifier: Apache-2.0
 
 import array
+import collections
 import concurrent.futures
 import contextlib
 import queue
@@ -23,47 +25,96 @@ from oslo_log import log
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import blockio, digests, runs, units, verify
-from cinder_ext.volume.migration import plan
 
 LOG = log.getLogger(__name__)
 
-WORKERS = 2
-"""Each has a buffer of units.UNIT_BYTES."""
+WORKERS = 4
+"""While links are copied.  Each has a buffer of units.UNIT_BYTES."""
 
 _MOST_HELD_BYTES = 64 * values.MIB
-"""Of digests of links that are not read back yet; a link that would exceed it is left for the end."""
+"""Of digests that are not compared yet; what would exceed it is left for the end."""
+
+_EXCERPT_BYTES = 192
+"""About so much memory takes each digest that waits for a later link."""
+
+_MOST_CONNECTED = 32
+"""So many snapshots are kept connected until later links are frozen."""
+
+_AHEAD = 3
+"""So many parts are connected at most while one is read."""
 
 
 class _Abandoned(Exception):
     """There is no time for it now."""
 
 
+class _Frozen:
+    """A link that is frozen at the destination: connected for its first part, let go after its last.
+
+    :ivar parts: how many are still to be read
+    :ivar until: number of the last link that has to be frozen for that
+    :ivar equal: digests.BlockSet of what was read back
+    :ivar length: bytes of it; of a block of which only pages are read all
+    """
+
+    def __init__(self, link):
+        self.link = link
+        self.parts = 1
+        self.until = link.number
+        self.equal, self.length = digests.BlockSet(), 0
+        self._first, self._opened = None, contextlib.ExitStack()
+
+    def device(self, part, destination):
+        """An opened verify.Device of a part."""
+        if self._first is None:
+            self._open(part, destination)
+        found = part.device(self._first.path)
+        found.share(self._first)
+        return found
+
+    def _open(self, part, destination):
+        """Connect it.  What is kept of it holds no digests: they would be those of the whole volume."""
+        with contextlib.ExitStack() as opened:
+            path = opened.enter_context(destination.sealed(self.link))
+            first = verify.Device(path, self.link.size_bytes, digests.Excerpt(part.digests, ()), ())
+            opened.callback(first.close)
+            first.open()
+            self._first, self._opened = first, opened.pop_all()
+
+    def let_go(self):
+        """Idempotent."""
+        self._first = None
+        self._opened.close()
+
+
 class _Part(typing.NamedTuple):
-    """What is to be read back of one link: as with Early.begin."""
+    """What is to be read back of one link at one time.
 
-    link: plan.Link
-    digest_map: digests.DigestMap
+    :ivar digests: DigestMap, or Excerpt of it
+    :ivar held_bytes: of memory, until it is read
+    """
+
+    frozen: _Frozen
+    digests: typing.Any
     blocks: digests.BlockSet
+    length: int
     written: runs.Runs | None
-
-    @property
-    def held_bytes(self):
-        return self.digest_map.blocks * digests.DIGEST_BYTES
+    held_bytes: int
 
     def device(self, path):
         """verify.Device of it."""
         parts, known = ([], ()) if self.written is None else self.written.within(self.blocks)
         others = [block for block in self.blocks if block not in known]
-        return verify.Device(path, self.link.size_bytes, self.digest_map, others,
-                             self.link.title, parts)
+        link = self.frozen.link
+        return verify.Device(path, link.size_bytes, self.digests, others, link.title, parts)
 
 
 class Early:
     """The links of one migration that are read back before their time, in one pass.
 
-    While one is read the next is connected, and the one before is let go.  Only where the
-    destination's snapshots are cheap to connect, while its volume stays so, where the source says
-    what changed, and where no bandwidth is kept.
+    While one is read the next is connected.  Only where the destination's snapshots are cheap to
+    connect, while its volume stays so, where the source says what changed, and where no bandwidth
+    is kept.
 
     :param work: work.Work
     :ivar how: how the page cache was passed; None while nothing was read
@@ -74,15 +125,18 @@ class Early:
         self._work = work
         self._over = threading.Event()
         self._lock = threading.Lock()
-        self._parts = queue.SimpleQueue()
-        self._pool = self._pass = self._last = None
+        self._queue = queue.SimpleQueue()
+        self._pool = self._pass = self._last = self._calls = None
         self._held_bytes = self._done_bytes = self._compared = self._compared_done = 0
-        self._opened, self._equal, self._lengths = {}, {}, {}
+        self._frozen, self._waiting, self._opened, self._buffers = {}, {}, {}, []
         self.how = None
         self.read_bytes = 0
+        self._is_closing = self._is_refused = False
 
     def begin(self, link, digest_map, blocks, written=None):
-        """A link is frozen at the destination: read back what no later one changes.
+        """A link is frozen at the destination, or the head is copied: read what no later one changes.
+
+        What a later one changes is read when that is frozen.
 
         :param link: plan.Link with its location there
         :param digest_map: DigestMap with what it holds; not changed any more
@@ -92,14 +146,42 @@ class Early:
         """
         if not self._is_due(link):
             return
-        part = _Part(link, digest_map, digests.BlockSet(
-            block for block in blocks if self._last[block] <= link.number), written)
-        if not part.blocks or not self._hold(part.held_bytes):
-            return
+        final, waiting = digests.BlockSet(), {}
+        for block in blocks:
+            if self._last[block] <= link.number:
+                final.add(block)
+            else:
+                waiting.setdefault(self._last[block], []).append(block)
+        held_bytes = digest_map.blocks * digests.DIGEST_BYTES
+        if self._hold(held_bytes):
+            frozen = self._frozen[link.number] = _Frozen(link)
+            self._wait_for(frozen, digest_map, waiting)
+            self._send(_Part(frozen, digest_map, final, digest_map.length_of(final), written,
+                             held_bytes))
+        for part in self._waiting.pop(link.number, ()):
+            self._send(part)
+
+    def _wait_for(self, frozen, digest_map, waiting):
+        """Keep what is to be read of a link when later ones are frozen.
+
+        :param waiting: number of the later link -> block indices
+        """
+        kept = sum(each.until > frozen.link.number for each in self._frozen.values())
+        for number, blocks in sorted(waiting.items()):
+            held_bytes = len(blocks) * _EXCERPT_BYTES
+            if kept >= _MOST_CONNECTED or not self._hold(held_bytes):
+                return
+            frozen.parts += 1
+            frozen.until = number
+            self._waiting.setdefault(number, []).append(_Part(
+                frozen, digests.Excerpt(digest_map, blocks), digests.BlockSet(blocks),
+                digest_map.length_of(blocks), None, held_bytes))
+
+    def _send(self, part):
         if self._pass is None:
             self._pool = concurrent.futures.ThreadPoolExecutor(1, 'read-back')
             self._pass = self._pool.submit(self._read)
-        self._parts.put(part)
+        self._queue.put(part)
 
     def _hold(self, count):
         """Count bytes of digests; whether there is room for them."""
@@ -111,7 +193,7 @@ class Early:
 
     def _is_due(self, link):
         work = self._work
-        if (self._over.is_set() or link.is_head or work.is_limited
+        if (self._over.is_set() or work.is_limited
                 or not (work.destination.is_direct and work.destination.keeps_connections)):
             return False
         if self._last is None:
@@ -141,62 +223,91 @@ class Early:
 
         :raises VerifyFailed: a link does not hold what it should
         """
-        buffers = [blockio.buffer(units.UNIT_BYTES) for _ in range(WORKERS)]
-        try:
-            verify.verify_devices(self._devices(), control=self, on_progress=self._progress,
-                                  on_done=self._end, workers=WORKERS, buffers=buffers)
-        except exceptions.VerifyFailed:
-            raise
-        except (_Abandoned, exceptions.CinderExtError, OSError) as fault:
-            LOG.debug('migration %s: the rest is read back at the end: %r', self._work.id, fault)
-        finally:
-            self._over.set()
-            for _, opened in self._opened.values():
-                self._is_let_go(opened)
+        self._buffers.extend(blockio.buffer(units.UNIT_BYTES) for _ in range(WORKERS))
+        workers = WORKERS + self._work.conf.migration.workers
+        with concurrent.futures.ThreadPoolExecutor(1, 'read-back-calls') as calls:
+            self._calls = calls
+            try:
+                verify.verify_devices(self._devices(), control=self, on_progress=self._progress,
+                                      on_done=self._end, workers=workers, buffers=self._buffers)
+            except exceptions.VerifyFailed:
+                raise
+            except (_Abandoned, exceptions.CinderExtError, OSError) as fault:
+                LOG.debug('migration %s: the rest is read back at the end: %r', self._work.id,
+                          fault)
+            finally:
+                self._over.set()
+                for frozen in list(self._frozen.values()):
+                    calls.submit(self._let_go, frozen)
 
     def _devices(self):
         """Yield a verify.Device of each part, opened, until there are no more."""
-        while (part := self._parts.get()) is not None:
+        for part, opening in self._opening():
             self.check(0)
-            with contextlib.ExitStack() as opened:
-                try:
-                    device = part.device(opened.enter_context(self._work.destination.sealed(
-                        part.link)))
-                    opened.callback(device.close)
-                    device.open()
-                except (exceptions.CinderExtError, OSError) as fault:
-                    LOG.debug('migration %s: %s is read back at the end: %r', self._work.id,
-                              part.link.title, fault)
-                    self._hold(-part.held_bytes)
-                    continue
-                self._opened[device] = part, opened.pop_all()
+            try:
+                device = opening.result()
+            except (exceptions.CinderExtError, OSError) as fault:
+                LOG.debug('migration %s: %s is read back at the end: %r', self._work.id,
+                          part.frozen.link.title, fault)
+                self._done(part)
+                continue
+            self._opened[device] = part
             yield device
+
+    def _opening(self):
+        """Yield each part with the future of its device; the next ones are connected meanwhile."""
+        begun, is_over = collections.deque(), False
+        while True:
+            while not is_over and len(begun) <= _AHEAD:
+                try:
+                    part = self._queue.get(block=not begun)
+                except queue.Empty:
+                    break
+                is_over = part is None
+                if not is_over:
+                    begun.append((part, self._calls.submit(
+                        part.frozen.device, part, self._work.destination)))
+            if not begun:
+                return
+            yield begun.popleft()
 
     def _progress(self, compared):
         self._compared = compared
         self.read_bytes = self._done_bytes + compared - self._compared_done
 
     def _end(self, device):
-        """A link is equal: let go of it.  One that cannot be let go of is left for the end."""
-        part, opened = self._opened.pop(device)
-        self._hold(-part.held_bytes)
-        if not self._is_let_go(opened):
-            return
-        number = part.link.number
+        """A part is equal."""
+        part = self._opened.pop(device)
+        frozen = part.frozen
+        for block in part.blocks:
+            frozen.equal.add(block)
+        frozen.length += part.length
         self.how = device.how
-        self._lengths[number] = part.digest_map.length_of(part.blocks)
-        self._done_bytes += self._lengths[number]
+        self._done_bytes += part.length
         self._compared_done = self._compared
         self.read_bytes = self._done_bytes
-        self._equal[number] = part.blocks
+        self._done(part)
 
-    def _is_let_go(self, opened):
+    def _done(self, part):
+        """Nothing more is to be read for a part."""
+        self._hold(-part.held_bytes)
+        part.frozen.parts -= 1
+        if not part.frozen.parts:
+            self._calls.submit(self._let_go, part.frozen)
+
+    def _let_go(self, frozen):
+        """One that cannot be let go is left for the end.
+
+        When the work is given up and one is refused, the others are not asked for: each might
+        wait as long for an end that does not answer.
+        """
         try:
-            opened.close()
+            if not self._is_refused:
+                frozen.let_go()
         except (exceptions.CinderExtError, OSError) as fault:
             LOG.debug('migration %s: a snapshot stays connected: %s', self._work.id, fault)
-            return False
-        return True
+            frozen.equal, frozen.length = digests.BlockSet(), 0
+            self._is_refused = self._is_closing
 
     def check(self, length):
         """The control of the reading.
@@ -213,7 +324,12 @@ class Early:
         :param on_progress: called meanwhile with the bytes read so far
         :raises VerifyFailed: a link does not hold what it should
         """
-        self._parts.put(None)
+        for number in sorted(self._waiting):
+            for part in self._waiting.pop(number):
+                self._send(part)
+        # Nothing is copied any more: those who did it read too.
+        self._buffers.extend(self._work.buffers(self._work.conf.migration.workers))
+        self._queue.put(None)
         while self._pass is not None and not self._pass.done():
             control.check(0)
             concurrent.futures.wait([self._pass], timeout=0.1)
@@ -223,17 +339,18 @@ class Early:
 
     def left(self, number, blocks):
         """Those of a link's blocks that were not read back: indices in the same order."""
-        equal = self._equal.get(number, ())
+        equal = self._frozen[number].equal if number in self._frozen else ()
         return [block for block in blocks if block not in equal]
 
     def length(self, number):
         """Bytes of a link that were read back."""
-        return self._lengths.get(number, 0)
+        return self._frozen[number].length if number in self._frozen else 0
 
     def close(self):
         """Let go of everything, at most a unit later.  Idempotent."""
+        self._is_closing = True
         self._over.set()
-        self._parts.put(None)
+        self._queue.put(None)
         if self._pool is not None:
             self._pool.shutdown(wait=True)
             self._pool = None

@@ -97,17 +97,28 @@ def left(work):
     return [work.early.left(link.number, range(LAST + 1)) for link in work.links]
 
 
-def test_what_a_later_link_changes_is_left_for_the_end(reflink_cloud_of, chain):
-    """The head is still to be changed by whoever has it: all of it is left."""
+def test_all_is_read_when_the_links_are_copied(reflink_cloud_of, chain):
+    """What a later link changed too: a migration of some links has nothing left for the end."""
     cloud = reflink_cloud_of()
     work = copied(cloud, chain(cloud))
-    assert left(work) == [[1], list(range(LAST + 1)), list(range(LAST + 1))]
-    assert work.early.read_bytes == work.early.length(0) == LAST * MIB
+    assert left(work) == [[], [0, 2, 3, 4], [0, 2, 3, 4]]
+    assert work.early.read_bytes == (LAST + 1 + 1 + 1) * MIB
+    assert [work.early.length(number) for number in range(3)] == [(LAST + 1) * MIB, MIB, MIB]
+    assert not any(row.verified_at for row in work.rows())
     tasks.VerifyChain('verify-chain', work).do()
     record, rows = cloud.record(work.id), work.rows()
     assert record.bytes_verified == (LAST + 1 + 1 + 1) * MIB
     assert record.read_back
     assert all(row.verified_at for row in rows)
+
+
+def test_only_so_many_stay_connected(reflink_cloud_of, chain, monkeypatch):
+    monkeypatch.setattr(early, '_MOST_CONNECTED', 0)
+    cloud = reflink_cloud_of()
+    work = copied(cloud, chain(cloud))
+    assert left(work) == [[1], list(range(LAST + 1)), [0, 2, 3, 4]]
+    tasks.VerifyChain('verify-chain', work).do()
+    assert all(row.verified_at for row in work.rows())
 
 
 def test_all_is_read_back_after_a_restart(reflink_cloud_of, chain):
@@ -130,7 +141,10 @@ def test_one_that_is_refused_is_left_and_the_others_are_read(reflink_cloud_of, n
     cloud.drivers['beta'].call = call
     work = copied(cloud, volume_id)
     everything = list(range(LAST + 1))
-    assert left(work) == [everything, everything, everything[:1] + everything[2:], everything]
+    # What waited for later links is read also of the one that could not be connected at first.
+    # The first that is let go is one for which nothing waits.
+    first, third = {'connect': ([2, 3, 4], [0, 2, 3, 4]), 'disconnect': ([], everything)}[call]
+    assert left(work) == [first, [1, 2, 3, 4], third, [1, 2, 3, 4]]
     assert cloud.drivers['beta'].call is None
     tasks.VerifyChain('verify-chain', work).do()
     assert all(row.verified_at for row in work.rows())

@@ -93,6 +93,20 @@ def _compared(path, known, written, control):
         device.close()
 
 
+def test_devices_of_one_path_share_a_descriptor(path, known):
+    first = verify.Device(path, SIZE, digests.Excerpt(known, ()), ())
+    first.open()
+    second = verify.Device(path, SIZE, digests.Excerpt(known, [3, 9]), [3, 9])
+    second.share(first)
+    control = Control()
+    try:
+        verify.verify_devices([second], control=control)
+    finally:
+        first.close()
+    assert (second.descriptor, second.how) != (None, None)
+    assert sum(control.lengths) == 2 * MIB
+
+
 def test_runs_are_read_beside_blocks_and_nothing_around_them(path, known, written):
     with open(path, 'r+b') as device:
         device.seek(7 * MIB + 4096)
