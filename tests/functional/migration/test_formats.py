@@ -4,16 +4,20 @@
 import contextlib
 import hashlib
 import os
+import pathlib
+import shutil
 import subprocess
+import uuid
 
 import layered
 import pytest
 
-from cinder_ext.db import snapshots, volumes
+from cinder_ext.db import lease, snapshots, volumes
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import attach
+from cinder_ext.volume.migration import copies
 
-from . import conftest
+from . import conftest, test_takeovers
 from .test_chain import chain
 
 MIB = values.MIB
@@ -126,6 +130,17 @@ def layered_cloud(tmp_path):
     made.stop()
 
 
+@pytest.fixture
+def sharing_cloud(xfs):
+    """The raw files share blocks: it is known what changed."""
+    directory = pathlib.Path(xfs) / str(uuid.uuid4())
+    directory.mkdir()
+    made = MixedCloud(directory)
+    yield made
+    made.stop()
+    shutil.rmtree(directory)
+
+
 CLUSTER = 64 * 1024
 METADATA = MIB
 """Of a layer: its header, tables and reference counts."""
@@ -225,3 +240,32 @@ def test_a_guest_that_writes_an_image_header_does_not_have_it_read(mixed_cloud, 
                 trap.read_bytes()[:6000]).digest()
         finally:
             os.close(descriptor)
+
+
+@pytest.mark.parametrize('is_doubtful', [False, True], ids=['dead', 'doubtful'])
+def test_layers_that_were_taken_and_not_stored_are_whole(sharing_cloud, noise, is_doubtful):
+    """The owner before had copied all links; of one that may live the names are left to it."""
+    cloud = sharing_cloud
+    volume_id = cloud.volume(1)
+    for offset, length in ((0, 6), (3, 2), (4, 3)):
+        cloud.write(volume_id, offset * MIB, noise(length * MIB))
+        if offset < 4:
+            cloud.snapshot(volume_id)
+    before = cloud.contents(volume_id)
+    work = test_takeovers.frozen(cloud, volume_id, 2)
+    rows = work.rows()
+    for number in range(3):
+        copies.copy_unstored(work, number, rows)
+    assert [row.position for row in work.rows()] == [0, 0, 0]
+    if is_doubtful:
+        record = test_takeovers.succeed(cloud, work)
+    else:
+        work.close()
+        lease.release(cloud.context, work.fence)
+        cloud.endpoints['alpha'].resume()
+        record = cloud.wait(work.id)
+
+    assert record.phase == 'finished'
+    assert not record.leftovers
+    assert cloud.contents(volume_id) == before
+    assert len(cloud.layers) == 3
