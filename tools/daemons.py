@@ -14,6 +14,7 @@ import sys
 import time
 
 import embedded
+import requests
 import servers
 
 
@@ -87,10 +88,17 @@ class Daemons(embedded.EmbeddedService):
     def await_backends(self, timeout=60):
         """Return when the scheduler knows every backend; before that it may refuse one's type."""
         deadline = time.monotonic() + timeout
-        while len(self.api.get('/scheduler-stats/get_pools')['pools']) < len(self.backends):
+        while self._pools() < len(self.backends):
             if time.monotonic() > deadline:
                 raise embedded.NotStarted(f'a backend does not report:\n{self.log_tail()}')
             time.sleep(0.1)
+
+    def _pools(self):
+        """How many the scheduler knows.  What is asked before it listens is answered by nobody."""
+        try:
+            return len(self.api.get('/scheduler-stats/get_pools', timeout=10)['pools'])
+        except requests.Timeout:
+            return 0
 
     def create_types(self):
         self.await_backends()

@@ -81,6 +81,10 @@ class _Frozen:
             first.open()
             self._first, self._opened = first, opened.pop_all()
 
+    @property
+    def is_connected(self):
+        return self._first is not None
+
     def let_go(self):
         """Idempotent."""
         self._first = None
@@ -131,7 +135,6 @@ class Early:
         self._frozen, self._waiting, self._opened, self._buffers = {}, {}, {}, []
         self.how = None
         self.read_bytes = 0
-        self._is_closing = self._is_refused = False
 
     def begin(self, link, digest_map, blocks, written=None):
         """A link is frozen at the destination, or the head is copied: read what no later one changes.
@@ -225,20 +228,21 @@ class Early:
         """
         self._buffers.extend(blockio.buffer(units.UNIT_BYTES) for _ in range(WORKERS))
         workers = WORKERS + self._work.conf.migration.workers
-        with concurrent.futures.ThreadPoolExecutor(1, 'read-back-calls') as calls:
-            self._calls = calls
-            try:
+        try:
+            with concurrent.futures.ThreadPoolExecutor(1, 'read-back-calls') as self._calls:
                 verify.verify_devices(self._devices(), control=self, on_progress=self._progress,
                                       on_done=self._end, workers=workers, buffers=self._buffers)
-            except exceptions.VerifyFailed:
-                raise
-            except (_Abandoned, exceptions.CinderExtError, OSError) as fault:
-                LOG.debug('migration %s: the rest is read back at the end: %r', self._work.id,
-                          fault)
-            finally:
-                self._over.set()
+        except exceptions.VerifyFailed:
+            raise
+        except (_Abandoned, exceptions.CinderExtError, OSError) as fault:
+            LOG.debug('migration %s: the rest is read back at the end: %r', self._work.id, fault)
+        finally:
+            self._over.set()
+            # All at once: each may wait long for an end that does not answer.
+            with concurrent.futures.ThreadPoolExecutor(_MOST_CONNECTED, 'read-back-ends') as ends:
                 for frozen in list(self._frozen.values()):
-                    calls.submit(self._let_go, frozen)
+                    if frozen.is_connected:
+                        ends.submit(self._let_go, frozen)
 
     def _devices(self):
         """Yield a verify.Device of each part, opened, until there are no more."""
@@ -296,18 +300,12 @@ class Early:
             self._calls.submit(self._let_go, part.frozen)
 
     def _let_go(self, frozen):
-        """One that cannot be let go is left for the end.
-
-        When the work is given up and one is refused, the others are not asked for: each might
-        wait as long for an end that does not answer.
-        """
+        """One that cannot be let go is left for the end."""
         try:
-            if not self._is_refused:
-                frozen.let_go()
+            frozen.let_go()
         except (exceptions.CinderExtError, OSError) as fault:
             LOG.debug('migration %s: a snapshot stays connected: %s', self._work.id, fault)
             frozen.equal, frozen.length = digests.BlockSet(), 0
-            self._is_refused = self._is_closing
 
     def check(self, length):
         """The control of the reading.
@@ -348,7 +346,6 @@ class Early:
 
     def close(self):
         """Let go of everything, at most a unit later.  Idempotent."""
-        self._is_closing = True
         self._over.set()
         self._queue.put(None)
         if self._pool is not None:
