@@ -36,6 +36,18 @@ _MODELS = {
 """Kinds of records that have an owner: tables with ``owner``, ``attempt`` and ``beat``."""
 
 
+# Made once: they go with every transaction and every call to another service, and building one
+# takes as long as it takes itself.
+_STANDS = sa.select(models.VolumeMigration.__table__.c['attempt', 'phase']).where(
+    models.VolumeMigration.__table__.c.id == sa.bindparam('of_id'))
+_SIGNS = {
+    kind: model.__table__.update().where(
+        model.__table__.c.id == sa.bindparam('of_id'),
+        model.__table__.c.attempt == sa.bindparam('of_attempt')).values(
+        beat=model.__table__.c.beat + 1, updated_at=model.__table__.c.updated_at)
+    for kind, model in _MODELS.items()}
+
+
 class Standing(typing.NamedTuple):
     """How the lease of a record stands."""
 
@@ -95,12 +107,8 @@ def _lost(migration_id, attempt, phase):
 
 
 def _renew(context, fence):
-    record = _MODELS[fence.kind]
-    return context.session.execute(
-        sa.update(record)
-        .where(record.id == fence.record_id, record.attempt == fence.attempt)
-        .values(beat=record.beat + 1, updated_at=record.updated_at)
-        .execution_options(synchronize_session=False)).rowcount == 1
+    return context.session.execute(_SIGNS[fence.kind], {
+        'of_id': fence.record_id, 'of_attempt': fence.attempt}).rowcount == 1
 
 
 @session.reader
@@ -127,8 +135,7 @@ def check(context, migration_id, attempt):
 
     :raises RecordLost: another attempt has begun
     """
-    row = context.session.execute(
-        sa.select(_Record.attempt, _Record.phase).where(_Record.id == migration_id)).first()
+    row = context.session.execute(_STANDS, {'of_id': migration_id}).first()
     if row is None or row.attempt != attempt:
         raise _lost(migration_id, attempt, row and row.phase)
 

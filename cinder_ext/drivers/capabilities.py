@@ -58,6 +58,39 @@ class AllocatedRanges(abc.ABC):
         """
 
 
+class DeferredFlush(abc.ABC):
+    """Snapshots of one volume are taken one after the other and put on the medium together.
+
+    A flush waits for whatever the medium is doing: of a chain of small snapshots it is most of
+    the time.
+    """
+
+    word = 'deferred_flush'
+
+    @abc.abstractmethod
+    def create_snapshot_unflushed(self, snapshot):
+        """As create_snapshot, and returns before the snapshot is on the medium.
+
+        It holds what was written past the page cache before, flushed or not, and nothing that is
+        written afterwards; it can be connected and deleted.  A service that is killed leaves it
+        as it is, or no trace of it.  When the power fails before ``flush_snapshots`` it may be
+        lost or hold anything: who cannot tell deletes it and takes it again.
+
+        :returns: its location (str) or None
+        :raises ResourceMissing, NoSpace: as create_snapshot
+        """
+
+    @abc.abstractmethod
+    def flush_snapshots(self, snapshots):
+        """Put snapshots of one volume on the medium, with their names.  Idempotent.
+
+        What the volume holds is not part of it: whoever writes to it flushes that himself.
+
+        :param snapshots: a list of values.Snapshot, however they were made
+        :raises ResourceMissing: one is not there; the others may be flushed
+        """
+
+
 class ManageVolumes(abc.ABC):
     """What lies on the backend already can become a volume, and a volume can be let go."""
 
@@ -359,8 +392,8 @@ class AssistedSnapshots(abc.ABC):
         """
 
 
-ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, Revert, GroupSnapshots, ManageVolumes,
-       ManageSnapshots, Supersede, AssistedSnapshots, Exports, Replication)
+ALL = (SnapshotConnect, ChangedRanges, AllocatedRanges, DeferredFlush, Revert, GroupSnapshots,
+       ManageVolumes, ManageSnapshots, Supersede, AssistedSnapshots, Exports, Replication)
 
 
 def of(driver):

@@ -35,8 +35,9 @@ _MOST_KNOWN_EXTENTS = 16384
 
 
 class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.SnapshotConnect,
-                 capabilities.ChangedRanges, capabilities.AllocatedRanges, capabilities.Revert,
-                 capabilities.GroupSnapshots, capabilities.Supersede):
+                 capabilities.ChangedRanges, capabilities.AllocatedRanges,
+                 capabilities.DeferredFlush, capabilities.Revert, capabilities.GroupSnapshots,
+                 capabilities.Supersede):
     """The embedded default: needs no privilege and no daemon.
 
     Consumers must be on this host, or mount the directory at the same path.
@@ -79,7 +80,7 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
     def switched_off(self):
         off = set()
         if not self._active_array.shares_blocks:
-            off.add(capabilities.ChangedRanges)
+            off |= {capabilities.ChangedRanges, capabilities.DeferredFlush}
         if not self._active_array.shares_together:
             off.add(capabilities.GroupSnapshots)
         if not self.replication_targets():
@@ -180,6 +181,19 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
 
     def create_snapshot(self, snapshot):
         return self._create(snapshot, self._volume_of(snapshot), snapshot.size_bytes)
+
+    def create_snapshot_unflushed(self, snapshot):
+        return self._create(snapshot, self._volume_of(snapshot), snapshot.size_bytes,
+                            is_flushed=False)
+
+    def flush_snapshots(self, snapshots):
+        with contextlib.ExitStack() as opened:
+            files = [opened.enter_context(self._opened(snapshot, os.O_RDONLY))
+                     for snapshot in snapshots]
+            rooms = {os.path.dirname(self._path(snapshot)) for snapshot in snapshots}
+            for array in {self._array_of(snapshot) for snapshot in snapshots}:
+                opened.enter_context(array.mapped('flushing snapshots'))
+            directories.sync_all(files, rooms)
 
     def create_group_snapshot(self, snapshots):
         """Share the blocks of all volumes, and prove that none changed in between."""
@@ -346,9 +360,10 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
             finally:
                 os.close(descriptor)
 
-    def _create(self, resource, source, size_bytes):
+    def _create(self, resource, source, size_bytes, is_flushed=True):
         """Make a file from nothing or from another one; it appears whole or not at all.
 
+        :param is_flushed: whether it is on the medium then
         :returns: its location: that of the source, or where new volumes are made
         """
         array = self._array_of(source) if source else self._array_for(resource)
@@ -362,9 +377,10 @@ class FileDriver(sides.Sides, file_manage.FileManage, base.Driver, capabilities.
                         array.fill(origin, target)
                 _enlarge(target, size_bytes)
 
-            if os.path.lexists(path) or not partials.create(path, fill):
+            if os.path.lexists(path) or not partials.create(path, fill, is_flushed):
                 _check_size(path, size_bytes)
-                directories.sync(os.path.dirname(path))
+                if is_flushed:
+                    directories.sync(os.path.dirname(path))
         return array.location
 
     def _delete(self, resource):

@@ -5,6 +5,8 @@ Version history of the namespace ``destination``::
     1.0 - examine, create, extend, delete, create_snapshot, delete_snapshot,
           create_from_snapshot, connect, disconnect
     1.1 - supersede; all but examine take ``fence``
+    1.2 - create_snapshot_unflushed, flush_snapshots: for a destination with the capability
+          ``deferred_flush``
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -19,7 +21,9 @@ from cinder_ext.objects import backend_resource, base
 from cinder_ext.rpc import transport
 
 NAMESPACE = 'destination'
-VERSION = '1.1'
+VERSION = '1.2'
+SPOKEN = '1.1'
+"""What all calls but the newest ones ask for: a service of before serves them."""
 
 LONGEST_SECONDS = 24 * 3600
 """A call that takes longer is given up; a message that nobody takes is dropped after it."""
@@ -88,21 +92,21 @@ class DestinationAPI:
         self._timeout_seconds = timeout_seconds
         self._client = transport.get_client(
             oslo_messaging.Target(topic=transport.VOLUME_TOPIC, namespace=NAMESPACE,
-                                  version=VERSION),
+                                  version=SPOKEN),
             serializer=transport.ContextSerializer(base.Serializer()), transport=transport_)
 
-    def _fenced(self, ctxt, host, method, **arguments):
+    def _fenced(self, ctxt, host, method, version=SPOKEN, **arguments):
         """Call for whoever works on a migration: refused when that is another one by now.
 
         A context without a fence is of nobody's attempt, and is served.
         """
         fence = ctxt.fence and [ctxt.fence.record_id, ctxt.fence.attempt]
-        return self._call(ctxt, host, method, fence=fence, **arguments)
+        return self._call(ctxt, host, method, version, fence=fence, **arguments)
 
-    def _call(self, ctxt, host, method, **arguments):
+    def _call(self, ctxt, host, method, version=SPOKEN, **arguments):  # noqa: PLR0917
         backend = host.partition('#')[0]
         client = self._client.prepare(
-            server=backend, timeout=LONGEST_SECONDS,
+            server=backend, version=version, timeout=LONGEST_SECONDS,
             call_monitor_timeout=max(2, round(self._timeout_seconds() / ATTEMPTS)))
         with _Translated(backend, method):
             for _ in range(ATTEMPTS - 1):
@@ -136,6 +140,16 @@ class DestinationAPI:
     def create_snapshot(self, ctxt, host, snapshot):
         """Freeze the volume as it is; returns the location or None."""
         return self._fenced(ctxt, host, 'create_snapshot', snapshot=_object(snapshot))
+
+    def create_snapshot_unflushed(self, ctxt, host, snapshot):
+        """Freeze the volume as it is, as capabilities.DeferredFlush; the location or None."""
+        return self._fenced(ctxt, host, 'create_snapshot_unflushed', version='1.2',
+                            snapshot=_object(snapshot))
+
+    def flush_snapshots(self, ctxt, host, snapshots):
+        """Put snapshots of one volume on the medium."""
+        return self._fenced(ctxt, host, 'flush_snapshots', version='1.2',
+                            snapshots=[_object(snapshot) for snapshot in snapshots])
 
     def delete_snapshot(self, ctxt, host, snapshot):
         """Delete a snapshot; an unknown one is a success."""

@@ -16,6 +16,7 @@ from cinder_ext.drivers.conformance import (
     connect,
     exports,
     extend,
+    flushes,
     groups,
     manage,
     promises,
@@ -36,7 +37,7 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
                   ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases,
                   manage.ManageVolumesCases, manage.ManageSnapshotsCases,
-                  supersede.SupersedeCases):
+                  supersede.SupersedeCases, flushes.DeferredFlushCases):
     """What a driver that serves every capability must pass."""
 
 

@@ -135,6 +135,15 @@ def start_writeback(descriptor, offset, length):
     _libc.sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)
 
 
+def flush(path):
+    """Put on the medium what was written to a file or device."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def drop_cache(path):
     """Put a file's data on the medium and its pages out of the page cache."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

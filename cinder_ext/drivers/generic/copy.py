@@ -211,6 +211,8 @@ class RangeCopier:
         complete for this link, so that it replaces what was stored for the segment
     :param on_progress: called in the copying thread with CopyStats, about once per unit
     :param on_sent: called in the copying thread when the last unit is on its way
+    :param defers_flush: called when all is written: whether what was written past the page cache
+        since the last checkpoint may stay unflushed, see ``is_flushed``
     :param early: reading.ReadAhead of this source; what it has is not read again
     :param proven: set of targets that are known to take direct I/O; this one is added
     :param buffers: one blockio.buffer of units.UNIT_BYTES per worker, to be used again by the
@@ -220,12 +222,14 @@ class RangeCopier:
         time, and nothing that others need is pushed out
     :ivar target_direct: whether writes go past the page cache
     :ivar written: BlockSet of what this link wrote or zeroed, for the verification
+    :ivar is_flushed: whether all that was handed out by checkpoints is on the medium
     """
 
     def __init__(self, source_path, target_path, digests, *, size_bytes, control, workers=3,
                  written=None, source_direct=True, buffers=None, proven=None, runs=None,
                  checkpoint_bytes=CHECKPOINT_BYTES, checkpoint_seconds=CHECKPOINT_SECONDS,
-                 on_checkpoint=None, on_progress=None, on_sent=None, early=None):
+                 on_checkpoint=None, on_progress=None, on_sent=None, early=None,
+                 defers_flush=None):
         if digests.size_bytes != size_bytes:
             raise ValueError('the map is that of another size')
         if checkpoint_bytes < values.BLOCK_BYTES:
@@ -246,6 +250,8 @@ class RangeCopier:
         self.on_checkpoint = on_checkpoint or (lambda position, deltas, stats: None)
         self.on_progress = on_progress or (lambda stats: None)
         self.on_sent = on_sent or (lambda: None)
+        self.defers_flush = defers_flush or (lambda: False)
+        self.is_flushed = True
         self.early = early
         self.runs = runs
 
@@ -320,6 +326,8 @@ class _Run:
         copier.on_sent()
         self._wait(self._is_idle)
         self.gate.position = copier.size_bytes
+        if copier.target_direct and copier.defers_flush():
+            self.unsynced, copier.is_flushed = False, False
         self._checkpoint()
         copier.on_progress(copier.stats)
 

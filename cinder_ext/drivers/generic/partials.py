@@ -34,10 +34,11 @@ _PAUSE_SECONDS = 0.01
 Partial = collections.namedtuple('Partial', 'path descriptor')
 
 
-def create(path, fill):
+def create(path, fill, is_flushed=True):
     """Make a file, unless there is one of that name when it is done.
 
     :param fill: function(descriptor) that writes it
+    :param is_flushed: whether it is put on the medium before it gets its name, and the name after
     :returns: whether it is this call's; else another's stands, which is whole
     :raises DriverError: it was deleted while it was made
     :raises OSError: from the file system; nothing is left then
@@ -45,9 +46,11 @@ def create(path, fill):
     remove_left(path)
     with _made(path) as partial:
         fill(partial.descriptor)
-        os.fsync(partial.descriptor)
+        if is_flushed:
+            os.fsync(partial.descriptor)
         is_ours = _link(partial, path)
-    directories.sync(os.path.dirname(path))
+    if is_flushed:
+        directories.sync(os.path.dirname(path))
     return is_ours
 
 

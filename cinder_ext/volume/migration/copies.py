@@ -6,8 +6,11 @@ links would be stored before its first byte is copied.  What is done is in the r
 """
 # SPDX-License-Identifier: Apache-2.0
 
+import contextlib
+
 from taskflow import states as taskflow_states
 
+from cinder_ext import exceptions
 from cinder_ext.volume import engine
 from cinder_ext.volume.migration import links
 
@@ -32,7 +35,8 @@ def copy_all(work, tell):
             copied = copy_unstored(work, link.number, rows)
             tell(name, taskflow_states.SUCCESS)
     except engine.Parked:
-        work.unstored.store()
+        with contextlib.suppress(exceptions.DriverError):
+            work.unstored.store()
         raise
     work.unstored.store()
     work.target.close()

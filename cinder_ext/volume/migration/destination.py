@@ -55,6 +55,14 @@ class DestinationEndpoint:
         _check(context, fence)
         return self._driver.create_snapshot(snapshot.to_value())
 
+    def create_snapshot_unflushed(self, context, snapshot, fence=None):
+        _check(context, fence)
+        return self._driver.create_snapshot_unflushed(snapshot.to_value())
+
+    def flush_snapshots(self, context, snapshots, fence=None):
+        _check(context, fence)
+        self._driver.flush_snapshots([snapshot.to_value() for snapshot in snapshots])
+
     def delete_snapshot(self, context, snapshot, fence=None):
         _check(context, fence)
         self._driver.delete_snapshot(snapshot.to_value())

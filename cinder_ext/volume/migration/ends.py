@@ -9,7 +9,7 @@ time, removed afterwards.
 import contextlib
 
 from cinder_ext.drivers import capabilities, transfer, values
-from cinder_ext.drivers.generic import attach
+from cinder_ext.drivers.generic import attach, blockio, faults
 from cinder_ext.volume.migration import plan
 
 _MOST_KEPT_RANGES = 4096
@@ -115,6 +115,11 @@ class Target:
                 self._kept, self._volume = opened.pop_all(), volume
         return self._path
 
+    def flush(self, volume):
+        """Put on the medium what was written to it."""
+        with self.opened(volume) as path, faults.mapped(f'flushing {path}'):
+            blockio.flush(path)
+
     def close(self):
         """Take back what is kept: before it is extended or removed, and at the end.  Idempotent."""
         kept, self._kept = self._kept, None
@@ -156,8 +161,23 @@ class Destination:
     def extend(self, volume, size_bytes):
         self._api.extend(self._context, self.host, volume, size_bytes)
 
-    def seal(self, snapshot):
-        return self._api.create_snapshot(self._context, self.host, snapshot)
+    def seal(self, snapshot, is_flushed=True):
+        """Freeze the volume; returns the snapshot's location.
+
+        :param is_flushed: whether it is on the medium then; else only where ``defers_flush``
+        """
+        call = self._api.create_snapshot if is_flushed else self._api.create_snapshot_unflushed
+        return call(self._context, self.host, snapshot)
+
+    def flush(self, snapshots):
+        """Put on the medium what was frozen without."""
+        self._api.flush_snapshots(self._context, self.host, snapshots)
+
+    @property
+    def defers_flush(self):
+        """Whether snapshots may be put on the medium together, while the volume stays connected."""
+        return (self.keeps_connections
+                and capabilities.DeferredFlush.word in self.examined['capabilities'])
 
     def supersede(self, pairs):
         """As capabilities.Supersede; only where the destination serves it."""

@@ -132,19 +132,27 @@ class LinkCopy:
                 checkpoint_bytes=work.conf.migration.checkpoint_mib * values.MIB,
                 checkpoint_seconds=work.conf.migration.checkpoint_seconds,
                 on_checkpoint=self._checkpoint, on_progress=self._progress,
-                on_sent=lambda: work.ahead.begin(link.number + 1))
+                on_sent=lambda: work.ahead.begin(link.number + 1),
+                defers_flush=self._defers_flush)
             stats = copier.copy(self._ranges, self._row.position, self._is_relative)
-        self._close(stats)
+        self._close(stats, copier.is_flushed)
         for column, value in self._stored.items():
             setattr(self._row, column, value)
         work.maps.keep(link.number, self._map)
 
-    def _close(self, stats):
+    def _defers_flush(self):
+        """Whether it is flushed when it is stored, with others."""
+        return (self._is_unstored and not self._link.is_head
+                and self._work.destination.defers_flush)
+
+    def _close(self, stats, is_flushed):
         """Freeze the content at the destination; store that, and the end of the copy, in one."""
         work, link = self._work, self._link
         closing = {'copied_at': timeutils.utcnow(), 'digest': self._map.root()}
         if not link.is_head:
-            location = work.destination.seal(link.destination)
+            location = work.destination.seal(link.destination, is_flushed)
+            if not is_flushed:
+                work.unstored.defer(link)
             closing.update(destination_location=location, sealed_at=timeutils.utcnow())
         self._store(link.size_bytes, list(self._last.items()), stats, closing)
         if not link.is_head:

@@ -274,12 +274,14 @@ def xfs(tmp_path_factory):
 
 @pytest.fixture
 def reflink_cloud_of(xfs):
-    """As cloud_of, on a file system that shares blocks."""
+    """As cloud_of, on a file system that shares blocks; beta where ``beta_at`` says."""
     directory = pathlib.Path(xfs) / str(uuid.uuid4())
     directory.mkdir()
     made = []
 
-    def make(**kinds):
+    def make(beta_at=None, **kinds):
+        if beta_at:
+            (directory / 'beta').symlink_to(beta_at)
         made.append(Cloud(directory, kinds))
         return made[0]
 

@@ -28,6 +28,8 @@ class Told(FileDriver):
             self.on_second()
         return super().create_snapshot(snapshot)
 
+    create_snapshot_unflushed = create_snapshot
+
 
 @pytest.fixture
 def chain(noise):

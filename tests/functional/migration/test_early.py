@@ -32,6 +32,8 @@ class Spoils(FileDriver):
                 stream.write(bytes([found[0] ^ 4]))
                 os.fsync(stream.fileno())
 
+    create_snapshot_unflushed = create_snapshot
+
 
 class Names(FileDriver):
     """Its snapshots are other names of the volume, which goes on to be written."""
@@ -40,6 +42,8 @@ class Names(FileDriver):
         volume = values.Volume(snapshot.volume_name_id, snapshot.size_bytes)
         array = self._array_of(volume)
         os.link(array.path(volume), array.path(snapshot))
+
+    create_snapshot_unflushed = create_snapshot
 
 
 class Refuses(FileDriver):

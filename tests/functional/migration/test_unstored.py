@@ -6,12 +6,20 @@ import time
 import pytest
 
 from cinder_ext.db import lease, transition, volume_migrations
-from cinder_ext.drivers import values
+from cinder_ext.drivers import capabilities, values
+from cinder_ext.drivers.file import FileDriver
 from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
 from cinder_ext.volume.migration import copies, flow, journey
 
 MIB, GIB = values.MIB, values.GIB
+
+
+class Flushes(FileDriver):
+    """Puts each snapshot on the medium: those that were taken are found again."""
+
+    def switched_off(self):
+        return super().switched_off() | {capabilities.DeferredFlush}
 
 
 @pytest.fixture
@@ -90,9 +98,10 @@ def test_they_are_stored_when_the_work_is_parked(reflink_cloud, chain):
     work.tools.stopping.clear()
 
 
-def test_whoever_goes_on_finds_the_snapshots_taken(reflink_cloud, chain):
+@pytest.mark.parametrize('kind', [FileDriver, Flushes])
+def test_whoever_goes_on_copies_them_again(reflink_cloud_of, chain, kind):
     """The one before is dead, and had written to the volume what the later links changed."""
-    cloud = reflink_cloud
+    cloud = reflink_cloud_of(beta=kind)
     volume_id = chain(cloud)
     before = cloud.contents(volume_id)
     work = begun(cloud, volume_id)

@@ -10,6 +10,7 @@ from oslo_db import exception as oslo_db_exception
 
 from cinder_ext import context, exceptions
 from cinder_ext.drivers import values
+from cinder_ext.objects import base
 from cinder_ext.rpc import destination, transport
 
 HOST = 'host@beta'
@@ -50,6 +51,15 @@ def served(request):
     transport.cleanup()
 
 
+class Before:
+    """Serves what a service of version 1.1 does."""
+
+    target = oslo_messaging.Target(namespace=destination.NAMESPACE, version='1.1')
+
+    def create_snapshot(self, context, snapshot, fence=None):
+        return 'here'
+
+
 @pytest.fixture
 def api():
     return destination.DestinationAPI(lambda: 6)
@@ -82,3 +92,25 @@ def test_every_other_fault_is_one(served, api, ctxt, fault, kind):
     served.fault = fault
     with pytest.raises(kind):
         api.delete(ctxt, HOST, values.Volume('name', values.GIB))
+
+
+def test_a_service_of_before_is_asked_what_it_knows(ctxt):
+    conf = cfg.ConfigOpts()
+    conf([], project='cinder_ext', default_config_files=[], default_config_dirs=[])
+    transport.init(conf, f'local:///{uuid.uuid4().hex}')
+    server = transport.get_server(
+        oslo_messaging.Target(topic=transport.VOLUME_TOPIC, server=HOST), [Before()],
+        serializer=transport.ContextSerializer(base.Serializer()))
+    server.start()
+    snapshot = values.Snapshot('name', 'volume', values.GIB)
+    try:
+        api = destination.DestinationAPI(lambda: 6)
+        assert api.create_snapshot(ctxt, HOST, snapshot) == 'here'
+        for call in (lambda: api.create_snapshot_unflushed(ctxt, HOST, snapshot),
+                     lambda: api.flush_snapshots(ctxt, HOST, [snapshot])):
+            with pytest.raises(exceptions.NotCapable):
+                call()
+    finally:
+        server.stop()
+        server.wait()
+        transport.cleanup()

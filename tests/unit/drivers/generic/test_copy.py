@@ -281,6 +281,32 @@ def test_half_of_the_units_are_read_while_others_are_written(source, target, mon
     assert content(target) == content(source)
 
 
+@pytest.mark.parametrize(('may_wait', 'is_direct'), [
+    (True, True), (True, False), (False, True)], ids=['left', 'cached', 'done'])
+def test_what_was_written_last_is_flushed_by_the_copier_or_left_to_its_caller(
+        source, target, monkeypatch, may_wait, is_direct):
+    """What lies in the page cache is never left: a snapshot elsewhere would not have it."""
+    if not is_direct:
+        monkeypatch.setattr(blockio, 'open_target', lambda path, size_bytes, is_proven: (
+            os.open(path, os.O_RDWR), False))
+    flushed, fdatasync = [], os.fdatasync
+
+    def note(descriptor):
+        flushed.append(descriptor)
+        fdatasync(descriptor)
+
+    monkeypatch.setattr(os, 'fdatasync', note)
+    kept = Checkpoints()
+    made = copier(source, target, defers_flush=lambda: may_wait, on_checkpoint=kept,
+                  checkpoint_bytes=20 * MIB)
+    made.copy(ALL)
+    is_left = may_wait and is_direct
+    assert (made.is_flushed, made.target_direct) == (not is_left, is_direct)
+    assert len(flushed) == len(kept.history) - is_left == 3 - is_left
+    assert kept.position == SIZE
+    assert content(target) == content(source)
+
+
 def test_what_was_read_before_the_copy_is_not_read_again(source, target):
     expected = content(source)
     parts = list(units.cut([values.Range(0, 16 * MIB)]))

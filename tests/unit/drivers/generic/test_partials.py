@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.drivers.generic import partials
+from cinder_ext.drivers.generic import directories, partials
 
 
 @pytest.fixture
@@ -97,6 +97,41 @@ def test_a_file_appears_whole_private_and_alone(tmp_path, path):
     assert (seen, get(path), names(tmp_path)) == ([False], b'content', ['volume-1.raw'])
     status = os.stat(path)
     assert (stat.S_IMODE(status.st_mode), status.st_nlink) == (0o600, 1)
+
+
+@pytest.mark.parametrize('is_flushed', [True, False])
+def test_a_file_and_its_name_are_flushed_or_left_to_the_caller(tmp_path, path, monkeypatch,
+                                                               is_flushed):
+    flushed, fsync = [], os.fsync
+
+    def note(descriptor):
+        flushed.append(os.readlink(f'/proc/self/fd/{descriptor}'))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, 'fsync', note)
+    assert partials.create(path, writes(b'content'), is_flushed)
+    assert get(path) == b'content'
+    assert [os.path.dirname(flushed[0]), flushed[1]] == [str(tmp_path)] * 2 if is_flushed \
+        else flushed == []
+
+
+def test_files_are_flushed_with_their_names(tmp_path, monkeypatch):
+    flushed, fsync = set(), os.fsync
+
+    def note(descriptor):
+        flushed.add(os.readlink(f'/proc/self/fd/{descriptor}'))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, 'fsync', note)
+    paths = [tmp_path / name for name in 'abc']
+    opened = [os.open(path, os.O_RDWR | os.O_CREAT) for path in paths]
+    directories.sync_all(opened, {str(tmp_path)})
+    assert flushed == {str(path) for path in (*paths, tmp_path)}
+    monkeypatch.undo()
+    for descriptor in opened:
+        os.close(descriptor)
+    with pytest.raises(OSError, match='Bad file descriptor'):
+        directories.sync_all(opened, {str(tmp_path)})
 
 
 def test_a_file_that_is_there_is_never_replaced_by_a_create(tmp_path, path):
