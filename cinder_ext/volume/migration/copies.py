@@ -43,6 +43,7 @@ def copy_all(work, tell):
     if copied is not None and link.is_head:
         # Not before: a second connection of the volume, taken back, takes back the first too.
         copied.read_early()
+    work.early.all_copied()
     work.progress.end_copy()
 
 

@@ -133,6 +133,7 @@ class Early:
         self._pool = self._pass = self._last = self._calls = None
         self._held_bytes = self._done_bytes = self._compared = self._compared_done = 0
         self._frozen, self._waiting, self._opened, self._buffers = {}, {}, {}, []
+        self._is_helped = False
         self.how = None
         self.read_bytes = 0
 
@@ -315,6 +316,15 @@ class Early:
         if self._over.is_set() or self._work.tools.stopping.is_set() or self._work.is_limited:
             raise _Abandoned
 
+    def all_copied(self):
+        """Nothing is copied any more: those who did it read too.  Idempotent."""
+        for number in sorted(self._waiting):
+            for part in self._waiting.pop(number):
+                self._send(part)
+        if not self._is_helped:
+            self._is_helped = True
+            self._buffers.extend(self._work.buffers(self._work.conf.migration.workers))
+
     def wait(self, control, on_progress):
         """Return when all that was begun has been read.
 
@@ -322,11 +332,7 @@ class Early:
         :param on_progress: called meanwhile with the bytes read so far
         :raises VerifyFailed: a link does not hold what it should
         """
-        for number in sorted(self._waiting):
-            for part in self._waiting.pop(number):
-                self._send(part)
-        # Nothing is copied any more: those who did it read too.
-        self._buffers.extend(self._work.buffers(self._work.conf.migration.workers))
+        self.all_copied()
         self._queue.put(None)
         while self._pass is not None and not self._pass.done():
             control.check(0)
