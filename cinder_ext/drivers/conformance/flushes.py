@@ -19,7 +19,7 @@ class DeferredFlushCases(workbench.Cases):
     word = capabilities.DeferredFlush.word
 
     @pytest.fixture
-    def chain(self, bench):
+    def unflushed(self, bench):
         """A volume with three snapshots that are not flushed: a page of 1, of 2, of 3."""
         volume, snapshots = bench.volume(), []
         with bench.path(volume) as path:
@@ -30,28 +30,28 @@ class DeferredFlushCases(workbench.Cases):
             _write_direct(path, bytes([9]) * PAGE)
         return volume, snapshots
 
-    def test_each_holds_what_was_written_before_it_flushed_or_not(self, bench, chain):
-        volume, snapshots = chain
+    def test_each_holds_what_was_written_before_it_flushed_or_not(self, bench, unflushed):
+        volume, snapshots = unflushed
         for _ in range(2):
             assert [bench.read(each, 0, PAGE) for each in (*snapshots, volume)] == [
                 bytes([state]) * PAGE for state in (1, 2, 3, 9)]
             bench.driver.flush_snapshots(snapshots)
 
-    def test_flushing_is_repeated_with_others_without_effect(self, bench, chain):
-        volume, snapshots = chain
+    def test_flushing_is_repeated_with_others_without_effect(self, bench, unflushed):
+        volume, snapshots = unflushed
         bench.driver.flush_snapshots(snapshots[:1])
         bench.driver.flush_snapshots([*snapshots, bench.snapshot(volume)])
         bench.driver.flush_snapshots([])
         assert bench.read(snapshots[0], 0, PAGE) == bytes([1]) * PAGE
 
-    def test_repeating_one_keeps_its_first_content(self, bench, chain):
-        _, snapshots = chain
+    def test_repeating_one_keeps_its_first_content(self, bench, unflushed):
+        _, snapshots = unflushed
         bench.driver.create_snapshot_unflushed(snapshots[0])
         bench.driver.create_snapshot(snapshots[1])
         assert [bench.read(each, 0, 1) for each in snapshots[:2]] == [b'\1', b'\2']
 
-    def test_one_that_is_deleted_is_taken_again(self, bench, chain):
-        _, snapshots = chain
+    def test_one_that_is_deleted_is_taken_again(self, bench, unflushed):
+        _, snapshots = unflushed
         bench.driver.delete_snapshot(snapshots[1])
         with pytest.raises(exceptions.ResourceMissing):
             bench.driver.flush_snapshots(snapshots)

@@ -37,8 +37,8 @@ class Required(volumes.VolumeCases, snapshots.SnapshotCases, clones.CloneCases,
 class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRangesCases,
                   ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases,
                   manage.ManageVolumesCases, manage.ManageSnapshotsCases,
-                  supersede.SupersedeCases, flushes.DeferredFlushCases):
-    """What a driver that serves every capability must pass."""
+                  supersede.SupersedeCases):
+    """What a driver that serves every capability must pass; deferred flushes come on top."""
 
 
 def for_driver(driver, export_directory=None):
@@ -47,8 +47,9 @@ def for_driver(driver, export_directory=None):
     :param export_directory: where the export is seen on this host, for assisted snapshots
     :returns: a class; pytest collects it where it is found under a name that begins with ``Test``
     """
-    served = [kind for kind in (*Conformance.__mro__, exports.ExportsCases,
-                                assisted.AssistedSnapshotCases, replication.ReplicationCases)
+    served = [kind for kind in (*Conformance.__mro__, flushes.DeferredFlushCases,
+                                exports.ExportsCases, assisted.AssistedSnapshotCases,
+                                replication.ReplicationCases)
               if 'word' in vars(kind) and kind.word in capabilities.of(driver)]
     return type('TestBackend', (Required, *served), {
         'driver': pytest.fixture(lambda self: driver, name='driver'),

@@ -20,7 +20,6 @@ def sync(directory):
 def sync_all(descriptors, names):
     """Put open files and the names in directories on the medium, at once: their flushes are one.
 
-    :param descriptors: a list, at least one
     :param names: paths of the directories
     """
     with contextlib.ExitStack() as opened:
@@ -29,6 +28,6 @@ def sync_all(descriptors, names):
             every.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             opened.callback(os.close, every[-1])
         pool = opened.enter_context(concurrent.futures.ThreadPoolExecutor(
-            min(len(every), _MOST_AT_ONCE), 'flush'))
+            _MOST_AT_ONCE, 'flush'))
         for _ in pool.map(os.fsync, every):
             pass

@@ -35,6 +35,7 @@ def copy_all(work, tell):
             copied = copy_unstored(work, link.number, rows)
             tell(name, taskflow_states.SUCCESS)
     except engine.Parked:
+        # What the destination cannot put on its medium now is copied again.
         with contextlib.suppress(exceptions.DriverError):
             work.unstored.store()
         raise

@@ -125,6 +125,8 @@ def test_files_are_flushed_with_their_names(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'fsync', note)
     paths = [tmp_path / name for name in 'abc']
     opened = [os.open(path, os.O_RDWR | os.O_CREAT) for path in paths]
+    directories.sync_all([], ())
+    assert flushed == set()
     directories.sync_all(opened, {str(tmp_path)})
     assert flushed == {str(path) for path in (*paths, tmp_path)}
     monkeypatch.undo()
