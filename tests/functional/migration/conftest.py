@@ -17,7 +17,7 @@ import pytest
 
 from cinder_ext import context
 from cinder_ext.conf import options
-from cinder_ext.db import models, session, snapshots, transition, volume_migrations, volumes
+from cinder_ext.db import lease, models, session, snapshots, transition, volume_migrations, volumes
 from cinder_ext.drivers import loader, values
 from cinder_ext.objects import base as objects_base
 from cinder_ext.rpc import transport
@@ -25,7 +25,7 @@ from cinder_ext.states import migration as states
 from cinder_ext.states import snapshot as snapshot_states
 from cinder_ext.states import volume as volume_states
 from cinder_ext.volume import engine, ownership
-from cinder_ext.volume.migration import destination, endpoint
+from cinder_ext.volume.migration import destination, endpoint, flow, journey
 from cinder_ext.volume.migration import work as works
 
 
@@ -178,6 +178,19 @@ class Cloud:
         if wait:
             self.wait(record.id)
         return record.id
+
+    def begun(self, volume_id):
+        """A migration of which no link is copied yet, in the hands of the test: work.Work."""
+        record = volume_migrations.start(self.context, volume_id, {
+            'operation': 'retype', 'include_snapshots': True}, 'retype')
+        transition.move(self.context, states.MACHINE, record.id, 'schedule',
+                        {'destination_host': 'host@beta#beta'})
+        standing, = lease.standings(self.context, [record.id])
+        made = self.work(record.id, lease.take(self.context, standing, 'the first', False))
+        journey.prepare(made)
+        for step, _ in list(flow.move(made).iter_nodes())[:2]:
+            step.execute()
+        return made
 
     def wait(self, migration_id, phases=states.ENDED, seconds=60):
         deadline = time.monotonic() + seconds

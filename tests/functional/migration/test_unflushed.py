@@ -7,13 +7,12 @@ import subprocess
 import pytest
 
 from cinder_ext import exceptions
-from cinder_ext.db import lease, transition, volume_migrations
+from cinder_ext.db import lease, volume_migrations
 from cinder_ext.drivers import capabilities, values
 from cinder_ext.drivers.conformance import media
 from cinder_ext.drivers.file import FileDriver
-from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
-from cinder_ext.volume.migration import copies, flow, journey
+from cinder_ext.volume.migration import copies
 
 MIB = values.MIB
 
@@ -58,20 +57,6 @@ def fill(noise):
             cloud.write(volume_id, offset * MIB, noise(length * MIB))
         return volume_id
     return make
-
-
-def begun(cloud, volume_id):
-    """A migration whose destination is made: work.Work of an owner."""
-    record = volume_migrations.start(cloud.context, volume_id, {
-        'operation': 'retype', 'include_snapshots': True}, 'retype')
-    transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
-                    {'destination_host': 'host@beta#beta'})
-    standing, = lease.standings(cloud.context, [record.id])
-    work = cloud.work(record.id, lease.take(cloud.context, standing, 'the first', False))
-    journey.prepare(work)
-    for step, _ in list(flow.move(work).iter_nodes())[:2]:
-        step.execute()
-    return work
 
 
 def copied(work, count):
@@ -154,7 +139,7 @@ def test_what_a_power_failure_takes_is_copied_again(cloud_on, medium, fill, veri
     cloud.conf.set_override('verify', verify, 'migration')
     volume_id = fill(cloud)
     before = cloud.contents(volume_id)
-    work = begun(cloud, volume_id)
+    work = cloud.begun(volume_id)
     copied(work, count)
     taken = inodes(cloud)
     assert len(taken) == min(count, 3)
@@ -174,7 +159,7 @@ def test_what_was_stored_outlives_a_power_failure(cloud_on, medium, fill):
     cloud = cloud_on(FileDriver)
     volume_id = fill(cloud)
     before = cloud.contents(volume_id)
-    work = begun(cloud, volume_id)
+    work = cloud.begun(volume_id)
     copied(work, 3)
     work.unstored.store()
     stored = inodes(cloud)
@@ -198,7 +183,7 @@ def test_one_that_nobody_knows_to_be_on_the_medium_is_taken_again(reflink_cloud_
     cloud = reflink_cloud_of(beta=kind)
     volume_id = fill(cloud)
     before = cloud.contents(volume_id)
-    work = begun(cloud, volume_id)
+    work = cloud.begun(volume_id)
     copied(work, 4)
     taken = inodes(cloud)
     given_back(cloud, work)
@@ -230,7 +215,7 @@ def test_a_migration_that_parks_does_not_need_its_destination(reflink_cloud_of, 
     cloud = reflink_cloud_of(beta=Noted)
     volume_id = fill(cloud)
     before, beta = cloud.contents(volume_id), cloud.drivers['beta']
-    work = begun(cloud, volume_id)
+    work = cloud.begun(volume_id)
 
     def stop(name, state):
         if (name, state) == ('copy-link-0002', 'RUNNING'):

@@ -5,12 +5,11 @@ import time
 
 import pytest
 
-from cinder_ext.db import lease, transition, volume_migrations
+from cinder_ext.db import lease
 from cinder_ext.drivers import capabilities, values
 from cinder_ext.drivers.file import FileDriver
-from cinder_ext.states import migration as states
 from cinder_ext.volume import engine
-from cinder_ext.volume.migration import copies, flow, journey
+from cinder_ext.volume.migration import copies
 
 MIB, GIB = values.MIB, values.GIB
 
@@ -35,25 +34,11 @@ def chain(noise):
     return fill
 
 
-def begun(cloud, volume_id):
-    """A migration whose destination is made: work.Work of an owner."""
-    record = volume_migrations.start(cloud.context, volume_id, {
-        'operation': 'retype', 'include_snapshots': True}, 'retype')
-    transition.move(cloud.context, states.MACHINE, record.id, 'schedule',
-                    {'destination_host': 'host@beta#beta'})
-    standing, = lease.standings(cloud.context, [record.id])
-    work = cloud.work(record.id, lease.take(cloud.context, standing, 'the first', False))
-    journey.prepare(work)
-    for step, _ in list(flow.move(work).iter_nodes())[:2]:
-        step.execute()
-    return work
-
-
 def stored(cloud, **options):
     """Positions in GiB of all links after each of them was copied, of a chain."""
     for name, value in options.items():
         cloud.conf.set_override(name, value, 'migration')
-    work = begun(cloud, cloud.volume_id)
+    work = cloud.begun(cloud.volume_id)
     rows, found = work.rows(), []
     for number in range(3):
         copies.copy_unstored(work, number, rows)
@@ -85,7 +70,7 @@ def test_each_is_stored_before_one_of_which_nobody_knows_what_changed(cloud, cha
 
 
 def test_they_are_stored_when_the_work_is_parked(reflink_cloud, chain):
-    work = begun(reflink_cloud, chain(reflink_cloud))
+    work = reflink_cloud.begun(chain(reflink_cloud))
 
     def stop(name, state):
         if (name, state) == ('copy-link-0002', 'RUNNING'):
@@ -104,7 +89,7 @@ def test_whoever_goes_on_copies_them_again(reflink_cloud_of, chain, kind):
     cloud = reflink_cloud_of(beta=kind)
     volume_id = chain(cloud)
     before = cloud.contents(volume_id)
-    work = begun(cloud, volume_id)
+    work = cloud.begun(volume_id)
     rows = work.rows()
     for number in range(3):
         copies.copy_unstored(work, number, rows)
