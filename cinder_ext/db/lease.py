@@ -36,8 +36,7 @@ _MODELS = {
 """Kinds of records that have an owner: tables with ``owner``, ``attempt`` and ``beat``."""
 
 
-# Made once: they go with every transaction and every call to another service, and building one
-# takes as long as it takes itself.
+# Made once: they go with every transaction of a worker and every call that it makes to a destination.
 _STANDS = sa.select(models.VolumeMigration.__table__.c['attempt', 'phase']).where(
     models.VolumeMigration.__table__.c.id == sa.bindparam('of_id'))
 _SIGNS = {

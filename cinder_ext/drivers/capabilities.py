@@ -61,8 +61,8 @@ class AllocatedRanges(abc.ABC):
 class DeferredFlush(abc.ABC):
     """Snapshots of one volume are taken one after the other and put on the medium together.
 
-    A flush waits for whatever the medium is doing: of a chain of small snapshots it is most of
-    the time.
+    A flush waits for whatever the medium is doing: of copying a chain of small snapshots that is
+    about a third of the time.
     """
 
     word = 'deferred_flush'

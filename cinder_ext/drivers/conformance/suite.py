@@ -1,9 +1,9 @@
 """All cases in one class, for a driver that serves every capability.
 
 A driver that serves fewer derives from ``Required`` and the case classes of
-those it serves.  The cases of exports are for drivers that have any, and those of assisted
-snapshots stand alone: where consumers open the files of a backend themselves is for an author to
-say.  Those of replication are for drivers that have a target.
+those it serves.  Some cases stand alone: those of deferred flushes; of exports, for drivers that
+have any; of assisted snapshots, since where consumers open the files of a backend themselves is for
+an author to say; and of replication, for drivers that have a target.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -38,7 +38,7 @@ class Conformance(Required, connect.SnapshotConnectCases, ranges.AllocatedRanges
                   ranges.ChangedRangesCases, revert.RevertCases, groups.GroupSnapshotCases,
                   manage.ManageVolumesCases, manage.ManageSnapshotsCases,
                   supersede.SupersedeCases):
-    """What a driver that serves every capability must pass; deferred flushes come on top."""
+    """What a driver that serves every capability must pass, but those that stand alone."""
 
 
 def for_driver(driver, export_directory=None):

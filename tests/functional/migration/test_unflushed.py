@@ -92,7 +92,7 @@ def medium(tmp_path):
 
 
 @pytest.fixture
-def cloud_on(reflink_cloud_of, xfs, medium):
+def cloud_on(reflink_cloud_of, medium):
     """A cloud whose beta has a file system of its own."""
     return lambda kind: reflink_cloud_of(beta=kind, beta_at=medium.point)
 
