@@ -6,7 +6,7 @@ import os
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import blockio, digests, faults
+from cinder_ext.drivers.generic import blockio, digests, faults, units
 
 
 def aligned_length(length):
@@ -15,7 +15,7 @@ def aligned_length(length):
 
 
 def read_unit(descriptor, path, part, view):
-    """Fill a buffer with a unit, 1 MiB at a time: each is digested while it is in the cache.
+    """Fill a buffer with a unit, 1 MiB at a time: digested while it is in the cache.
 
     A flush or a write waits for the reads that are queued before it: several milliseconds behind
     a few long ones (tests/benchmarks/flush_behind_reads.py).
@@ -23,10 +23,10 @@ def read_unit(descriptor, path, part, view):
     :param path: what the fault names
     :param part: values.Range that begins with a page
     :param view: at least ``aligned_length(part.length)`` long
-    :returns: the digests of its pieces of 1 MiB, which are blocks where it begins with one
+    :returns: the digests of its pieces, as units.blockwise cuts them
     :raises BackendDown: the device does not answer, or ends before the unit does
     """
-    found = []
+    found, pieces = [], list(units.blockwise(part))
     for start in range(0, part.length, values.BLOCK_BYTES):
         offset, length = part.offset + start, min(values.BLOCK_BYTES, part.length - start)
         with faults.mapped(f'reading {path} at {offset}'):
@@ -35,7 +35,9 @@ def read_unit(descriptor, path, part, view):
         if count < length:
             raise exceptions.BackendDown(
                 reason=f'reading {path}: it ends at {offset + count}, expected {part.end}')
-        found.append(digests.digest(view[start:start + length]))
+        while len(found) < len(pieces) and pieces[len(found)].end <= offset + length:
+            piece = pieces[len(found)]
+            found.append(digests.digest(view[piece.offset - part.offset:piece.end - part.offset]))
     return found
 
 

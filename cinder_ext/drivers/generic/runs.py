@@ -7,27 +7,21 @@ Of what was written whole the digests are known anyway.
 import typing
 
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import digests
+from cinder_ext.drivers.generic import digests, units
 
-_MOST_RUNS = 4096
+_MOST_PIECES = 8192
 """Where more places were written, whole blocks are read back: a list of all takes too much."""
 
 
 class Run(typing.NamedTuple):
-    """One write.
+    """What was written in one place, or in places that touch.
 
-    :ivar part: values.Range, whole pages
-    :ivar digests: of its pieces of 1 MiB, as reading.read_unit digests them
+    :ivar part: values.Range, whole pages; not longer than a unit
+    :ivar digests: of its pieces, as units.blockwise cuts them
     """
 
     part: values.Range
     digests: list
-
-    @property
-    def blocks(self):
-        """The indices of the blocks that it touches."""
-        return range(self.part.offset // values.BLOCK_BYTES,
-                     -(-self.part.end // values.BLOCK_BYTES))
 
 
 class Runs:
@@ -36,9 +30,10 @@ class Runs:
     Adding is safe while another thread adds; it is asked when the copy is done.
     """
 
-    def __init__(self, most=_MOST_RUNS):
+    def __init__(self, most=_MOST_PIECES):
         self._most = most
         self._found = []
+        self._by_block = None
 
     def add(self, data, offset):
         """Note a write.
@@ -46,25 +41,39 @@ class Runs:
         :param data: memoryview of what was written
         """
         if len(self._found) <= self._most:
-            pieces = [digests.digest(data[start:start + values.BLOCK_BYTES])
-                      for start in range(0, len(data), values.BLOCK_BYTES)]
-            self._found.append(Run(values.Range(offset, len(data)), pieces))
+            for piece in units.blockwise(values.Range(offset, len(data))):
+                start = piece.offset - offset
+                self._found.append(
+                    (piece, digests.digest(data[start:start + piece.length])))
 
     def within(self, blocks):
-        """The runs that touch only some blocks.
+        """What was written of some blocks.
 
         :param blocks: digests.BlockSet
-        :returns: (a list of Run, digests.BlockSet of the blocks of which that is all that was
-            written)
+        :returns: (a list of Run, ascending; a list of the blocks of which nothing is known)
         """
-        if len(self._found) > self._most:
-            return [], digests.BlockSet()
-        known, others = set(), set()
-        chosen = []
-        for run in self._found:
-            if all(block in blocks for block in run.blocks):
-                chosen.append(run)
-                known.update(run.blocks)
-            else:
-                others.update(run.blocks)
-        return chosen, digests.BlockSet(known - others)
+        if self._by_block is None:
+            self._by_block = self._sorted()
+        found, others = [], []
+        for block in blocks:
+            pieces = self._by_block.get(block, ())
+            if not pieces:
+                others.append(block)
+            for piece, value in pieces:
+                last = found[-1] if found else None
+                if (last and last.part.end == piece.offset
+                        and last.part.length + piece.length <= units.UNIT_BYTES):
+                    found[-1] = Run(values.Range(last.part.offset,
+                                                 last.part.length + piece.length),
+                                    [*last.digests, value])
+                else:
+                    found.append(Run(piece, [value]))
+        return found, others
+
+    def _sorted(self):
+        """What is known of each block: index -> list of (values.Range, digest), ascending."""
+        by_block = {}
+        if len(self._found) <= self._most:
+            for piece, value in sorted(self._found, key=lambda each: each[0].offset):
+                by_block.setdefault(piece.offset // values.BLOCK_BYTES, []).append((piece, value))
+        return by_block

@@ -36,6 +36,15 @@ def of_blocks(blocks, size_bytes):
     return coalesced((values.Range(index * block, block) for index in blocks), block, size_bytes)
 
 
+def blockwise(part):
+    """Yield a range in pieces that end where 1 MiB blocks do."""
+    offset = part.offset
+    while offset < part.end:
+        end = min(offset - offset % values.BLOCK_BYTES + values.BLOCK_BYTES, part.end)
+        yield values.Range(offset, end - offset)
+        offset = end
+
+
 def cut(ranges, unit_bytes=UNIT_BYTES, start_offset=0):
     """Yield the ranges in units, ascending; what lies below ``start_offset`` is left out.
 

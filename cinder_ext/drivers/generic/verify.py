@@ -5,6 +5,7 @@ import collections
 import concurrent.futures
 import contextlib
 import os
+import queue
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
@@ -64,7 +65,7 @@ class Device:
             self.descriptor = None
 
     def parts(self):
-        """Yield (values.Range of a unit, digests that are expected of its pieces of 1 MiB)."""
+        """Yield (values.Range of a unit, digests that are expected of its pieces in blocks)."""
         for part in units.cut(units.of_blocks(self.blocks, self.size_bytes)):
             first = part.offset // values.BLOCK_BYTES
             yield part, [self.digests[block] for block in range(
@@ -96,8 +97,8 @@ def verify_devices(devices, *, control, on_progress=None, on_done=None, workers=
     :param on_progress: called in the calling thread with the bytes compared so far
     :param on_done: called in the calling thread with each Device that was equal and is not read
         any more, in their order; one without blocks may be left out
-    :param buffers: list of blockio.buffer of units.UNIT_BYTES, one for each unit that may be in
-        flight; one per worker by default.  What is added to the list meanwhile is used too
+    :param buffers: queue.SimpleQueue of blockio.buffer of units.UNIT_BYTES, one for each unit that
+        may be in flight; one per worker by default.  What is put there meanwhile is used too
     :raises VerifyFailed: the first block that differs, by offset
     :raises BackendDown: a device does not answer
 
@@ -116,6 +117,14 @@ def verify_devices(devices, *, control, on_progress=None, on_done=None, workers=
                 on_progress(done)
     if last is not None and on_done:
         on_done(last)
+
+
+def queue_of(buffers):
+    """The ``buffers`` of verify_devices."""
+    found = queue.SimpleQueue()
+    for view in buffers:
+        found.put(view)
+    return found
 
 
 def _parts(devices):
@@ -155,35 +164,44 @@ def digest_of(path, size_bytes, *, control=None, workers=3):
 def _digested(parts, workers, control, buffers=None):
     """Yield each part and the digests that it has, in order, reading ahead in threads.
 
+    As many wait for a thread as there are threads: small units are not kept up by a large one that
+    was sent before them.
+
     :param parts: iterable of (opened Device, values.Range of a unit, anything)
     """
-    free = buffers or [blockio.buffer(units.UNIT_BYTES) for _ in range(workers)]
+    if buffers is None:
+        buffers = queue_of(blockio.buffer(units.UNIT_BYTES) for _ in range(workers))
     pending = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(workers, 'verify') as pool:
+    with contextlib.ExitStack() as end:
+        pool = concurrent.futures.ThreadPoolExecutor(workers, 'verify')
+        end.callback(pool.shutdown, cancel_futures=True)
         for device, part, expected in parts:
             if control:
                 control.check(part.length)
-            if not free:
-                yield _oldest(pending, free)
-            view = free.pop()
-            pending.append((device, part, expected, view, pool.submit(
-                reading.read_unit, device.descriptor, device.path, part, view)))
+            if len(pending) >= 2 * workers:
+                yield _oldest(pending)
+            pending.append((device, part, expected, pool.submit(_read, device, part, buffers)))
         while pending:
-            yield _oldest(pending, free)
+            yield _oldest(pending)
 
 
-def _oldest(pending, free):
-    """The result of the unit that was sent first; its buffer is free again."""
-    device, part, expected, view, future = pending.popleft()
-    found = future.result()
-    free.append(view)
-    return device, part, expected, found
+def _read(device, part, buffers):
+    """The digests of a unit, read into a buffer that is free again at once."""
+    view = buffers.get()
+    try:
+        return reading.read_unit(device.descriptor, device.path, part, view)
+    finally:
+        buffers.put(view)
+
+
+def _oldest(pending):
+    """The result of the unit that was sent first."""
+    device, part, expected, future = pending.popleft()
+    return device, part, expected, future.result()
 
 
 def _compare(part, found, expected, link):
     """Raise for the first piece of a unit that differs."""
-    for start, value, wanted in zip(range(part.offset, part.end, values.BLOCK_BYTES), found,
-                                    expected, strict=True):
+    for piece, value, wanted in zip(units.blockwise(part), found, expected, strict=True):
         if value != wanted:
-            raise exceptions.VerifyFailed(
-                link=link, offset=start, length=min(values.BLOCK_BYTES, part.end - start))
+            raise exceptions.VerifyFailed(link=link, offset=piece.offset, length=piece.length)

@@ -7,8 +7,8 @@ What is not known is left for the verification at the end.  Nothing is stored
 of it: after a restart the verification reads everything.
 
 Of a block of which some pages were written, those are read: the others were
-never written, or by an earlier link, of which the whole block is read after
-this one was frozen.
+never written, or by an earlier link, of which they are read after this one was
+frozen.
 """
 # SPDX-License-Identifier: Apache-2.0
 
@@ -24,7 +24,7 @@ from oslo_log import log
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import blockio, digests, runs, units, verify
+from cinder_ext.drivers.generic import blockio, digests, units, verify
 
 LOG = log.getLogger(__name__)
 
@@ -36,6 +36,9 @@ _MOST_HELD_BYTES = 64 * values.MIB
 
 _EXCERPT_BYTES = 192
 """About so much memory takes each digest that waits for a later link."""
+
+_RUN_BYTES = 768
+"""And this what is known of one place that was written."""
 
 _MOST_CONNECTED = 32
 """So many snapshots are kept connected until later links are frozen."""
@@ -95,6 +98,8 @@ class _Part(typing.NamedTuple):
     """What is to be read back of one link at one time.
 
     :ivar digests: DigestMap, or Excerpt of it
+    :ivar runs: runs.Run, what is to be read of some of its blocks
+    :ivar others: indices of those that are to be read whole
     :ivar held_bytes: of memory, until it is read
     """
 
@@ -102,15 +107,19 @@ class _Part(typing.NamedTuple):
     digests: typing.Any
     blocks: digests.BlockSet
     length: int
-    written: runs.Runs | None
+    runs: list
+    others: list
     held_bytes: int
 
     def device(self, path):
         """verify.Device of it."""
-        parts, known = ([], ()) if self.written is None else self.written.within(self.blocks)
-        others = [block for block in self.blocks if block not in known]
         link = self.frozen.link
-        return verify.Device(path, link.size_bytes, self.digests, others, link.title, parts)
+        return verify.Device(path, link.size_bytes, self.digests, self.others, link.title, self.runs)
+
+
+def _within(written, blocks):
+    """What is read of some blocks: a list of runs.Run, and the blocks that are read whole."""
+    return ([], list(blocks)) if written is None else written.within(blocks)
 
 
 class Early:
@@ -132,7 +141,8 @@ class Early:
         self._queue = queue.SimpleQueue()
         self._pool = self._pass = self._last = self._calls = None
         self._held_bytes = self._done_bytes = self._compared = self._compared_done = 0
-        self._frozen, self._waiting, self._opened, self._buffers = {}, {}, {}, []
+        self._frozen, self._waiting, self._opened = {}, {}, {}
+        self._buffers = queue.SimpleQueue()
         self._is_helped = False
         self.how = None
         self.read_bytes = 0
@@ -156,30 +166,33 @@ class Early:
                 final.add(block)
             else:
                 waiting.setdefault(self._last[block], []).append(block)
-        held_bytes = digest_map.blocks * digests.DIGEST_BYTES
+        found, others = _within(written, final)
+        held_bytes = digest_map.blocks * digests.DIGEST_BYTES + len(found) * _RUN_BYTES
         if self._hold(held_bytes):
             frozen = self._frozen[link.number] = _Frozen(link)
-            self._wait_for(frozen, digest_map, waiting)
-            self._send(_Part(frozen, digest_map, final, digest_map.length_of(final), written,
+            self._wait_for(frozen, digest_map, waiting, written)
+            self._send(_Part(frozen, digest_map, final, digest_map.length_of(final), found, others,
                              held_bytes))
         for part in self._waiting.pop(link.number, ()):
             self._send(part)
 
-    def _wait_for(self, frozen, digest_map, waiting):
+    def _wait_for(self, frozen, digest_map, waiting, written):
         """Keep what is to be read of a link when later ones are frozen.
 
         :param waiting: number of the later link -> block indices
         """
         kept = sum(each.until > frozen.link.number for each in self._frozen.values())
         for number, blocks in sorted(waiting.items()):
-            held_bytes = len(blocks) * _EXCERPT_BYTES
+            blocks = digests.BlockSet(blocks)
+            found, others = _within(written, blocks)
+            held_bytes = len(others) * _EXCERPT_BYTES + len(found) * _RUN_BYTES
             if kept >= _MOST_CONNECTED or not self._hold(held_bytes):
                 return
             frozen.parts += 1
             frozen.until = number
             self._waiting.setdefault(number, []).append(_Part(
-                frozen, digests.Excerpt(digest_map, blocks), digests.BlockSet(blocks),
-                digest_map.length_of(blocks), None, held_bytes))
+                frozen, digests.Excerpt(digest_map, others), blocks,
+                digest_map.length_of(blocks), found, others, held_bytes))
 
     def _send(self, part):
         if self._pass is None:
@@ -227,7 +240,8 @@ class Early:
 
         :raises VerifyFailed: a link does not hold what it should
         """
-        self._buffers.extend(blockio.buffer(units.UNIT_BYTES) for _ in range(WORKERS))
+        for _ in range(WORKERS):
+            self._buffers.put(blockio.buffer(units.UNIT_BYTES))
         workers = WORKERS + self._work.conf.migration.workers
         try:
             with concurrent.futures.ThreadPoolExecutor(1, 'read-back-calls') as self._calls:
@@ -323,7 +337,8 @@ class Early:
                 self._send(part)
         if not self._is_helped:
             self._is_helped = True
-            self._buffers.extend(self._work.buffers(self._work.conf.migration.workers))
+            for view in self._work.buffers(self._work.conf.migration.workers):
+                self._buffers.put(view)
 
     def wait(self, control, on_progress):
         """Return when all that was begun has been read.

@@ -300,7 +300,7 @@ def read_back(work, parts, on_progress, on_done):
                 reading.devices(some), control=work.control, on_done=reading.end,
                 on_progress=lambda read, before=done: on_progress(before + read),
                 workers=work.conf.migration.workers,
-                buffers=work.buffers(work.conf.migration.workers))
+                buffers=verify.queue_of(work.buffers(work.conf.migration.workers)))
             done += reading.length
 
 

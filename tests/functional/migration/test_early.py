@@ -9,6 +9,7 @@ from cinder_ext import exceptions
 from cinder_ext.db import transition, volume_migrations
 from cinder_ext.drivers import values
 from cinder_ext.drivers.file import FileDriver
+from cinder_ext.drivers.generic import reading
 from cinder_ext.states import migration as states
 from cinder_ext.volume.migration import early, flow, journey, tasks
 
@@ -114,6 +115,28 @@ def test_all_is_read_when_the_links_are_copied(reflink_cloud_of, chain):
     assert record.bytes_verified == (LAST + 1 + 1 + 1) * MIB
     assert record.read_back
     assert all(row.verified_at for row in rows)
+
+
+def test_only_pages_that_were_written_are_read_of_what_later_links_change_too(
+        reflink_cloud_of, chain, monkeypatch):
+    """Two pages of block 1, of a snapshot, after the next one is frozen; not all of the block."""
+    seen, read_unit = [], reading.read_unit
+
+    def noted(descriptor, path, part, view):
+        seen.append((os.path.basename(path), part))
+        return read_unit(descriptor, path, part, view)
+    cloud = reflink_cloud_of()
+    volume_id = chain(cloud)
+    monkeypatch.setattr(reading, 'read_unit', noted)
+    work = copied(cloud, volume_id)
+    left(work)
+    pages = values.Range(MIB + 4096, 8192)
+    for link, expected in zip(work.links, (
+            [values.Range(0, MIB), values.Range(2 * MIB, 3 * MIB), values.Range(MIB, MIB)],
+            [pages], [pages]), strict=True):
+        name = os.path.basename(cloud.drivers['beta'].connect_snapshot(
+            link.destination, {}).data['device_path'])
+        assert [part for found, part in seen if found == name] == expected
 
 
 def test_only_so_many_stay_connected(reflink_cloud_of, chain, monkeypatch):

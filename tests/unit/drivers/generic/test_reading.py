@@ -29,8 +29,7 @@ def parts():
 
 
 def expected(part):
-    return [digests.digest(CONTENT[start:min(start + MIB, part.end)])
-            for start in range(part.offset, part.end, MIB)]
+    return [digests.digest(CONTENT[piece.offset:piece.end]) for piece in units.blockwise(part)]
 
 
 @pytest.mark.parametrize('is_direct', [True, False])
@@ -41,6 +40,18 @@ def test_a_unit_is_read_with_the_digests_of_its_blocks(path, parts, is_direct):
         assert reading.read_unit(descriptor, path, part, view) == expected(part)
         assert view[:part.length] == CONTENT[part.offset:part.end]
     os.close(descriptor)
+
+
+@pytest.mark.parametrize(('offset', 'length'), [
+    (3 * MIB - 4096, 8192), (MIB // 2, MIB), (MIB // 2, 4 * MIB), (4096, 4096), (4096, MIB - 4096),
+    (8 * MIB + 8192, MIB + 5 - 8192)])
+def test_what_begins_within_a_block_is_digested_as_far_as_the_blocks_go(path, offset, length):
+    part, view = values.Range(offset, length), blockio.buffer(units.UNIT_BYTES)
+    descriptor, _ = blockio.open_source(path)
+    found = reading.read_unit(descriptor, path, part, view)
+    os.close(descriptor)
+    assert found == expected(part)
+    assert view[:length] == CONTENT[offset:part.end]
 
 
 def test_a_device_that_ends_within_a_unit_does_not_answer(path):

@@ -3,6 +3,8 @@
 
 import random
 
+import pytest
+
 from cinder_ext.drivers import values
 from cinder_ext.drivers.generic import digests, runs
 
@@ -10,30 +12,50 @@ MIB = values.MIB
 CONTENT = memoryview(random.Random(5).randbytes(6 * MIB))
 
 
-def test_a_run_knows_its_pieces_and_the_blocks_that_it_touches():
-    known = runs.Runs()
-    known.add(CONTENT[:2 * MIB + 4096], 3 * MIB - 4096)
-    found, blocks = known.within(digests.BlockSet(range(10)))
-    assert [run.part for run in found] == [values.Range(3 * MIB - 4096, 2 * MIB + 4096)]
-    assert found[0].digests == [digests.digest(CONTENT[start:end]) for start, end in (
-        (0, MIB), (MIB, 2 * MIB), (2 * MIB, 2 * MIB + 4096))]
-    assert list(blocks) == list(found[0].blocks) == [2, 3, 4]
+@pytest.fixture
+def add():
+    """A function that notes writes of the content at (offset, length): runs.Runs."""
+    def note(*places, **options):
+        known = runs.Runs(**options)
+        for offset, length in places:
+            known.add(CONTENT[offset:offset + length], offset)
+        return known
+    return note
 
 
-def test_what_touches_another_block_leaves_all_its_blocks_to_be_read_whole():
-    known = runs.Runs()
-    known.add(CONTENT[:8192], 0)
-    known.add(CONTENT[:8192], 2 * MIB - 4096)
-    known.add(CONTENT[:4096], 7 * MIB)
-    found, blocks = known.within(digests.BlockSet([0, 1, 7]))
-    assert [run.part.offset for run in found] == [0, 7 * MIB]
-    assert list(blocks) == [0, 7]
+def expected(start, end):
+    """The run from one byte to another."""
+    edges = [start, *range(start - start % MIB + MIB, end, MIB), end]
+    return runs.Run(values.Range(start, end - start), [
+        digests.digest(CONTENT[first:last]) for first, last in zip(edges, edges[1:], strict=False)])
 
 
-def test_of_too_many_runs_none_is_known():
-    known = runs.Runs(most=2)
-    for number in range(4):
-        known.add(CONTENT[:4096], number * 8192)
-    found, blocks = known.within(digests.BlockSet([0]))
-    assert not found
-    assert not blocks
+def test_a_run_knows_its_pieces(add):
+    known = add((3 * MIB - 4096, 2 * MIB + 4096))
+    assert known.within(digests.BlockSet(range(6))) == (
+        [expected(3 * MIB - 4096, 5 * MIB)], [0, 1, 5])
+
+
+def test_of_a_run_only_that_is_found_which_lies_in_the_blocks(add):
+    known = add((MIB // 2, 3 * MIB))
+    assert known.within(digests.BlockSet([0, 1])) == ([expected(MIB // 2, 2 * MIB)], [])
+    assert known.within(digests.BlockSet([0, 2, 5])) == (
+        [expected(MIB // 2, MIB), expected(2 * MIB, 3 * MIB)], [5])
+    assert known.within(digests.BlockSet([3])) == ([expected(3 * MIB, 3 * MIB + MIB // 2)], [])
+
+
+def test_what_was_written_last_is_found_in_its_place(add):
+    known = add((MIB, 8192), (8192, 4096), (4096, 4096))
+    assert [run.part for run in known.within(digests.BlockSet([0, 1]))[0]] == [
+        values.Range(4096, 8192), values.Range(MIB, 8192)]
+
+
+def test_no_run_is_longer_than_a_unit(add):
+    known = add((0, 3 * MIB), (3 * MIB, 3 * MIB - 4096))
+    assert known.within(digests.BlockSet(range(6)))[0] == [
+        expected(0, 4 * MIB), expected(4 * MIB, 6 * MIB - 4096)]
+
+
+def test_of_too_many_places_none_is_known(add):
+    known = add(*((number * 8192, 4096) for number in range(4)), most=2)
+    assert known.within(digests.BlockSet([0])) == ([], [0])

@@ -36,6 +36,13 @@ def test_units_below_the_start_are_left_out():
     assert found == [values.Range(6 * MIB, 3 * MIB)]
 
 
+def test_a_range_is_cut_where_blocks_end():
+    assert list(units.blockwise(values.Range(MIB // 2, 2 * MIB))) == [
+        values.Range(MIB // 2, MIB // 2), values.Range(MIB, MIB), values.Range(2 * MIB, MIB // 2)]
+    assert list(units.blockwise(values.Range(MIB, 7))) == [values.Range(MIB, 7)]
+    assert list(units.blockwise(values.Range(MIB, 0))) == []
+
+
 def test_blocks_become_ranges():
     assert units.of_blocks([5, 1, 2], 5 * MIB + 7) == [
         values.Range(MIB, 2 * MIB), values.Range(5 * MIB, 7)]
