@@ -217,6 +217,7 @@ class RangeCopier:
     :param proven: set of targets that are known to take direct I/O; this one is added
     :param buffers: one blockio.buffer of units.UNIT_BYTES per worker, to be used again by the
         next copier: the pages of new ones cost as much as copying a small link
+    :param pool: ThreadPoolExecutor of as many threads, which stays; one of its own by default
     :param runs: runs.Runs that what is written of a block in part is added to, or None
     :param source_direct: read past the page cache where the path allows it: half the processor
         time, and nothing that others need is pushed out
@@ -229,7 +230,7 @@ class RangeCopier:
                  written=None, source_direct=True, buffers=None, proven=None, runs=None,
                  checkpoint_bytes=CHECKPOINT_BYTES, checkpoint_seconds=CHECKPOINT_SECONDS,
                  on_checkpoint=None, on_progress=None, on_sent=None, early=None,
-                 defers_flush=None):
+                 defers_flush=None, pool=None):
         if digests.size_bytes != size_bytes:
             raise ValueError('the map is that of another size')
         if checkpoint_bytes < values.BLOCK_BYTES:
@@ -243,6 +244,7 @@ class RangeCopier:
         self.source_direct = source_direct
         self.proven = set() if proven is None else proven
         self.buffers = buffers or [blockio.buffer(units.UNIT_BYTES) for _ in range(workers)]
+        self.pool = pool
         self.control = control
         self.workers = workers
         self.interval_bytes = checkpoint_bytes
@@ -286,6 +288,7 @@ class _Run:
         self.hints = hints
         self.gate = _Gate(copier.interval_bytes, start_offset)
         self.free = []
+        self.sent = set()
         self.segments = set()
         self.unsynced = False
         self.checkpointed_at = time.monotonic()
@@ -305,8 +308,9 @@ class _Run:
             self.free = list(copier.buffers)
             # Else all read at once, and then all write: nothing is written meanwhile.
             self.readers = threading.BoundedSemaphore(max(1, copier.workers // 2))
-            self.pool = concurrent.futures.ThreadPoolExecutor(copier.workers, 'copy')
-            undo.callback(self.pool.shutdown, wait=True)
+            self.pool = copier.pool or undo.enter_context(
+                concurrent.futures.ThreadPoolExecutor(copier.workers, 'copy'))
+            undo.callback(lambda: concurrent.futures.wait(list(self.sent)))
             self.undo = undo.pop_all()
         return self
 
@@ -350,6 +354,7 @@ class _Run:
         """Give a unit and a free buffer to a worker."""
         view = self.free.pop()
         future = self.pool.submit(self._unit, number, part, view)
+        self.sent.add(future)
         future.add_done_callback(lambda done: self._ended(done, view))
 
     def _ended(self, future, view):
@@ -359,6 +364,7 @@ class _Run:
             if fault and not isinstance(fault, _Abandoned):
                 self.gate.fail(fault)
             self.free.append(view)
+            self.sent.discard(future)
             self.gate.condition.notify_all()
 
     def _wait(self, is_ready):

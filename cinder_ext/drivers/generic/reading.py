@@ -49,22 +49,26 @@ class ReadAhead:
     :param parts: values.Range of the units, in the order in which they will be taken
     :param memory: a blockio.buffer for all of them; what does not fit is not read.  It is free
         again after close()
+    :param pool: ThreadPoolExecutor that reads them; by default one of its own, of four threads
     :raises OSError: the source cannot be opened
     """
 
-    def __init__(self, path, parts, memory, workers=4):
+    def __init__(self, path, parts, memory, pool=None):
         self._path = path
         self._descriptor, _ = blockio.open_source(path, direct=True)
-        self._pool = concurrent.futures.ThreadPoolExecutor(workers, 'read-ahead')
-        self._units = {}
+        self._own = None
+        if pool is None:
+            pool = self._own = concurrent.futures.ThreadPoolExecutor(4, 'read-ahead')
+        self._units, self._sent = {}, []
         start = 0
         for part in parts:
             end = start + aligned_length(part.length)
             if end > len(memory):
                 break
             view = memory[start:end]
-            self._units[part] = view, self._pool.submit(
-                read_unit, self._descriptor, path, part, view)
+            future = pool.submit(read_unit, self._descriptor, path, part, view)
+            self._units[part] = view, future
+            self._sent.append(future)
             start = end
 
     def take(self, part):
@@ -80,7 +84,11 @@ class ReadAhead:
     def close(self):
         """Wait for what is being read and forget it.  Idempotent.  Nobody takes any more."""
         self._units.clear()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for future in self._sent:
+            future.cancel()
+        concurrent.futures.wait(self._sent)
+        if self._own is not None:
+            self._own.shutdown()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -128,7 +128,8 @@ class LinkCopy:
                 source_path, destination_path, self._map, size_bytes=link.size_bytes,
                 control=work.control, workers=work.conf.migration.workers,
                 written=self._written, early=early, runs=self._runs,
-                buffers=work.buffers(work.conf.migration.workers), proven=work.proven_targets,
+                buffers=work.buffers(work.conf.migration.workers), pool=work.pool,
+                proven=work.proven_targets,
                 checkpoint_bytes=work.conf.migration.checkpoint_mib * values.MIB,
                 checkpoint_seconds=work.conf.migration.checkpoint_seconds,
                 on_checkpoint=self._checkpoint, on_progress=self._progress,
@@ -226,7 +227,7 @@ class Ahead:
                 return
             path = opened.enter_context(work.source.opened(link))
             blocks = units.coalesced(changed, values.BLOCK_BYTES, link.size_bytes)
-            reader = reading.ReadAhead(path, units.cut(blocks), self._memory())
+            reader = reading.ReadAhead(path, units.cut(blocks), self._memory(), work.pool)
             opened.callback(reader.close)
             self._number, self._found = number, (path, reader)
             self._opened = opened.pop_all()

@@ -3,6 +3,7 @@
 
 import dataclasses
 import functools
+from concurrent import futures
 
 from oslo_log import log
 
@@ -197,6 +198,11 @@ class Work:
         return links.Ahead(self)
 
     @functools.cached_property
+    def pool(self):
+        """The threads that copy: to begin those of a small link takes a tenth of its time."""
+        return futures.ThreadPoolExecutor(self.conf.migration.workers, 'copy')
+
+    @functools.cached_property
     def early(self):
         return earlies.Early(self)
 
@@ -226,6 +232,8 @@ class Work:
         self.let_go()
         self._buffers.clear()
         self.__dict__.pop('ahead', None)
+        if 'pool' in self.__dict__:
+            self.__dict__.pop('pool').shutdown()
 
     @functools.cached_property
     def progress(self):

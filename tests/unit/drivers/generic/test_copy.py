@@ -1,6 +1,8 @@
 """The copier on real files: equality, checkpoints, kills, control, faults."""
 # SPDX-License-Identifier: Apache-2.0
 
+import concurrent.futures
+import contextlib
 import json
 import os
 import random
@@ -307,11 +309,27 @@ def test_what_was_written_last_is_flushed_by_the_copier_or_left_to_its_caller(
     assert content(target) == content(source)
 
 
+@pytest.mark.parametrize('stop_at', [None, 4])
+def test_threads_that_stay_have_nothing_to_do_when_a_copy_has_ended(source, target, stop_at):
+    with concurrent.futures.ThreadPoolExecutor(3, 'staying') as pool:
+        for _ in range(2):
+            made = copier(source, target, pool=pool, control=Control(stop_at=stop_at))
+            with pytest.raises(Stopped) if stop_at else contextlib.nullcontext():
+                made.copy(ALL)
+            # Each of them is free to meet the others.
+            barrier = threading.Barrier(3)
+            for met in [pool.submit(barrier.wait, 10) for _ in range(3)]:
+                met.result()
+    if not stop_at:
+        assert content(target) == content(source)
+
+
 def test_what_was_read_before_the_copy_is_not_read_again(source, target):
     expected = content(source)
     parts = list(units.cut([values.Range(0, 16 * MIB)]))
-    early = reading.ReadAhead(source, parts, blockio.buffer(16 * MIB), workers=1)
-    # One worker reads them in their order, so the others are read too.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        early = reading.ReadAhead(source, parts, blockio.buffer(16 * MIB), pool)
+    # All are read by now.
     assert early.take(parts[-1])
     other = b'\x07' * 16 * MIB
     with open(source, 'r+b') as device:
