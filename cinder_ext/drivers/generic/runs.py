@@ -50,15 +50,18 @@ class Runs:
         """What was written of some blocks.
 
         :param blocks: digests.BlockSet
-        :returns: (a list of Run, ascending; a list of the blocks of which nothing is known)
+        :returns: (a list of Run, ascending; digests.BlockSet of the blocks of which nothing is
+            known)
         """
         if self._by_block is None:
             self._by_block = self._sorted()
-        found, others = [], []
+        if not self._by_block:
+            return [], blocks
+        found, others = [], digests.BlockSet()
         for block in blocks:
             pieces = self._by_block.get(block, ())
             if not pieces:
-                others.append(block)
+                others.add(block)
             for piece, value in pieces:
                 last = found[-1] if found else None
                 if (last and last.part.end == piece.offset

@@ -99,7 +99,7 @@ class _Part(typing.NamedTuple):
 
     :ivar digests: DigestMap, or Excerpt of it
     :ivar runs: runs.Run, what is to be read of some of its blocks
-    :ivar others: indices of those that are to be read whole
+    :ivar others: those that are to be read whole
     :ivar held_bytes: of memory, until it is read
     """
 
@@ -108,7 +108,7 @@ class _Part(typing.NamedTuple):
     blocks: digests.BlockSet
     length: int
     runs: list
-    others: list
+    others: digests.BlockSet
     held_bytes: int
 
     def device(self, path):
@@ -118,8 +118,8 @@ class _Part(typing.NamedTuple):
 
 
 def _within(written, blocks):
-    """What is read of some blocks: a list of runs.Run, and the blocks that are read whole."""
-    return ([], list(blocks)) if written is None else written.within(blocks)
+    """What is read of some blocks: a list of runs.Run, and the BlockSet of those read whole."""
+    return ([], blocks) if written is None else written.within(blocks)
 
 
 class Early:

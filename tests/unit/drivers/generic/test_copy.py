@@ -436,7 +436,7 @@ def test_of_a_differing_block_only_the_pages_within_the_ranges_are_written(sourc
     found, others = told.within(made.written)
     assert [run.part for run in found] == [
         values.Range(4096, 4096), values.Range(5 * MIB + 8192, 4096)]
-    assert (list(made.written), others) == ([0, 5], [])
+    assert (list(made.written), list(others)) == ([0, 5], [])
 
 
 def test_ranges_that_are_not_relative_never_narrow_a_block_with_other_content(source, target):
