@@ -14,7 +14,7 @@ _MOST_PIECES = 8192
 
 
 class Run(typing.NamedTuple):
-    """What was written in one place, or in places that touch.
+    """What was written in one place.
 
     :ivar part: values.Range, whole pages; not longer than a unit
     :ivar digests: of its pieces, as units.blockwise cuts them
@@ -63,12 +63,10 @@ class Runs:
             if not pieces:
                 others.add(block)
             for piece, value in pieces:
-                last = found[-1] if found else None
-                if (last and last.part.end == piece.offset
-                        and last.part.length + piece.length <= units.UNIT_BYTES):
-                    found[-1] = Run(values.Range(last.part.offset,
-                                                 last.part.length + piece.length),
-                                    [*last.digests, value])
+                if found and _goes_on(found[-1].part, piece):
+                    whole = values.Range(found[-1].part.offset,
+                                         found[-1].part.length + piece.length)
+                    found[-1] = Run(whole, [*found[-1].digests, value])
                 else:
                     found.append(Run(piece, [value]))
         return found, others
@@ -80,3 +78,12 @@ class Runs:
             for piece, value in sorted(self._found, key=lambda each: each[0].offset):
                 by_block.setdefault(piece.offset // values.BLOCK_BYTES, []).append((piece, value))
         return by_block
+
+
+def _goes_on(part, piece):
+    """Whether a run goes on in the next block with this piece.
+
+    Two writes that touch within a block were digested apart.
+    """
+    return (part.end == piece.offset and piece.offset % values.BLOCK_BYTES == 0
+            and part.length + piece.length <= units.UNIT_BYTES)

@@ -199,7 +199,7 @@ class Work:
 
     @functools.cached_property
     def pool(self):
-        """The threads that copy: to begin those of a small link takes a tenth of its time."""
+        """The threads that copy: begun once, since many links have little for them to do."""
         return futures.ThreadPoolExecutor(self.conf.migration.workers, 'copy')
 
     @functools.cached_property

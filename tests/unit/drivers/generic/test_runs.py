@@ -52,8 +52,13 @@ def test_of_a_run_only_that_is_found_which_lies_in_the_blocks(add):
 
 def test_what_was_written_last_is_found_in_its_place(add):
     known = add((MIB, 8192), (8192, 4096), (4096, 4096))
-    assert [run.part for run in within(known, 0, 1)[0]] == [
-        values.Range(4096, 8192), values.Range(MIB, 8192)]
+    assert within(known, 0, 1)[0] == [
+        expected(4096, 8192), expected(8192, 12288), expected(MIB, MIB + 8192)]
+
+
+def test_writes_that_touch_where_a_block_ends_are_read_together(add):
+    known = add((2 * MIB, 4096), (MIB + 8192, MIB - 8192))
+    assert within(known, 1, 2)[0] == [expected(MIB + 8192, 2 * MIB + 4096)]
 
 
 def test_no_run_is_longer_than_a_unit(add):
