@@ -76,6 +76,7 @@ class Work:
         self.silent = set()
         self._takes_head = False
         self._buffers = []
+        self._pool, self._pool_size = None, 0
         self.proven_targets = set()
         temporary = functools.partial(leftovers.temporary, self)
         self.source = ends.Source(tools.driver, tools.connector, self.fence, temporary)
@@ -197,10 +198,23 @@ class Work:
     def ahead(self):
         return links.Ahead(self)
 
-    @functools.cached_property
+    @property
     def pool(self):
-        """The threads that copy: begun once, since many links have little for them to do."""
-        return futures.ThreadPoolExecutor(self.conf.migration.workers, 'copy')
+        """The threads that copy, as many as are configured now.
+
+        They stay from link to link: many links have little for them to do.
+        """
+        workers = self.conf.migration.workers
+        if self._pool_size != workers:
+            self._end_pool()
+            self._pool, self._pool_size = futures.ThreadPoolExecutor(workers, 'copy'), workers
+        return self._pool
+
+    def _end_pool(self):
+        """Return when they have done what was given to them.  Idempotent."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._pool, self._pool_size = None, 0
 
     @functools.cached_property
     def early(self):
@@ -232,8 +246,7 @@ class Work:
         self.let_go()
         self._buffers.clear()
         self.__dict__.pop('ahead', None)
-        if 'pool' in self.__dict__:
-            self.__dict__.pop('pool').shutdown()
+        self._end_pool()
 
     @functools.cached_property
     def progress(self):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import os
+import threading
 
 import pytest
 
@@ -215,3 +216,17 @@ def test_snapshot_that_later_links_write_to_is_found(reflink_cloud_of, chain):
     assert record.error_code == exceptions.VerifyFailed.code, record.as_dict()
     assert record.phase == 'failed'
     assert cloud.files('beta') == []
+
+
+def test_threads_that_copy_are_as_many_as_are_configured_now(reflink_cloud_of, chain):
+    cloud = reflink_cloud_of()
+    work = cloud.begun(chain(cloud))
+    for workers in (1, 3):
+        cloud.conf.set_override('workers', workers, 'migration')
+        met, pool = threading.Barrier(workers), work.pool
+        for each in [pool.submit(met.wait, 10) for _ in range(workers)]:
+            each.result()
+        assert work.pool is pool
+    work.close()
+    with pytest.raises(RuntimeError):
+        pool.submit(print)

@@ -9,7 +9,7 @@ import pytest
 
 from cinder_ext import exceptions
 from cinder_ext.drivers import values
-from cinder_ext.drivers.generic import digests, runs, verify
+from cinder_ext.drivers.generic import digests, reading, runs, verify
 
 MIB = values.MIB
 SIZE = 20 * MIB + 77
@@ -133,6 +133,19 @@ def test_only_the_named_blocks_are_read(path, known):
     control = Control()
     verify.verify_blocks(path, SIZE, known, [20, 3, 4], control=control)
     assert control.lengths == [2 * MIB, 77]
+
+
+def test_units_do_not_wait_for_one_that_was_sent_before_them(path, known, monkeypatch):
+    read_unit, others = reading.read_unit, threading.Semaphore(0)
+
+    def slow_at_first(descriptor, path, part, view):
+        if part.offset == 0:
+            assert all(others.acquire(timeout=10) for _ in range(2))
+        found = read_unit(descriptor, path, part, view)
+        others.release()
+        return found
+    monkeypatch.setattr(reading, 'read_unit', slow_at_first)
+    verify.verify_blocks(path, SIZE, known, [0, 2, 4, 6], control=Control(), workers=2)
 
 
 def test_control_can_stop_it(path, known):
